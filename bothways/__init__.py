@@ -1,0 +1,1 @@
+"""What other people's programs import: nothing heavy is behind it."""

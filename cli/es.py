@@ -1,0 +1,85 @@
+"""`bothways es up | down | status`: the Elasticsearch of our own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+import typer
+
+from cli.options import JsonOption
+from cli.output import err, out, print_json
+from core.analysis import load_segmenter, segment_synonyms
+from core.errors import UsageError
+from core.node import NodeInfo, down, purge, status, up
+from core.node.local import Kind
+from core.settings import settings
+
+app = typer.Typer(name="es", help="Start and stop an Elasticsearch of our own.", no_args_is_help=True)
+
+
+@app.command("up")
+def up_command(
+    docker: Annotated[bool, typer.Option("--docker", help="only in Docker")] = False,
+    local: Annotated[bool, typer.Option("--local", help="only as a local node, even where Docker runs")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start an Elasticsearch on loopback and leave it running: in Docker where an engine runs, else a local node."""
+    if docker and local:
+        raise UsageError("--docker and --local cannot go together.")
+    if url := settings().es_url:
+        _say_url(url, as_json)
+        return
+    kind: Kind | None = "docker" if docker else "local" if local else None
+    if not status(settings()):
+        err.print("Starting Elasticsearch; this takes up to a minute, the first time longer.")
+    _say_node(up(settings(), prepare=_segment, kind=kind), as_json)
+
+
+def _segment(rules: str) -> str:
+    return segment_synonyms(rules, load_segmenter(settings()))
+
+
+@app.command("down")
+def down_command(
+    remove_data: Annotated[bool, typer.Option("--purge", help="also remove its indexes, config and logs")] = False,
+) -> None:
+    """Stop the Elasticsearch that `up` started; its indexes stay."""
+    stopped = purge(settings()) if remove_data else down(settings())
+    out.print("Elasticsearch is stopped." if stopped else "No Elasticsearch was running that was started here.")
+
+
+@app.command("status")
+def status_command(as_json: JsonOption = False) -> None:
+    """Say which Elasticsearch is in use."""
+    if url := settings().es_url:
+        _say_url(url, as_json)
+    elif info := status(settings()):
+        _say_node(info, as_json)
+    elif as_json:
+        print_json({"kind": None, "url": None})
+    else:
+        out.print("No Elasticsearch is running that was started here; `bothways es up` starts one.")
+
+
+def _say_url(url: str, as_json: bool) -> None:
+    url = without_password(url)
+    if as_json:
+        print_json({"kind": "url", "url": url})
+    else:
+        out.print(f"BOTHWAYS_ES_URL is set, so {url} is used and nothing is to be started.", markup=False)
+
+
+def _say_node(info: NodeInfo, as_json: bool) -> None:
+    if as_json:
+        print_json(info.to_json())
+        return
+    where = f"container {info.container}" if info.container else f"process {info.pid}"
+    out.print(f"Elasticsearch {info.version} answers at {info.url} ({where}).", markup=False)
+    out.print(f"  config  {info.config}\n  data    {info.data}\n  logs    {info.logs}", markup=False)
+
+
+def without_password(url: str) -> str:
+    """Give a URL as it may be shown: a user's name and password in it stay out."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,0 +1,24 @@
+"""What the verbs print: answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import NoReturn
+
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one clear line on stderr and leave."""
+    err.print(f"bothways: {message}", style="red" if err.is_terminal else None, markup=False)
+    sys.exit(code)
+
+
+def print_json(data: object) -> None:
+    """Print data as JSON, readable on a terminal and one line in a pipe."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=indent) + "\n")

@@ -1,0 +1,131 @@
+"""A collection as Elasticsearch holds it: a name, the alias behind it, the version it points to, and its `_meta`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch, NotFoundError
+
+from core.elastic import elasticsearch_errors
+from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
+
+SCHEMA_VERSION = 1
+"""Goes up whenever es_mappings/chunks.json changes in a way that older indices cannot serve."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_VERSION = re.compile(r"-v(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One version of a collection that exists. `metadata_fields` are the names that filters may use."""
+
+    name: str
+    index: str
+    embedding_model: str
+    dimension: int
+    analyzer: str
+    schema_version: int
+    metadata_fields: frozenset[str]
+
+    def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
+        """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
+        if self.schema_version != SCHEMA_VERSION:
+            self._refuse(f"index schema {self.schema_version}", f"{SCHEMA_VERSION}")
+        if self.embedding_model != embedding_model:
+            self._refuse(f"embedding model {self.embedding_model!r}", f"{embedding_model!r}")
+        if dimension is not None and self.dimension != dimension:
+            self._refuse(f"vectors of {self.dimension} dimensions", f"{dimension}")
+        if self.analyzer != analyzer:
+            self._refuse(f"the text analysis {self.analyzer!r}", f"{analyzer!r}")
+
+    def _refuse(self, built_with: str, in_use: str) -> None:
+        raise IncompatibleCollectionError(
+            f"The collection {self.name!r} was built with {built_with}, in use is {in_use}: set what it was built "
+            f"with, or build it anew with `bothways index PATH --collection {self.name} --recreate`."
+        )
+
+
+def alias_of(name: str) -> str:
+    """Give the alias of a collection; raises `UsageError` for a name that Elasticsearch would not take.
+
+    A name that ends like a version (`law-v2`) is refused: its alias could be the index of another collection.
+    """
+    if not _NAME.fullmatch(name) or _VERSION.search(name):
+        raise UsageError(
+            f"{name[:80]!r} cannot be a collection's name: use up to 100 lower-case letters, digits, - and _, "
+            "beginning with a letter or digit, and not ending in -v and a number."
+        )
+    return f"bothways-{name}"
+
+
+def version_of(index: str) -> int:
+    """Give the number of a version from its index's name; 0 for an index that is none."""
+    match = _VERSION.search(index)
+    return int(match.group(1)) if match else 0
+
+
+def open_collection(client: Elasticsearch, name: str) -> Collection:
+    """Look a collection up by name; raises `CollectionNotFoundError`, with how to make it."""
+    alias = alias_of(name)
+    with elasticsearch_errors(f"opening the collection {name!r}"):
+        try:
+            found = client.indices.get_mapping(index=alias)
+        except NotFoundError as error:
+            raise CollectionNotFoundError(
+                f"There is no collection {name!r}: make it with `bothways index PATH --collection {name}`, "
+                "or see `bothways collections`."
+            ) from error
+    index, body = max(found.body.items(), key=lambda item: version_of(item[0]))
+    return from_mapping(name, index, body["mappings"])
+
+
+def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
+    """Read a collection from an index's mapping (the object under `mappings`)."""
+    meta = mappings.get("_meta", {})
+    fields = mappings.get("properties", {}).get("metadata", {}).get("properties", {})
+    return Collection(
+        name=name,
+        index=index,
+        embedding_model=str(meta.get("embedding_model", "")),
+        dimension=int(meta.get("dimension", 0)),
+        analyzer=str(meta.get("analyzer", "")),
+        schema_version=int(meta.get("schema_version", 0)),
+        metadata_fields=frozenset(fields),
+    )
+
+
+def list_collections(client: Elasticsearch) -> list[tuple[Collection, int, int]]:
+    """List all collections by name, each with its numbers of documents and of chunks."""
+    with elasticsearch_errors("listing the collections"):
+        found = client.indices.get(index="bothways-*", expand_wildcards="open")
+        rows = []
+        for index, body in found.body.items():
+            for alias in body.get("aliases", {}):
+                name = alias.removeprefix("bothways-")
+                if version_of(index) and index.startswith(f"{alias}-v"):
+                    rows.append((from_mapping(name, index, body["mappings"]), *count(client, index)))
+    return sorted(rows, key=lambda row: row[0].name)
+
+
+def count(client: Elasticsearch, index: str) -> tuple[int, int]:
+    """Count an index's documents and chunks. Documents are exact up to 40,000, near (some per cent) above."""
+    distinct = {"documents": {"cardinality": {"field": "doc_id", "precision_threshold": 40_000}}}
+    response = client.search(index=index, size=0, track_total_hits=True, aggs=distinct)
+    documents = response["aggregations"]["documents"]["value"]
+    return int(documents), int(response["hits"]["total"]["value"])
+
+
+def delete_collection(client: Elasticsearch, name: str) -> list[str]:
+    """Delete a collection with all its versions; gives the indices that are gone."""
+    alias = alias_of(name)
+    with elasticsearch_errors(f"deleting the collection {name!r}"):
+        found = client.indices.get(index=f"{alias}-v*", expand_wildcards="all")
+        indices = [index for index in found.body if re.fullmatch(re.escape(alias) + r"-v\d+", index)]
+        if not indices:
+            raise CollectionNotFoundError(f"There is no collection {name!r}; see `bothways collections`.")
+        for index in indices:
+            client.indices.delete(index=index)
+    return indices

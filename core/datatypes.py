@@ -1,0 +1,151 @@
+"""The nouns that every room speaks: one frozen type per stage, in the order in which text passes through them.
+
+Write path: `Document` → `Chunk` → `ExpandedChunk` → `EmbeddedChunk`. Read path: `Query` → `Hit` → `SearchResult`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float32]
+"""One L2-normalised embedding, shape (dimension,), or a batch of them, shape (n, dimension)."""
+
+Leg = Literal["bm25", "text_sem", "questions"]
+"""One ranking that Elasticsearch gives: by words, by the chunk's vector, by the best vector of its questions."""
+
+Strategy = Literal["bm25", "dense", "questions", "hybrid", "hybrid_rerank", "dedup"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One record that a reader found: a file, a page of a PDF, an article of a statute, a line of JSON lines.
+
+    `heading` is the line that names the text in full (heading path, short title); it is put in front of every chunk
+    where text is indexed, and kept out of the text that is shown. `blocks` are the paragraphs of the text in order.
+    """
+
+    doc_id: str
+    title: str
+    blocks: tuple[str, ...]
+    source: str
+    heading: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The whole text, one block a line."""
+        return "\n".join(self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document that is indexed and found as one. `position` counts from 0 within the document."""
+
+    chunk_id: str
+    doc_id: str
+    position: int
+    title: str
+    heading: str
+    text: str
+    source: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def indexed_text(self) -> str:
+        """What is embedded and searched by words: the heading line, then the text."""
+        return f"{self.heading}\n{self.text}" if self.heading else self.text
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-1 over all that a reader took from the source: equal hashes mean that nothing has to be done again."""
+        fields = [self.title, self.heading, self.text, self.source, sorted(self.metadata.items())]
+        return hashlib.sha1(json.dumps(fields, ensure_ascii=False).encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandedChunk:
+    """A chunk with the pseudo-questions it answers.
+
+    `generation` names what wrote the questions (prompt version, model and number), is "" when nothing was asked,
+    and "failed" when the language model gave no answer, so that a later run knows what is left to do.
+    """
+
+    chunk: Chunk
+    questions: tuple[str, ...] = ()
+    generation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedChunk:
+    """An expanded chunk with its vectors: `vector` of shape (d,), `question_vectors` of shape (questions, d)."""
+
+    expanded: ExpandedChunk
+    vector: Vector
+    question_vectors: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for: the user's words for BM25, and the text whose vector the dense legs use."""
+
+    text: str
+    dense_text: str
+    rewritten: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegScore:
+    """Where one leg placed a hit: `rank` from 1, `score` as Elasticsearch gave it, and the question that matched."""
+
+    rank: int
+    score: float
+    matched: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One chunk in a ranking. `score` is the score of the last stage that ordered it; `legs` is how it got there."""
+
+    chunk_id: str
+    score: float
+    doc_id: str = ""
+    position: int = 0
+    title: str = ""
+    text: str = ""
+    source: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    highlights: tuple[str, ...] = ()
+    legs: Mapping[Leg, LegScore] = field(default_factory=dict)
+    rrf: float | None = None
+    cross_encoder: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out."""
+
+    query_id: str
+    query: Query
+    strategy: Strategy
+    collection: str
+    index: str
+    hits: Sequence[Hit]
+    legs: Mapping[Leg, Sequence[Hit]]
+    timings_ms: Mapping[str, float]
+    degraded: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that did not work in a job: which stage, which item (a file, a chunk id), and why in a sentence."""
+
+    stage: Literal["read", "expand", "embed", "bulk"]
+    item: str
+    reason: str

@@ -1,0 +1,79 @@
+"""Every error that Bothways raises on purpose, in one tree.
+
+A caller catches `BothwaysError` to catch them all. Each message is one sentence that says what is wrong, followed
+where it helps by one that says what to do: the command line prints it as it is, the API puts it into `detail`.
+"""
+
+from __future__ import annotations
+
+
+class BothwaysError(Exception):
+    """The root: whatever goes wrong that a user can understand and mend."""
+
+
+class UsageError(BothwaysError):
+    """The request itself is wrong (a bad option, a bad file given as input): exit code 2, HTTP 422."""
+
+
+class SettingsError(UsageError):
+    """A setting is missing or has a value that cannot be used."""
+
+
+class UnknownFieldError(UsageError):
+    """A filter names a metadata field that the collection does not have."""
+
+
+class QueryError(UsageError):
+    """A query is empty, far too long or otherwise not a question."""
+
+
+class MissingExtraError(BothwaysError):
+    """An optional dependency is needed and not installed; the message holds the install line."""
+
+
+class ElasticsearchError(BothwaysError):
+    """Elasticsearch refused or failed a request."""
+
+
+class ElasticsearchUnavailableError(ElasticsearchError):
+    """No Elasticsearch answers at the address in use."""
+
+
+class ElasticsearchVersionError(ElasticsearchError):
+    """The server is too old, or its major version is not the client's."""
+
+
+class NodeError(BothwaysError):
+    """The local Elasticsearch node cannot be fetched, started or stopped."""
+
+
+class CollectionNotFoundError(BothwaysError):
+    """No collection of that name: HTTP 404."""
+
+
+class DocumentNotFoundError(BothwaysError):
+    """No document of that id in the collection: HTTP 404."""
+
+
+class IncompatibleCollectionError(BothwaysError):
+    """The collection was built with another embedding model, dimension or schema than the one in use: HTTP 409."""
+
+
+class ReadError(BothwaysError):
+    """A file cannot be read as what it claims to be. It is counted and named; the other files go on."""
+
+
+class ModelError(BothwaysError):
+    """A model cannot be found, loaded or run."""
+
+
+class LLMError(BothwaysError):
+    """The language model gave no usable answer."""
+
+
+class LLMUnavailableError(LLMError):
+    """The language model's endpoint is down, refuses the key or stays overloaded after all retries."""
+
+
+class EvaluationError(UsageError):
+    """Queries or judgements cannot be used; the message names file and line."""

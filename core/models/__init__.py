@@ -1,0 +1,1 @@
+"""What computes: encoders, cross-encoders, language models, and where the packaged default model comes from."""

@@ -1,0 +1,46 @@
+"""The seams to everything that computes. Tests put deterministic fakes here; nothing else is ever faked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from core.datatypes import Vector
+
+Generate = Callable[[str], str]
+"""A language model: a prompt in, its answer out; raises `LLMError`."""
+
+
+class Encoder(Protocol):
+    """Texts to vectors. All vectors are L2-normalised float32, so that a dot product is the cosine."""
+
+    @property
+    def name(self) -> str:
+        """The model's name as set, kept in the index's `_meta`."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """Vectors of passages, shape (len(texts), dimension), in the order of `texts`."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Vectors of questions (with the model's query prompt, if it has one), same shape and order."""
+        ...
+
+
+class CrossEncoder(Protocol):
+    """Pairs to relevance."""
+
+    @property
+    def name(self) -> str:
+        """The model's name or folder as set."""
+        ...
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Raw logits, one a text, in the order of `texts`; higher is more relevant."""
+        ...

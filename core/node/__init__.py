@@ -1,0 +1,25 @@
+"""Our own Elasticsearch, for those who have none: fetched once, run on loopback, stopped by name.
+
+`up` gives a `NodeInfo` with the address; the node goes on running after the program that started it has ended, and
+`resolve_url` finds it again. Nothing here speaks to the indexes: that is `core/elastic.py`.
+"""
+
+from core.node.config import install_synonyms
+from core.node.docker import docker_available
+from core.node.fetch import fetch_distribution
+from core.node.jdk import find_jdk
+from core.node.local import down, purge, resolve_url, status, up
+from core.node.state import NodeInfo
+
+__all__ = [
+    "NodeInfo",
+    "docker_available",
+    "down",
+    "fetch_distribution",
+    "find_jdk",
+    "install_synonyms",
+    "purge",
+    "resolve_url",
+    "status",
+    "up",
+]

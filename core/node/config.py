@@ -1,0 +1,65 @@
+"""What Elasticsearch reads at its start: a copy of the distribution's config folder with our settings in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from core.node.place import Account, give_to, make_folder
+
+SYNONYMS = "analysis/bothways_synonyms.txt"
+"""The synonyms file, relative to the config folder: what an index's `synonyms_path` says."""
+
+_OPTIONAL = {"xpack.ml.enabled": "x-pack-ml", "ingest.geoip.downloader.enabled": "ingest-geoip"}
+"""Switched off where the module is there; where it is not, Elasticsearch would refuse to start over the name."""
+
+
+def node_settings(home: Path, node: Path, port: int) -> dict[str, str | int | bool]:
+    """Give the settings of elasticsearch.yml.
+
+    Security is off because the node listens on loopback alone and holds what its user can read anyway. The disk
+    watermarks are off because they count in percent: a laptop's disk that is 90 % full has room for years of this,
+    but its indexes would turn read-only.
+    """
+    settings: dict[str, str | int | bool] = {
+        "cluster.name": "bothways",
+        "node.name": "bothways",
+        "discovery.type": "single-node",
+        "network.host": "127.0.0.1",
+        "http.port": port,
+        "transport.port": 0,
+        "path.data": str(node / "data"),
+        "path.logs": str(node / "logs"),
+        "xpack.security.enabled": False,
+        "action.destructive_requires_name": True,
+        "cluster.routing.allocation.disk.threshold_enabled": False,
+    }
+    return settings | {name: False for name, module in _OPTIONAL.items() if (home / "modules" / module).is_dir()}
+
+
+def write_config(home: Path, node: Path, *, port: int, heap: str, account: Account | None) -> Path:
+    """Write the config folder and make the data, log and temporary folders; all belong to the user who runs it."""
+    config = make_folder(node / "config")
+    shutil.copytree(home / "config", config, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    config.chmod(0o755)
+    settings = node_settings(home, node, port)
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items()]
+    (config / "elasticsearch.yml").write_text("".join(lines), encoding="utf-8")
+    options = make_folder(config / "jvm.options.d") / "bothways.options"
+    options.write_text(f"-Xms{heap}\n-Xmx{heap}\n", encoding="utf-8")
+    for folder in ("data", "logs", "tmp"):
+        give_to(account, make_folder(node / folder))
+    give_to(account, config)
+    return config
+
+
+def install_synonyms(config: Path, rules: str) -> Path:
+    """Put the synonyms where the node reads them, whole at any moment; a running node takes them when it reloads."""
+    path = config / SYNONYMS
+    make_folder(path.parent)
+    new = path.with_suffix(".new")
+    new.write_text(rules if rules.strip() else "# no synonyms\n", encoding="utf-8")
+    new.chmod(0o644)
+    new.replace(path)
+    return path

@@ -1,0 +1,93 @@
+"""All settings, read from the environment (prefix `BOTHWAYS_`) and from `.env`: one place, one table in the README."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_cache_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """What can be set from outside. Field descriptions are the README's wording; a test keeps the two together."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BOTHWAYS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    es_url: str | None = Field(None, description="address of an Elasticsearch to use instead of a node of our own")
+    es_api_key: SecretStr | None = Field(None, description="API key for that Elasticsearch")
+    es_user: str | None = Field(None, description="user name, where no API key is used")
+    es_password: SecretStr | None = Field(None, description="that user's password")
+    es_ca_certs: Path | None = Field(None, description="CA file that signed the cluster's certificate")
+    es_timeout_s: float = Field(30.0, gt=0, description="seconds after which a request to Elasticsearch is given up")
+    es_port: int = Field(9200, ge=1, le=65535, description="port of the local node that `bothways es up` starts")
+    es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
+
+    embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")
+    reranker_model: str | None = Field(None, description="cross-encoder: name or folder; unset: no reranking")
+    model_backend: Literal["torch", "onnx", "openvino"] = Field("onnx", description="what runs the models")
+    embedding_batch_size: int = Field(32, ge=1, description="texts that are encoded at once")
+    query_prompt: str | None = Field(None, description="text put in front of a query; unset: as the model says")
+
+    llm_base_url: str | None = Field(None, description="OpenAI-compatible endpoint, as in `http://127.0.0.1:11434/v1`")
+    llm_api_key: SecretStr | None = Field(None, description="its key")
+    llm_model: str | None = Field(None, description="its model; unset: the first that the endpoint lists")
+    llm_local_model: str | None = Field(None, description="a transformers causal LM, where there is no endpoint")
+    llm_timeout_s: float = Field(60.0, gt=0, description="seconds for one answer of the language model")
+    llm_concurrency: int = Field(8, ge=1, le=256, description="requests to the language model at once")
+    llm_max_retries: int = Field(4, ge=0, description="retries with back-off on 429, 5xx and lost connections")
+    questions_per_chunk: int = Field(5, ge=1, le=40, description="pseudo-questions that are asked for a chunk")
+
+    chunk_max_chars: int = Field(300, ge=50, le=8000, description="longest chunk, in characters")
+    max_file_mb: float = Field(200.0, gt=0, description="a larger single file (other than JSON lines) is refused")
+    user_dict_path: Path | None = Field(None, description="jieba user dictionary: a word a line")
+    stopwords_path: Path | None = Field(None, description="stop words, one a line; unset: none are removed")
+    synonyms_path: Path | None = Field(None, description="synonyms file; unset: es_mappings/synonyms.txt")
+
+    leg_k: int = Field(30, ge=1, le=1000, description="hits that each leg brings")
+    num_candidates: int = Field(100, ge=1, le=10000, description="candidates of the approximate kNN search, a shard")
+    rank_constant: int = Field(60, ge=1, description="the k of reciprocal rank fusion")
+    weight_bm25: float = Field(1.0, ge=0, description="weight of the BM25 ranking in the fusion")
+    weight_dense: float = Field(1.0, ge=0, description="weight of the dense ranking in the fusion")
+    rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder sees")
+    max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")
+    host: str = Field("127.0.0.1", description="address that the API listens on")
+    port: int = Field(8000, ge=1, le=65535, description="its port")
+    max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("bothways"), description="models, node, LLM answers"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="log lines on stderr")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings, with `overrides` on top; a wrong value is a `SettingsError` that names the variable."""
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(f"BOTHWAYS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"A setting cannot be used: {problems}.") from error
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Give the process-wide settings, read once."""
+    return load_settings()

@@ -1,0 +1,80 @@
+"""One real Elasticsearch for the whole run: the one that is set or running, else Docker's, else a node of our own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+
+import pytest
+
+from core.analysis import Segmenter, load_segmenter, segment_synonyms
+from core.elastic import connect
+from core.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_dotenv(monkeypatch, tmp_path_factory, request):
+    """Keep the developer's own settings out of the tests, all but the place of Elasticsearch and the cache."""
+    for name in list(os.environ):
+        if name.startswith("BOTHWAYS_") and name not in {"BOTHWAYS_CACHE_DIR", "BOTHWAYS_ES_URL"}:
+            monkeypatch.delenv(name)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def es_url():
+    """Address of the Elasticsearch of this run, in the contract's order."""
+    from core.node import docker_available, down, resolve_url, up
+
+    if url := os.environ.get("BOTHWAYS_ES_URL") or resolve_url(load_settings()):
+        yield url
+        return
+    if docker_available():
+        yield from _container()
+        return
+    chosen = load_settings(es_port=free_port())
+    segmenter = load_segmenter(chosen)
+    yield up(chosen, prepare=lambda rules: segment_synonyms(rules, segmenter)).url
+    down(chosen)
+
+
+def _container():
+    from testcontainers.elasticsearch import ElasticSearchContainer
+
+    with ElasticSearchContainer("docker.elastic.co/elasticsearch/elasticsearch:9.4.3", mem_limit="3G") as container:
+        yield f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
+
+
+@pytest.fixture(scope="session")
+def es_settings(es_url, tmp_path_factory):
+    """Settings that point to that Elasticsearch."""
+    return load_settings(es_url=es_url)
+
+
+@pytest.fixture(scope="session")
+def es(es_settings):
+    """A client and what the server said of itself."""
+    client, server = connect(es_settings)
+    yield client, server
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def segmenter(tmp_path_factory):
+    return Segmenter(cache_dir=tmp_path_factory.mktemp("jieba"))
+
+
+@pytest.fixture
+def collection(es):
+    """A name that no other test uses; whatever is made under it is removed."""
+    name = f"test-{uuid.uuid4().hex}"
+    yield name
+    client, _ = es
+    for index in client.indices.get(index=f"bothways-{name}-v*").body:
+        client.indices.delete(index=index)

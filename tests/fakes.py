@@ -1,0 +1,59 @@
+"""Deterministic stand-ins for what computes; nothing else is ever faked."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from core.errors import LLMError
+
+
+class HashEncoder:
+    """Bag of characters hashed into `dimension` buckets: texts that share characters are near, on every machine."""
+
+    def __init__(self, dimension=64, name="fake/hash"):
+        self.dimension = dimension
+        self.name = name
+        self.batches = []
+
+    def encode_documents(self, texts):
+        self.batches.append(len(texts))
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for character in text:
+                bucket = hashlib.md5(character.encode()).digest()[0] % self.dimension
+                vectors[row, bucket] += 1
+            vectors[row, 0] += 1e-3
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+    encode_queries = encode_documents
+
+
+class OverlapCrossEncoder:
+    """Scores a passage by the characters that it shares with the question."""
+
+    name = "fake/overlap"
+
+    def score(self, query, texts):
+        return [float(len(set(query) & set(text))) for text in texts]
+
+
+class FixedWriter:
+    """Writes two questions a chunk, refuses what it is told to, and counts its calls."""
+
+    generation = "fake/1"
+
+    def __init__(self, refuse=()):
+        self.refuse = set(refuse)
+        self.calls = 0
+        self.cache_hits = 0
+
+    def has(self, chunk):
+        return False
+
+    def write(self, chunk):
+        self.calls += 1
+        if any(word in chunk.text for word in self.refuse):
+            raise LLMError("the model will not")
+        return (f"问 {chunk.text[:6]}", f"怎么办 {chunk.text[-6:]}")

@@ -1,0 +1,90 @@
+"""A second node beside the one of the run: a real start and a real end."""
+
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from core.errors import NodeError
+from core.node import down, fetch_distribution, find_jdk, status, up
+from core.node.config import SYNONYMS
+from core.node.place import find_place
+from core.node.state import living
+from core.settings import load_settings
+
+pytestmark = pytest.mark.elasticsearch
+
+
+@pytest.fixture(scope="module")
+def home():
+    """The distribution of the default cache folder, never fetched twice."""
+    try:
+        base = find_place(load_settings().cache_dir).base
+        find_jdk()
+        return fetch_distribution(base)
+    except NodeError as error:
+        pytest.skip(f"no local node on this machine: {error}")
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """Settings with a cache folder that any user can enter, unlike pytest's own, and a port of its own."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="bothways-"))
+    folder.chmod(0o755)
+    settings = load_settings(cache_dir=folder, es_port=port, es_heap="512m")
+    yield settings
+    down(settings)
+    shutil.rmtree(folder)
+
+
+def test_lifecycle(chosen, home, monkeypatch):
+    monkeypatch.setenv("ES_HOME", str(home))
+    neighbours = {process.pid for process in psutil.process_iter() if process.name() == "java"}
+    info = up(chosen, kind="local", prepare=lambda rules: f"# prepared\n{rules}")
+
+    health = httpx.get(f"{info.url}/_cluster/health", trust_env=False).json()
+    assert (health["cluster_name"], health["number_of_nodes"]) == ("bothways", 1)
+    assert health["status"] in {"yellow", "green"}
+    assert httpx.get(info.url, trust_env=False).json()["version"]["number"] == info.version
+
+    server = psutil.Process(info.pid)
+    assert server.uids().effective != 0
+    listening = [c.laddr for c in server.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert chosen.es_port in {address.port for address in listening}
+    assert {address.ip.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+    assert "-Xmx512m" in server.cmdline()
+    assert (info.config / SYNONYMS).read_text(encoding="utf-8").startswith("# prepared\n")
+    assert info.data.stat().st_uid == server.uids().effective
+
+    assert os.getsid(info.processes[0][0]) != os.getsid(0)
+    assert up(chosen, kind="local").pid == info.pid == status(chosen).pid
+
+    check_synonyms(info.url)
+
+    assert down(chosen)
+    assert not living(info.processes)
+    assert status(chosen) is None
+    assert not down(chosen)
+    assert all(psutil.pid_exists(pid) for pid in neighbours)
+
+
+def check_synonyms(url):
+    """The installed file can be used by an index as it is."""
+    graph = {"type": "synonym_graph", "synonyms_path": SYNONYMS, "updateable": True}
+    analyzer = {"tokenizer": "whitespace", "filter": ["known"]}
+    body = {"settings": {"analysis": {"filter": {"known": graph}, "analyzer": {"search": analyzer}}}}
+    body["mappings"] = {"properties": {"t": {"type": "text", "analyzer": "whitespace", "search_analyzer": "search"}}}
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+        made = client.put("/synonyms-test", json=body)
+        assert made.status_code == 200, made.text
+        assert client.post("/synonyms-test/_reload_search_analyzers").status_code == 200
+        assert client.delete("/synonyms-test").status_code == 200
