@@ -1,0 +1,1 @@
+"""The write path: documents learn the questions they answer."""

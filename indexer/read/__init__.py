@@ -1,0 +1,71 @@
+"""From a path to documents: a file or a folder comes in, one `Document` per record, page, section or article goes out.
+
+One file is open at a time and records stream, so the size of a folder does not matter. A file that cannot be read is
+handed to `on_failure`, one that is no document to `on_skip`, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from core.datatypes import Document, Failure
+from core.errors import ReadError, UsageError
+from indexer.read.folder import Source, document_id, walk
+from indexer.read.html import read_html
+from indexer.read.markdown import read_markdown
+from indexer.read.pdf import read_pdf
+from indexer.read.records import read_json, read_jsonl
+from indexer.read.text import read_text
+
+__all__ = ["READERS", "document_id", "read"]
+
+READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
+    ".txt": read_text,
+    ".text": read_text,
+    ".log": read_text,
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
+    ".xhtml": read_html,
+    ".pdf": read_pdf,
+    ".json": read_json,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+}
+"""The reader for each file name extension, in lower case."""
+
+
+def read(
+    path: Path,
+    *,
+    max_file_mb: float,
+    on_failure: Callable[[Failure], None],
+    on_skip: Callable[[str, str], None] = lambda _source, _reason: None,
+) -> Iterator[Document]:
+    """Read a file, or all files below a folder in sorted order, lazily.
+
+    `on_failure` gets what could not be read; its item is the path relative to the folder. `on_skip(source, reason)`
+    gets what is no document: files of a type that is not read, and text that was left out of a file on purpose.
+    A path that does not exist is a `UsageError`, raised at once.
+    """
+    if not path.exists():
+        raise UsageError(f"There is no file or folder {str(path)!r}.")
+    return _read(path, max_file_mb, on_failure, on_skip)
+
+
+def _read(
+    path: Path, max_file_mb: float, on_failure: Callable[[Failure], None], on_skip: Callable[[str, str], None]
+) -> Iterator[Document]:
+    for file, relative in walk(path, on_failure=on_failure, on_skip=on_skip):
+        reader = READERS.get(file.suffix.lower())
+        if reader is None:
+            on_skip(relative, f"Files of type {file.suffix or 'without an extension'} are not read.")
+            continue
+        try:
+            yield from reader(Source(file, relative, max_file_mb, on_failure, on_skip))
+        except (ReadError, RecursionError) as error:
+            on_failure(Failure("read", relative, str(error)))
+        except OSError as error:
+            on_failure(Failure("read", relative, f"The file cannot be opened: {error.strerror or error}."))

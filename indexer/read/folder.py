@@ -1,0 +1,137 @@
+"""From a path to the files below it: what is to be read, in which order, and under which name it is known.
+
+The order and the names are the same on every machine, because the ids of documents are made from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.datatypes import Failure
+from core.errors import ReadError
+
+_NOT_DOCUMENTS = frozenset({"queries.jsonl", "pseudo_questions.jsonl", "pseudo_docs.jsonl"})
+_PROBE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file that a reader is given: where it is, the name it goes by, and whom to tell about what is left out."""
+
+    path: Path
+    relative: str
+    max_file_mb: float
+    on_failure: Callable[[Failure], None]
+    on_skip: Callable[[str, str], None]
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its extension, for a document that has no title of its own."""
+        return self.relative.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+    def data(self) -> bytes:
+        """All bytes of the file; an empty or too large one is a `ReadError`."""
+        size = self.path.stat().st_size
+        if size > self.max_file_mb * 1_000_000:
+            raise ReadError(
+                f"The file has {size / 1_000_000:.1f} MB, more than the {self.max_file_mb:g} MB that "
+                "BOTHWAYS_MAX_FILE_MB allows."
+            )
+        data = self.path.read_bytes()
+        if not data.strip():
+            raise ReadError("The file is empty.")
+        return data
+
+    def fail(self, reason: str) -> None:
+        """Report one thing in the file that cannot be read, while the rest of the file goes on."""
+        self.on_failure(Failure("read", self.relative, reason))
+
+
+def document_id(relative: str, page: int | None = None, record: int | None = None) -> str:
+    """Make the id of a document: the SHA-1 (hex) of its file's relative POSIX path, its page and its record index.
+
+    Pages count from 1, records from 0. The path is NFC-normalised first: macOS stores names decomposed.
+    """
+    key = json.dumps([unicodedata.normalize("NFC", relative), page, record], ensure_ascii=False)
+    return hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()
+
+
+def walk(
+    path: Path, *, on_failure: Callable[[Failure], None], on_skip: Callable[[str, str], None]
+) -> Iterator[tuple[Path, str]]:
+    """Yield each file to read with its relative name: `path` itself if it is a file, else all below it, sorted.
+
+    Hidden names are passed over silently; a folder is entered once, however many links lead to it. In a BEIR
+    folder (see `is_beir`) only `corpus.jsonl` is yielded; files that hold questions are skipped in any folder.
+    """
+    if not path.is_dir():
+        yield path, relative_name(path, path.parent)
+        return
+    seen: set[tuple[int, int]] = set()
+
+    def below(folder: Path, only: Path | None) -> Iterator[tuple[Path, str]]:
+        try:
+            status = folder.stat()
+            entries = sorted(folder.iterdir(), key=lambda entry: relative_name(entry, folder))
+        except OSError as error:
+            on_failure(Failure("read", relative_name(folder, path), f"The folder cannot be read: {error.strerror}."))
+            return
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        only = only or is_beir(folder)
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            relative = relative_name(entry, path)
+            try:
+                is_dir, is_file = _kind(entry)
+            except OSError as error:
+                on_failure(Failure("read", relative, f"The file cannot be opened: {error.strerror}."))
+                continue
+            if is_dir:
+                yield from below(entry, only)
+            elif reason := _why_not(entry, only, is_file=is_file):
+                on_skip(relative, reason)
+            else:
+                yield entry, relative
+
+    yield from below(path, None)
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """Name a path relative to a folder: POSIX, NFC; bytes that are no UTF-8 are written as hexadecimal escapes."""
+    name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", name)
+
+
+def is_beir(folder: Path) -> Path | None:
+    """Return the folder's `corpus.jsonl` if its first record has `_id` and `text`: all else there is judgements."""
+    corpus = folder / "corpus.jsonl"
+    try:
+        with corpus.open("rb") as lines:
+            record = json.loads(lines.readline(_PROBE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return corpus if isinstance(record, dict) and "_id" in record and "text" in record else None
+
+
+def _kind(entry: Path) -> tuple[bool, bool]:
+    entry.stat()  # a broken or circular link fails here, where `is_dir` would only say no
+    return entry.is_dir(), entry.is_file()
+
+
+def _why_not(entry: Path, only: Path | None, *, is_file: bool) -> str:
+    if not is_file:
+        return "It is not a regular file."
+    if only is not None and entry != only:
+        return "It stands beside a BEIR corpus.jsonl, which alone holds the documents."
+    if entry.name in _NOT_DOCUMENTS:
+        return "It holds questions or queries, not documents."
+    return ""

@@ -1,0 +1,204 @@
+"""JSON and JSON lines: one document a record, streamed, so that a file larger than memory passes.
+
+A record has its text in `text`, `content` or `body`, and may have `title`, `_id` or `id`, `metadata` (an object) and
+further fields, which become metadata. A BEIR corpus is of this form. A line that cannot be used is reported with its
+number, and the next one is read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import IO
+
+import ijson
+
+from core.datatypes import Document
+from core.errors import ReadError
+from indexer.read.encoding import decode
+from indexer.read.folder import Source, document_id
+
+_TEXT_FIELDS = ("text", "content", "body")
+_OWN_FIELDS = frozenset({"_id", "id", "title", "metadata"})
+_MAX_ID_BYTES = 480
+_HOPELESS = 100
+_MAX_DEPTH = 200
+
+
+def read_jsonl(source: Source) -> Iterator[Document]:
+    """Read JSON lines in UTF-8; the record index counts lines from 0, blank ones included."""
+    good = bad = 0
+    with source.path.open("rb") as file:
+        for number, line in _lines(source, file):
+            try:
+                yield _document(source, number - 1, _parse(line))
+                good += 1
+            except ReadError as error:
+                bad += 1
+                source.fail(f"Line {number} {error}")
+                if not good and bad == _HOPELESS:
+                    raise ReadError(f"None of the first {bad} lines is a usable JSON record.") from error
+    if not good and not bad:
+        raise ReadError("The file is empty.")
+
+
+def read_json(source: Source) -> Iterator[Document]:
+    """Read a JSON array record by record, or a single object; JSON lines under the wrong name are read as such."""
+    with source.path.open("rb") as file:
+        start = file.read(1_000_000).removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(b"["):
+        yield from _array(source)
+    elif _is_jsonl(start):
+        yield from read_jsonl(source)
+    else:
+        try:
+            yield _document(source, 0, _parse(decode(source.data()).encode()))
+        except ReadError as error:
+            message = str(error)
+            raise (error if message.startswith("The file") else ReadError(f"The file {message}")) from error
+
+
+def to_metadata(fields: Mapping[str, object]) -> dict[str, str]:
+    """Make filterable strings of a record's fields.
+
+    Numbers, `true` and `false` are written as in JSON, a list of scalars as "a, b"; an object one level down gives
+    `outer_inner`; deeper ones, null and empty values are dropped. In a name, dots become `_`, because Elasticsearch
+    reads them as levels, and leading `_` goes.
+    """
+    metadata: dict[str, str] = {}
+    for name, value in fields.items():
+        inner = value.items() if isinstance(value, Mapping) else [("", value)]
+        for key, item in inner:
+            text = _scalar_text(item)
+            clean = re.sub(r"[.\s\x00-\x1f]+", "_", f"{name}_{key}" if key else str(name)).strip("_")
+            if clean and text:
+                metadata[_valid(clean)] = _valid(text)
+    return metadata
+
+
+def _scalar_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        return ", ".join(filter(None, (_scalar_text(item) for item in value if not isinstance(item, list))))
+    return "" if value is None or isinstance(value, Mapping) else str(value)
+
+
+def _document(source: Source, record: int, fields: object) -> Document:
+    if not isinstance(fields, dict):
+        raise ReadError("is not a JSON object.")
+    name = next((key for key in _TEXT_FIELDS if isinstance(fields.get(key), str) and fields[key].strip()), None)
+    if name is None:
+        raise ReadError("has no text in `text`, `content` or `body`.")
+    blocks = tuple(filter(None, (line.rstrip() for line in _valid(fields[name]).strip().splitlines())))
+    title = _valid(_scalar_text(fields.get("title")))
+    extra = {key: value for key, value in fields.items() if key not in _OWN_FIELDS and key != name}
+    nested = fields.get("metadata")
+    return Document(
+        doc_id=_record_id(fields) or document_id(source.relative, record=record),
+        title=title or source.stem,
+        blocks=blocks,
+        source=source.relative,
+        heading=title,
+        metadata=to_metadata({**extra, **(nested if isinstance(nested, dict) else {"metadata": nested})}),
+    )
+
+
+def _record_id(fields: Mapping[str, object]) -> str:
+    """Return the record's own id, unchanged. Elasticsearch takes at most 512 bytes, and a chunk's position is added."""
+    for key in ("_id", "id"):
+        value = fields.get(key)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+            if len(_valid(str(value)).encode()) > _MAX_ID_BYTES:
+                raise ReadError(f"has an `{key}` of more than {_MAX_ID_BYTES} bytes.")
+            return _valid(str(value))
+    return ""
+
+
+def _parse(line: bytes) -> object:
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ReadError("is not UTF-8.") from error
+    except json.JSONDecodeError as error:
+        raise ReadError(f"is not valid JSON: {error.msg} (column {error.colno}).") from error
+    except (ValueError, RecursionError) as error:
+        raise ReadError(f"is not usable JSON: {error}.") from error
+
+
+def _lines(source: Source, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Non-blank lines with their number from 1. A line beyond the size limit is reported and passed over."""
+    limit = int(source.max_file_mb * 1_000_000)
+    number = 0
+    while line := file.readline(limit + 1):
+        number += 1
+        if number == 1:
+            if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise ReadError("The file is UTF-16; JSON lines are UTF-8.")
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if len(line) > limit and not line.endswith(b"\n"):
+            source.fail(f"Line {number} is longer than the {source.max_file_mb:g} MB that BOTHWAYS_MAX_FILE_MB allows.")
+            while (rest := file.readline(limit)) and not rest.endswith(b"\n"):
+                pass
+        elif line.strip():
+            yield number, line
+
+
+def _is_jsonl(start: bytes) -> bool:
+    first, _, rest = start.partition(b"\n")
+    try:
+        return bool(rest.strip()) and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _array(source: Source) -> Iterator[Document]:
+    number = 0
+    with source.path.open("rb") as file:
+        if file.read(3) != codecs.BOM_UTF8:
+            file.seek(0)
+        records = _elements(file)
+        while True:
+            try:
+                fields = next(records)
+            except StopIteration:
+                break
+            except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+                what = re.sub(r"\s+", " ", str(error)).strip()[:120]
+                raise ReadError(f"The file is not valid JSON after record {number}: {what}") from error
+            number += 1
+            try:
+                yield _document(source, number - 1, fields)
+            except ReadError as error:
+                source.fail(f"Record {number} {error}")
+    if not number:
+        raise ReadError("The file is empty: its JSON array has no records.")
+
+
+def _elements(file: IO[bytes]) -> Iterator[object]:
+    """Yield the elements of a JSON array, one at a time.
+
+    Not by `ijson.items`, whose memory grows with the square of the depth: a file of 100 KB of `[` takes 20 GB.
+    """
+    events = ijson.basic_parse(file, use_float=True)
+    next(events)  # the array's own start
+    builder, depth = ijson.ObjectBuilder(), 0
+    for event, value in events:
+        depth += event.startswith("start_") - event.startswith("end_")
+        if depth > _MAX_DEPTH:
+            raise RecursionError(f"more than {_MAX_DEPTH} levels")
+        if depth < 0:
+            continue  # the array's own end; what follows it is an error that the parser raises
+        builder.event(event, value)
+        if depth == 0:
+            yield builder.value
+            builder = ijson.ObjectBuilder()
+
+
+def _valid(text: str) -> str:
+    """Replace half surrogates, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode() if any("\ud800" <= char <= "\udfff" for char in text) else text
