@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SERVE ?= 1
 PORT ?= 8000
+BENCH ?=
 SAMPLE := samples/handbook
 
 .PHONY: demo test lint bench serve clean format
@@ -25,8 +26,13 @@ SAMPLE := samples/handbook
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint,test]"
 	@touch .venv/.base .venv/.test $@
 
-.venv/.bench: pyproject.toml .venv/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+# Haystack wants the Elasticsearch client of version 8: it gets an environment of its own, laid over .venv by a path file.
+.venv/.bench: pyproject.toml benchmarks/requirements.txt .venv/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[torch]"
+	$(BIN)/python -m venv .venv/bench
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> "$$(.venv/bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/over.pth"
+	.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch .venv/.base $@
 
 demo: .venv/.base
@@ -56,7 +62,7 @@ format: .venv/.lint
 
 bench: .venv/.bench
 	$(BIN)/bothways es up
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	-[ -x $(BIN)/bothways ] && $(BIN)/bothways es down

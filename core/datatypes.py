@@ -73,8 +73,9 @@ class Chunk:
 class ExpandedChunk:
     """A chunk with the pseudo-questions it answers.
 
-    `generation` names what wrote the questions (prompt version, model and number), is "" when nothing was asked,
-    and "failed" when the language model gave no answer, so that a later run knows what is left to do.
+    `generation` names what wrote the questions (prompt version, model and number). It is "" when nothing was asked,
+    "failed" when the language model could not be reached, and "refused:" with the name when it had no answer to this
+    chunk, so that a later run knows what is left to do.
     """
 
     chunk: Chunk
@@ -144,8 +145,11 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One thing that did not work in a job: which stage, which item (a file, a chunk id), and why in a sentence."""
+    """One thing that did not work in a job: which stage, which item (a file, a chunk id), and why in a sentence.
 
-    stage: Literal["read", "expand", "embed", "bulk"]
+    `refuse`: the language model has no answer to this chunk; it is indexed all the same, without questions.
+    """
+
+    stage: Literal["read", "expand", "refuse", "bulk"]
     item: str
     reason: str

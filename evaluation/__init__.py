@@ -1,0 +1,1 @@
+"""Judged queries in, measures out: what decides between two ways of searching."""

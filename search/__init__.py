@@ -1,0 +1,1 @@
+"""The read path: a question asks every leg, and gets one ranking."""

@@ -44,8 +44,9 @@ class FixedWriter:
 
     generation = "fake/1"
 
-    def __init__(self, refuse=()):
+    def __init__(self, refuse=(), error=LLMError):
         self.refuse = set(refuse)
+        self.error = error
         self.calls = 0
         self.cache_hits = 0
 
@@ -55,5 +56,5 @@ class FixedWriter:
     def write(self, chunk):
         self.calls += 1
         if any(word in chunk.text for word in self.refuse):
-            raise LLMError("the model will not")
+            raise self.error("the model will not")
         return (f"问 {chunk.text[:6]}", f"怎么办 {chunk.text[-6:]}")

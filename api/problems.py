@@ -1,0 +1,80 @@
+"""From our errors to HTTP: one table, and RFC 9457 for every answer that is none."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.wire import Problem
+from core.errors import (
+    BothwaysError,
+    CollectionNotFoundError,
+    DocumentNotFoundError,
+    ElasticsearchError,
+    ElasticsearchUnavailableError,
+    IncompatibleCollectionError,
+    LLMError,
+    LLMUnavailableError,
+    MissingExtraError,
+    ModelError,
+    UsageError,
+)
+
+log = structlog.get_logger()
+
+STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
+    (UsageError, 422),
+    (CollectionNotFoundError, 404),
+    (DocumentNotFoundError, 404),
+    (IncompatibleCollectionError, 409),
+    (ElasticsearchUnavailableError, 503),
+    (LLMUnavailableError, 503),
+    (MissingExtraError, 503),
+    (ModelError, 503),
+    (ElasticsearchError, 502),
+    (LLMError, 502),
+)
+"""The first type that fits gives the status."""
+
+
+def problem(request: Request, status: int, detail: str, *, errors: list[dict[str, Any]] | None = None) -> JSONResponse:
+    """Answer with a problem document."""
+    body = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, instance=request.url.path, errors=errors
+    )
+    return JSONResponse(body.model_dump(exclude_none=True), status, media_type="application/problem+json")
+
+
+def status_of(error: BothwaysError) -> int:
+    """Give the HTTP status of one of our errors."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers: ours, FastAPI's validation, plain HTTP errors, and what nobody foresaw."""
+
+    @app.exception_handler(BothwaysError)
+    async def _ours(request: Request, error: BothwaysError) -> JSONResponse:
+        return problem(request, status_of(error), str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]
+        first = errors[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+        return problem(request, 422, f"The request is not valid: {where}: {first['msg']}.", errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        return problem(request, error.status_code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+        log.exception("unforeseen_error", path=request.url.path, kind=type(error).__name__)
+        return problem(request, 500, "Something failed that should not have; the server's log has it.")

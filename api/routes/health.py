@@ -1,0 +1,38 @@
+"""`/health/live`: the process runs. `/health/ready`: it can answer a search. `/metrics`: for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from api.problems import problem
+from core.elastic import probe
+from core.errors import BothwaysError
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health/live")
+def live() -> dict[str, str]:
+    """Say that the process runs."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready")
+def ready(request: Request) -> Response:
+    """Say whether Elasticsearch answers and the encoder is loaded; 503 with the reason if not."""
+    try:
+        searcher = request.app.state.searcher()
+        server = probe(searcher.client, request.app.state.url())
+        searcher.warm_up()
+    except BothwaysError as error:
+        return problem(request, 503, str(error))
+    body = {"status": "ready", "elasticsearch": server.version, "licence": server.licence}
+    return JSONResponse({**body, "embedding_model": searcher.embedding_model})
+
+
+@router.get("/metrics", include_in_schema=False)
+def metrics() -> Response:
+    """Give counters and timings in Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,30 @@
+"""`POST /api/v1/search`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from api.deps import SearcherDep, SettingsDep
+from api.wire import SearchRequest, SearchResponse, search_response
+from search.build import default_options
+
+router = APIRouter(tags=["search"])
+
+
+@router.post("/search", response_model=SearchResponse)
+def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
+    """Find the chunks that answer a question."""
+    options = replace(
+        default_options(settings),
+        strategy=request.strategy,
+        top_k=request.top_k,
+        filters=request.filters,
+        min_score=request.min_score,
+        explain=request.explain,
+        highlight=request.highlight,
+    )
+    result = searcher.search(request.query, request.collection, options)
+    return JSONResponse(search_response(result, explain=request.explain))

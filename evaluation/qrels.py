@@ -1,0 +1,135 @@
+"""Judged queries in: BEIR folders and JSON lines with gold by metadata, both turned into TREC-like qrels.
+
+The unit of judgement is the document (an article, a page, a BEIR record): a document ranks where its best chunk does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from core.elastic import elasticsearch_errors
+from core.errors import EvaluationError
+
+NOT_COMPARED = {"source_path"}
+"""Keys of `gold` that name a file on somebody else's disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuery:
+    """A question with what answers it: judged document ids (`relevant`), or metadata that they have (`gold`)."""
+
+    query_id: str
+    text: str
+    tag: str = ""
+    relevant: Mapping[str, int] = field(default_factory=dict)
+    gold: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_queries(path: Path, qrels: Path | None = None) -> list[JudgedQuery]:
+    """Read judged queries; raises `EvaluationError` naming file and line for whatever cannot be used.
+
+    With `qrels`, or with a `qrels.tsv` beside a BEIR file, judgements come from there and queries without any are
+    left out, as BEIR does. Else each line must have its `gold`.
+    """
+    if path.is_dir():
+        path = path / "queries.jsonl"
+    beside = path.with_name("qrels.tsv")
+    rows = list(_json_lines(path))
+    if qrels is None and rows and "gold" not in rows[0][1] and beside.exists():
+        qrels = beside
+    if qrels is None:
+        return [_by_metadata(row, f"{path}, line {number}", number) for number, row in rows]
+    judged = load_qrels(qrels)
+    queries = [_beir(row, f"{path}, line {number}", judged) for number, row in rows]
+    kept = [query for query in queries if query.relevant]
+    if not kept:
+        raise EvaluationError(f"None of the {len(queries)} queries of {path} is judged in {qrels}.")
+    return kept
+
+
+def load_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Read judgements, `{query: {document: relevance}}`, from BEIR's three columns or TREC's four."""
+    judged: dict[str, dict[str, int]] = {}
+    for number, line in _lines(path):
+        columns = line.split()
+        if number == 1 and not columns[-1].lstrip("-").isdigit():
+            continue
+        try:
+            query_id, document, relevance = columns if len(columns) == 3 else (columns[0], columns[2], columns[3])
+            judged.setdefault(query_id, {})[document] = int(relevance)
+        except (IndexError, ValueError) as error:
+            raise EvaluationError(
+                f"{path}, line {number}: not a judgement (query-id, corpus-id, score): {line[:80]!r}."
+            ) from error
+    if not judged:
+        raise EvaluationError(f"{path} holds no judgement.")
+    return judged
+
+
+def resolve_gold(client: Elasticsearch, index: str, queries: list[JudgedQuery]) -> dict[str, dict[str, int]]:
+    """Give the qrels of all queries; gold by metadata is looked up as the documents that match all its keys."""
+    return {query.query_id: dict(query.relevant) or _documents(client, index, query.gold) for query in queries}
+
+
+def _documents(client: Elasticsearch, index: str, gold: Mapping[str, str]) -> dict[str, int]:
+    plain = {"source", "doc_id", "title"}
+    clauses = [{"term": {key if key in plain else f"metadata.{key}": value}} for key, value in gold.items()]
+    with elasticsearch_errors("looking up the judged documents"):
+        found = client.search(
+            index=index,
+            size=0,
+            query={"bool": {"filter": clauses}},
+            aggs={"documents": {"terms": {"field": "doc_id", "size": 10_000}}},
+        )
+    return {bucket["key"]: 1 for bucket in found["aggregations"]["documents"]["buckets"]}
+
+
+def _by_metadata(row: dict[str, Any], where: str, number: int) -> JudgedQuery:
+    gold = row.get("gold")
+    text = row.get("query") or row.get("text")
+    if not isinstance(text, str) or not isinstance(gold, dict):
+        raise EvaluationError(f'{where}: needs a "query" and a "gold" object, or a file of judgements by --qrels.')
+    compared = {str(key): str(value) for key, value in gold.items() if key not in NOT_COMPARED}
+    if not compared:
+        raise EvaluationError(f"{where}: the gold has no key that can be compared with metadata.")
+    query_id = str(row.get("sample_id") or row.get("_id") or row.get("id") or number)
+    return JudgedQuery(query_id, text, str(row.get("tag") or ""), gold=compared)
+
+
+def _beir(row: dict[str, Any], where: str, judged: Mapping[str, Mapping[str, int]]) -> JudgedQuery:
+    text = row.get("text") or row.get("query")
+    if "_id" not in row or not isinstance(text, str):
+        raise EvaluationError(f'{where}: a BEIR query needs "_id" and "text".')
+    query_id = str(row["_id"])
+    return JudgedQuery(query_id, text, str(row.get("tag") or ""), relevant=judged.get(query_id, {}))
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    empty = True
+    for number, line in _lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise EvaluationError(f"{path}, line {number}: not JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise EvaluationError(f"{path}, line {number}: not a JSON object.")
+        empty = False
+        yield number, row
+    if empty:
+        raise EvaluationError(f"{path} holds no query.")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path} cannot be read: {error}.") from error

@@ -1,0 +1,334 @@
+"""One indexing job, top to bottom: documents learn the questions they answer, and go into one index.
+
+Everything between the file and `_bulk` is a lazy iterator: a corpus larger than memory passes. A second run finds
+what is unchanged by content hash and does no work for it; an interrupted run is resumed by running it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from elasticsearch import Elasticsearch
+
+from core.analysis import Segmenter
+from core.collection import alias_of, from_mapping, version_of
+from core.datatypes import Chunk, Document, EmbeddedChunk, ExpandedChunk, Failure
+from core.elastic import Server, elasticsearch_errors
+from core.errors import IncompatibleCollectionError, UsageError
+from core.models.protocols import Encoder
+from indexer.bulk import bulk, delete_actions, to_action
+from indexer.chunk import chunk
+from indexer.embed import embed
+from indexer.expand import REFUSED, Writer, expand
+from indexer.known import Differences, SeenChunks, gone, only_changed
+from indexer.read import read
+from indexer.versions import chunk_mapping, create_version, swap_alias, versions
+
+log = structlog.get_logger()
+
+Progress = Callable[["JobReport"], None]
+"""Called as the job goes on, with the counts so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What a user may choose for one job."""
+
+    collection: str
+    recreate: bool = False
+    dry_run: bool = False
+    retry_failed: bool = False
+    max_chars: int = 300
+    max_file_mb: float = 200.0
+    concurrency: int = 8
+
+
+@dataclass(slots=True)
+class JobReport:
+    """What a job did. `failures` are all that did not work, each with its item and reason; nothing else was lost."""
+
+    collection: str
+    index: str = ""
+    documents: int = 0
+    chunks: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    indexed: int = 0
+    removed: int = 0
+    questions: int = 0
+    encoded: int = 0
+    llm_calls: int = 0
+    llm_cached: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def refused(self) -> int:
+        """Chunks that were indexed without questions, since the language model had no answer to them."""
+        return sum(failure.stage == "refuse" for failure in self.failures)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything that was found is in the index.
+
+        Chunks that the model refused are in it and do not fail a job, unless it refused all: then it is set up wrong.
+        """
+        failed = len(self.failures) - self.refused
+        return self.documents > 0 and failed == 0 and (self.refused == 0 or self.questions > 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the report as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a job works with. `encoder` is called only when there is something to encode: loading it takes time."""
+
+    client: Elasticsearch
+    server: Server
+    segmenter: Segmenter
+    encoder: Callable[[], Encoder]
+    embedding_model: str
+    writer: Writer | None = None
+    synonyms: Callable[[], str] = str
+
+
+def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress = lambda _: None) -> JobReport:
+    """Bring a file or folder into a collection; the source is the truth, what is gone from it leaves the index."""
+    if not path.exists():
+        raise UsageError(f"There is no file or folder {path}.")
+    started = time.monotonic()
+    report = JobReport(options.collection)
+    differences = Differences()
+    origin, only_source = _scope(path)
+    index = None if options.dry_run else _open_version(options, parts)
+    compare_with = index or _current(options, parts)
+    report.index = compare_with or ""
+
+    with SeenChunks() as seen:
+        documents = _counted(_read(path, options, report), report)
+        chunks = _first_of_each_id(chunk(documents, max_chars=options.max_chars), seen, report)
+        changed = only_changed(
+            _noted(chunks, report, differences, progress),
+            parts.client,
+            index=compare_with,
+            origin=origin,
+            generations=_done_generations(options, parts),
+            differences=differences,
+        )
+        if index is None:
+            _dry_run(changed, parts, report)
+        else:
+            _write(changed, index, origin, options, parts, report)
+            _settle(index, origin, only_source, seen, differences, parts, report)
+    _take(differences, report)
+    if index is not None:
+        _publish(index, options, parts, report)
+    report.seconds = round(time.monotonic() - started, 3)
+    progress(report)
+    return report
+
+
+def _write(
+    changed: Iterable[Chunk], index: str, origin: str, options: JobOptions, parts: Parts, report: JobReport
+) -> None:
+    """Expand, embed and send the chunks that need it."""
+    expanded = expand(changed, parts.writer, concurrency=options.concurrency, on_failure=report.failures.append)
+    embedded = _counted_vectors(_embed_lazily(expanded, parts), report)
+    packed = parts.server.takes_packed_vectors
+    actions = (to_action(e, index=index, origin=origin, segmenter=parts.segmenter, packed=packed) for e in embedded)
+
+    def one_more(_: str) -> None:
+        report.indexed += 1
+
+    sent = bulk(parts.client, actions, on_ok=one_more)
+    report.failures.extend(sent.failures)
+    _count_calls(parts, report)
+
+
+def _settle(
+    index: str,
+    origin: str,
+    only_source: str | None,
+    seen: SeenChunks,
+    differences: Differences,
+    parts: Parts,
+    report: JobReport,
+) -> None:
+    """Remove what is gone, note where moved chunks now come from, and make everything visible to searches."""
+    with elasticsearch_errors("refreshing the index"):
+        parts.client.indices.refresh(index=index)
+    unread = [failure.item for failure in report.failures if failure.stage == "read"]
+
+    def could_not_be_read(source: str) -> bool:
+        return any(source == item or source.startswith((f"{item}/", f"{item}:")) for item in unread)
+
+    stale = gone(parts.client, index=index, origin=origin, sources=only_source, seen=seen, keep=could_not_be_read)
+    removed = bulk(parts.client, delete_actions(stale, index=index))
+    report.removed = removed.ok
+    moves = ({"_op_type": "update", "_index": index, "_id": i, "doc": {"origin": origin}} for i in differences.moved)
+    moved = bulk(parts.client, moves)
+    report.failures.extend([*removed.failures, *moved.failures])
+    if differences.overwritten:
+        log.warning(
+            "replaced_documents_of_another_folder",
+            count=len(differences.overwritten),
+            example=differences.overwritten[0],
+            hint="documents are known by their path below the indexed folder; index the common parent to keep both",
+        )
+    with elasticsearch_errors("refreshing the index"):
+        parts.client.indices.refresh(index=index)
+
+
+def _publish(index: str, options: JobOptions, parts: Parts, report: JobReport) -> None:
+    """Let the alias point to the finished version, unless a rebuild found nothing at all to put into it."""
+    alias = alias_of(options.collection)
+    with elasticsearch_errors(f"listing the versions of {alias}"):
+        live = versions(parts.client, alias).get(index, False)
+    if live:
+        return
+    if report.chunks == 0:
+        log.warning("not_published", index=index, reason="no document was read; the old version stays in use")
+        return
+    swap_alias(parts.client, alias, to=index)
+
+
+def _scope(path: Path) -> tuple[str, str | None]:
+    """Give the folder that a run speaks for, and the one file in it when only that was named."""
+    full = path.expanduser().resolve()
+    return (str(full.parent), full.name) if full.is_file() else (str(full), None)
+
+
+def _current(options: JobOptions, parts: Parts) -> str | None:
+    """Give the version that the alias points to, if there is one and it is to be compared with."""
+    if options.recreate:
+        return None
+    alias = alias_of(options.collection)
+    with elasticsearch_errors(f"listing the versions of {alias}"):
+        return next((index for index, live in versions(parts.client, alias).items() if live), None)
+
+
+def _open_version(options: JobOptions, parts: Parts) -> str:
+    """Find the index to write to: the live one, a rebuild that was cut off, or a new one."""
+    alias = alias_of(options.collection)
+    with elasticsearch_errors(f"listing the versions of {alias}"):
+        existing = versions(parts.client, alias)
+    live = next((index for index, is_live in existing.items() if is_live), None)
+    if live and not options.recreate:
+        _require_same_build(live, options, parts)
+        return live
+    unfinished = [
+        index for index, is_live in existing.items() if not is_live and version_of(index) > version_of(live or "")
+    ]
+    if unfinished and _same_build(unfinished[-1], options, parts):
+        return unfinished[-1]
+    for index in unfinished:
+        with elasticsearch_errors(f"removing the unfinished {index}"):
+            parts.client.indices.delete(index=index)
+    mapping = chunk_mapping(
+        embedding_model=parts.embedding_model, dimension=parts.encoder().dimension, analyzer=parts.segmenter.name
+    )
+    created = create_version(parts.client, alias, mapping, synonyms=parts.synonyms())
+    if live is None:
+        swap_alias(parts.client, alias, to=created)
+    return created
+
+
+def _require_same_build(index: str, options: JobOptions, parts: Parts) -> None:
+    with elasticsearch_errors(f"reading the mapping of {index}"):
+        body = parts.client.indices.get_mapping(index=index)[index]
+    from_mapping(options.collection, index, body["mappings"]).require(
+        embedding_model=parts.embedding_model, analyzer=parts.segmenter.name
+    )
+
+
+def _same_build(index: str, options: JobOptions, parts: Parts) -> bool:
+    try:
+        _require_same_build(index, options, parts)
+    except IncompatibleCollectionError:
+        return False
+    return True
+
+
+def _read(path: Path, options: JobOptions, report: JobReport) -> Iterator[Document]:
+    return read(
+        path,
+        max_file_mb=options.max_file_mb,
+        on_failure=report.failures.append,
+        on_skip=lambda item, why: report.skipped.append((item, why)),
+    )
+
+
+def _done_generations(options: JobOptions, parts: Parts) -> frozenset[str] | None:
+    """Name the generations that need no new questions; what was refused is asked again only on request."""
+    if parts.writer is None:
+        return None
+    wanted = parts.writer.generation
+    return frozenset({wanted} if options.retry_failed else {wanted, REFUSED + wanted})
+
+
+def _counted(documents: Iterable[Document], report: JobReport) -> Iterator[Document]:
+    for document in documents:
+        report.documents += 1
+        yield document
+
+
+def _first_of_each_id(chunks: Iterable[Chunk], seen: SeenChunks, report: JobReport) -> Iterator[Chunk]:
+    for piece in chunks:
+        if seen.add(piece.chunk_id):
+            yield piece
+        elif piece.position == 0:
+            why = f"a second record has the id {piece.doc_id!r}; only the first was indexed"
+            report.failures.append(Failure("read", piece.source, why))
+
+
+def _noted(chunks: Iterable[Chunk], report: JobReport, differences: Differences, progress: Progress) -> Iterator[Chunk]:
+    for piece in chunks:
+        report.chunks += 1
+        _take(differences, report)
+        progress(report)
+        yield piece
+
+
+def _take(differences: Differences, report: JobReport) -> None:
+    report.new, report.changed, report.unchanged = differences.new, differences.changed, differences.unchanged
+
+
+def _embed_lazily(expanded: Iterable[ExpandedChunk], parts: Parts) -> Iterator[EmbeddedChunk]:
+    """Load the encoder only when the first chunk arrives: a run that finds nothing to do loads no model."""
+    iterator = iter(expanded)
+    for first in iterator:
+        yield from embed(_with_first(first, iterator), parts.encoder())
+
+
+def _with_first(first: ExpandedChunk, rest: Iterator[ExpandedChunk]) -> Iterator[ExpandedChunk]:
+    yield first
+    yield from rest
+
+
+def _counted_vectors(embedded: Iterable[EmbeddedChunk], report: JobReport) -> Iterator[EmbeddedChunk]:
+    for item in embedded:
+        report.questions += len(item.expanded.questions)
+        report.encoded += 1 + len(item.expanded.questions)
+        yield item
+
+
+def _count_calls(parts: Parts, report: JobReport) -> None:
+    if parts.writer is not None:
+        report.llm_calls, report.llm_cached = parts.writer.calls, parts.writer.cache_hits
+
+
+def _dry_run(changed: Iterable[Chunk], parts: Parts, report: JobReport) -> None:
+    """Count what a real run would do, without asking, encoding or writing anything."""
+    for piece in changed:
+        report.encoded += 1
+        if parts.writer is not None and not parts.writer.has(piece):
+            report.llm_calls += 1

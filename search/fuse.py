@@ -1,0 +1,63 @@
+"""Rankings into one ranking. Pure: no client, no clock; Elasticsearch's own fusion needs a paid licence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from core.datatypes import Hit, Leg, LegScore
+
+
+def rrf(
+    rankings: Sequence[Sequence[Hit]], *, weights: Sequence[float] | None = None, rank_constant: int = 60
+) -> list[Hit]:
+    """Fuse by reciprocal rank: a hit's score is the sum over rankings of weight / (rank_constant + rank).
+
+    Ranks start at 1; a ranking that lacks a hit adds nothing. Ties are broken by chunk id, so that the order is
+    the same on every run. Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and individual
+    Rank Learning Methods, SIGIR 2009.
+    """
+    if weights is not None and len(weights) != len(rankings):
+        raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights")
+    scores: dict[str, float] = {}
+    for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):
+        for rank, hit in enumerate(ranking, start=1):
+            scores[hit.chunk_id] = scores.get(hit.chunk_id, 0.0) + weight / (rank_constant + rank)
+    merged = merge(rankings)
+    fused = [replace(merged[chunk_id], score=score, rrf=score) for chunk_id, score in scores.items() if score > 0]
+    return sorted(fused, key=lambda hit: (-hit.score, hit.chunk_id))
+
+
+def dense_mean(text: Sequence[Hit], questions: Sequence[Hit]) -> list[Hit]:
+    """Merge the two dense legs into one ranking: the mean of the text's score and of its best question's.
+
+    A hit that one leg did not bring is given that leg's lowest score: the most that it can have there. Without
+    questions in the collection, the text's ranking is the answer. Measured better than either leg alone, than
+    their maximum and than fusing three rankings (docs/decisions/fusion.md).
+    """
+    if not text or not questions:
+        return list(text or questions)
+    lowest = {"text_sem": text[-1].score, "questions": questions[-1].score}
+
+    def score(legs: Mapping[Leg, LegScore]) -> float:
+        text_score = legs["text_sem"].score if "text_sem" in legs else lowest["text_sem"]
+        question_score = legs["questions"].score if "questions" in legs else lowest["questions"]
+        return (text_score + question_score) / 2
+
+    merged = [replace(hit, score=score(hit.legs)) for hit in merge([text, questions]).values()]
+    return sorted(merged, key=lambda hit: (-hit.score, hit.chunk_id))
+
+
+def union(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """Put rankings one after another and drop repetitions: the old way, kept as a baseline. Score is 1 / rank."""
+    return [replace(hit, score=1 / rank) for rank, hit in enumerate(merge(rankings).values(), start=1)]
+
+
+def merge(rankings: Sequence[Sequence[Hit]]) -> dict[str, Hit]:
+    """Bring together what the rankings know of each hit, in the order of first appearance."""
+    merged: dict[str, Hit] = {}
+    for ranking in rankings:
+        for hit in ranking:
+            known = merged.get(hit.chunk_id)
+            merged[hit.chunk_id] = hit if known is None else replace(known, legs={**known.legs, **hit.legs})
+    return merged

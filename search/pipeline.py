@@ -1,0 +1,244 @@
+"""One search, top to bottom: a question is encoded, all legs are asked at once, fused, reranked and cut to size.
+
+A stage that fails is left out and named in `degraded`, as long as another leg can answer.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
+
+import structlog
+from elasticsearch import Elasticsearch
+
+from core.analysis import Segmenter
+from core.collection import Collection, alias_of, open_collection
+from core.datatypes import Hit, Leg, Query, SearchResult, Strategy, Vector
+from core.errors import CollectionNotFoundError, MissingExtraError, ModelError, QueryError
+from core.models.protocols import CrossEncoder, Encoder
+from core.once import Once
+from search.bodies import FilterValue, bm25_body, filter_clauses, knn_body
+from search.fuse import dense_mean, rrf, union
+from search.highlight import highlight
+from search.rerank import rerank
+from search.retrieve import retrieve
+
+log = structlog.get_logger()
+
+LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
+    "bm25": ("bm25",),
+    "dense": ("text_sem",),
+    "questions": ("questions",),
+    "hybrid": ("bm25", "text_sem", "questions"),
+    "hybrid_rerank": ("bm25", "text_sem", "questions"),
+    "dedup": ("bm25", "text_sem", "questions"),
+}
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+COLLECTION_TTL_S = 5.0
+"""How long a collection's mapping is believed: new metadata fields can be filtered by after that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How to search: the request's own wishes on top of the settings."""
+
+    strategy: Strategy = "hybrid_rerank"
+    top_k: int = 5
+    filters: Mapping[str, FilterValue] = field(default_factory=dict)
+    min_score: float | None = None
+    explain: bool = False
+    highlight: bool = False
+    leg_k: int = 30
+    num_candidates: int = 100
+    rank_constant: int = 60
+    weight_bm25: float = 1.0
+    weight_dense: float = 1.0
+    rerank_top_n: int = 30
+    max_query_chars: int = 10_000
+
+
+class Searcher:
+    """Searches collections of one Elasticsearch. Thread-safe; models are loaded at the first use or by `warm_up`.
+
+    `encoder` and `cross_encoder` are called once; `cross_encoder` may give None where no reranker is configured.
+    """
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        segmenter: Segmenter,
+        encoder: Callable[[], Encoder],
+        *,
+        embedding_model: str,
+        cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
+    ) -> None:
+        self.client = client
+        self.segmenter = segmenter
+        self.embedding_model = embedding_model
+        self._encoder = Once(encoder)
+        self._cross_encoder = Once(cross_encoder)
+        self._collections: dict[str, tuple[float, Collection]] = {}
+
+    def warm_up(self) -> None:
+        """Load dictionary and encoder now, so that the first search is as fast as the next."""
+        self.segmenter.warm_up()
+        self._encoder().encode_queries(["预热"])
+
+    def search(self, text: str, collection: str, options: SearchOptions) -> SearchResult:
+        """Answer one question; raises `QueryError`, `CollectionNotFoundError`, `UnknownFieldError`, ..."""
+        clock = _Clock()
+        query = _query(text, options)
+        degraded: list[str] = []
+        with clock.stage("open"):
+            opened = self._open(collection)
+        legs = list(LEGS[options.strategy])
+        with clock.stage("encode"):
+            words = self.segmenter.words(query.text) if "bm25" in legs else []
+            vector = self._vector(query, legs, degraded)
+        with clock.stage("retrieve"):
+            bodies = _bodies(query, words, vector, legs, options, opened)
+            try:
+                retrieved = retrieve(self.client, bodies, index=alias_of(collection))
+            except CollectionNotFoundError:
+                self._collections.pop(collection, None)
+                raise
+            degraded += retrieved.failed
+        with clock.stage("fuse"):
+            hits = fuse(retrieved.legs, options)
+        if options.strategy == "hybrid_rerank":
+            with clock.stage("rerank"):
+                hits = self._rerank(query, hits, options, degraded)
+        return SearchResult(
+            query_id=uuid.uuid4().hex,
+            query=query,
+            strategy=options.strategy,
+            collection=collection,
+            index=retrieved.index or opened.index,
+            hits=_finish(hits, words or self._words_to_mark(query, options), options),
+            legs=retrieved.legs,
+            timings_ms=clock.done(),
+            degraded=degraded,
+        )
+
+    def _open(self, name: str) -> Collection:
+        known = self._collections.get(name)
+        if known and time.monotonic() - known[0] < COLLECTION_TTL_S:
+            return known[1]
+        collection = open_collection(self.client, name)
+        collection.require(embedding_model=self.embedding_model, analyzer=self.segmenter.name)
+        self._collections[name] = (time.monotonic(), collection)
+        return collection
+
+    def _vector(self, query: Query, legs: list[Leg], degraded: list[str]) -> Vector | None:
+        """Encode the question; without a working model the dense legs are left out, if words alone can answer."""
+        dense: list[Leg] = [leg for leg in legs if leg != "bm25"]
+        if not dense:
+            return None
+        try:
+            vector: Vector = self._encoder().encode_queries([query.dense_text])[0]
+        except (ModelError, MissingExtraError) as error:
+            if "bm25" not in legs:
+                raise
+            log.warning("encoder_failed", reason=str(error))
+            degraded += dense
+            for leg in dense:
+                legs.remove(leg)
+            return None
+        return vector
+
+    def _rerank(self, query: Query, hits: list[Hit], options: SearchOptions, degraded: list[str]) -> list[Hit]:
+        try:
+            cross_encoder = self._cross_encoder()
+            if cross_encoder is not None:
+                return rerank(query.text, hits, cross_encoder, top_n=max(options.rerank_top_n, options.top_k))
+        except (ModelError, MissingExtraError) as error:
+            log.warning("rerank_failed", reason=str(error))
+        degraded.append("rerank")
+        return hits
+
+    def _words_to_mark(self, query: Query, options: SearchOptions) -> list[str]:
+        return self.segmenter.words(query.text) if options.highlight else []
+
+
+def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]:
+    """Make one ranking of the legs, as the strategy says."""
+    bm25, text, questions = (legs.get(leg, ()) for leg in ("bm25", "text_sem", "questions"))
+    match options.strategy:
+        case "bm25":
+            return list(bm25)
+        case "dense":
+            return list(text)
+        case "questions":
+            return list(questions)
+        case "dedup":
+            return union([bm25, text, questions])
+        case "hybrid" | "hybrid_rerank":
+            weights = (options.weight_bm25, options.weight_dense)
+            return rrf([bm25, dense_mean(text, questions)], weights=weights, rank_constant=options.rank_constant)
+
+
+def _query(text: str, options: SearchOptions) -> Query:
+    stripped = text.replace("\x00", " ").strip()
+    if not stripped:
+        raise QueryError("The query is empty: ask something.")
+    if len(stripped) > options.max_query_chars:
+        raise QueryError(
+            f"The query has {len(stripped)} characters, {options.max_query_chars} are the most "
+            "(BOTHWAYS_MAX_QUERY_CHARS)."
+        )
+    return Query(stripped, stripped)
+
+
+def _bodies(
+    query: Query,
+    words: Sequence[str],
+    vector: Vector | None,
+    legs: Sequence[Leg],
+    options: SearchOptions,
+    collection: Collection,
+) -> dict[Leg, dict[str, Any]]:
+    filters = filter_clauses(options.filters, fields=collection.metadata_fields)
+    k = max(options.leg_k, options.top_k)
+    bodies: dict[Leg, dict[str, Any]] = {}
+    for leg in legs:
+        if leg == "bm25":
+            bodies[leg] = bm25_body(words, query.text, k=k, filters=filters)
+        elif vector is not None:
+            bodies[leg] = knn_body(
+                vector,
+                field="text_sem" if leg == "text_sem" else "questions.text_sem",
+                k=k,
+                num_candidates=options.num_candidates,
+                filters=filters,
+                matched=options.explain and leg == "questions",
+            )
+    return bodies
+
+
+def _finish(hits: Sequence[Hit], words: Sequence[str], options: SearchOptions) -> list[Hit]:
+    kept = [hit for hit in hits if options.min_score is None or hit.score >= options.min_score][: options.top_k]
+    if options.highlight:
+        kept = [replace(hit, highlights=highlight(hit.text, words)) for hit in kept]
+    return kept
+
+
+class _Clock:
+    """Milliseconds by stage."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._stages = dict.fromkeys(("rewrite", "encode", "retrieve", "fuse", "rerank"), 0.0)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._stages[name] = 1000 * (time.perf_counter() - start)
+
+    def done(self) -> dict[str, float]:
+        self._stages["total"] = 1000 * (time.perf_counter() - self._start)
+        return {name: round(ms, 2) for name, ms in self._stages.items()}

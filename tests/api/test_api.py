@@ -1,0 +1,211 @@
+"""The REST interface over a real Elasticsearch: the contract's shapes, and what bad requests are told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from core.elastic import Server
+from core.errors import ElasticsearchUnavailableError
+from core.settings import load_settings
+from indexer.job import JobOptions, Parts, index_path
+from search.pipeline import Searcher
+from tests.fakes import FixedWriter, HashEncoder
+
+pytestmark = pytest.mark.elasticsearch
+
+
+@pytest.fixture
+def filled(es, segmenter, collection, tmp_path):
+    client, server = es
+    rows = [
+        {"_id": "leave", "title": "请假", "text": "员工请假应当提前三天提交申请。", "metadata": {"area": "hr"}},
+        {"_id": "refund", "title": "退货", "text": "签收后七天内可以无理由退货。", "metadata": {"area": "shop"}},
+    ]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    parts = Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+    index_path(tmp_path, JobOptions(collection), parts)
+    return collection
+
+
+@pytest.fixture
+def make_client(es, segmenter):
+    client, server = es
+
+    def make(**options):
+        def build(_):
+            return Searcher(client, segmenter, HashEncoder, embedding_model="fake/hash"), server
+
+        return TestClient(create_app(load_settings(**options), build), raise_server_exceptions=False)
+
+    return make
+
+
+@pytest.fixture
+def http(make_client):
+    return make_client()
+
+
+def search(http, **body):
+    return http.post("/api/v1/search", json=body)
+
+
+def test_search_has_the_contracts_shape(http, filled):
+    answer = search(
+        http, query="请假提前几天", collection=filled, top_k=1, strategy="hybrid", explain=True, highlight=True
+    )
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {
+        "query_id", "query", "rewritten", "strategy", "collection", "index", "hits", "timings_ms", "degraded",
+    }  # fmt: skip
+    assert body["index"] == f"bothways-{filled}-v1"
+    assert body["rewritten"] is None
+    assert set(body["timings_ms"]) >= {"rewrite", "encode", "retrieve", "fuse", "rerank", "total"}
+    (hit,) = body["hits"]
+    assert set(hit) == {
+        "rank", "score", "chunk_id", "doc_id", "title", "text", "source", "metadata", "highlights", "explain",
+    }  # fmt: skip
+    assert (hit["rank"], hit["doc_id"], hit["metadata"]) == (1, "leave", {"area": "hr"})
+    assert set(hit["explain"]) == {"bm25", "text_sem", "questions", "rrf"}
+    assert hit["explain"]["questions"]["matched"].startswith(("问", "怎么办"))
+
+
+def test_the_default_is_hybrid_rerank_and_says_what_was_left_out(http, filled):
+    body = search(http, query="请假", collection=filled).json()
+    assert body["strategy"] == "hybrid_rerank"
+    assert body["degraded"] == ["rerank"]
+    assert "explain" not in body["hits"][0]
+
+
+def test_filters(http, filled):
+    body = search(http, query="请假", collection=filled, filters={"area": "shop"}).json()
+    assert [hit["doc_id"] for hit in body["hits"]] == ["refund"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "says"),
+    [
+        ({"query": ""}, 422, "empty"),
+        ({"query": "  "}, 422, "empty"),
+        ({"query": None}, 422, "query"),
+        ({"top_k": 0}, 422, "top_k"),
+        ({"top_k": 101}, 422, "top_k"),
+        ({"strategy": "magic"}, 422, "strategy"),
+        ({"no_such_option": 1}, 422, "no_such_option"),
+        ({"filters": {"nope": "x"}}, 422, "'nope'"),
+        ({"filters": {"area": []}}, 422, "filters"),
+        ({"filters": {"area": {"script": "x"}}}, 422, "filters"),
+        ({"collection": "missing"}, 404, "no collection 'missing'"),
+        ({"collection": "../etc"}, 422, "collection's name"),
+        ({"collection": "*"}, 422, "collection's name"),
+        ({"query": "长" * 20_000}, 422, "BOTHWAYS_MAX_QUERY_CHARS"),
+    ],
+)
+def test_bad_requests_are_told_what_to_do(http, filled, change, status, says):
+    answer = search(http, **({"query": "请假", "collection": filled} | change))
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert says in body["detail"]
+
+
+def test_malformed_json(http):
+    answer = http.post("/api/v1/search", content=b'{"query": ', headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_that_is_too_large(make_client, filled):
+    http = make_client(max_body_mb=0.5)
+    assert search(http, query="x" * 1_000_000, collection=filled).status_code == 413
+
+    def pieces():
+        yield from [b"x" * 100_000] * 10
+
+    answer = http.post("/api/v1/search", content=pieces(), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert "BOTHWAYS_MAX_BODY_MB" in answer.json()["detail"]
+
+
+def test_a_query_of_a_megabyte(http, filled):
+    assert search(http, query="长" * 330_000, collection=filled).status_code == 422
+
+
+def test_a_body_without_a_length_is_taken(http, filled):
+    def pieces():
+        yield json.dumps({"query": "请假", "collection": filled}).encode()
+
+    answer = http.post("/api/v1/search", content=pieces(), headers={"content-type": "application/json"})
+    assert answer.status_code == 200
+
+
+def test_request_id_is_echoed_or_made(http):
+    assert http.get("/health/live", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
+    assert len(http.get("/health/live").headers["X-Request-ID"]) == 32
+    assert http.get("/health/live", headers={"X-Request-ID": "a b\x01"}).headers["X-Request-ID"] != "a b\x01"
+
+
+def test_unknown_paths_are_problems(http):
+    answer = http.get("/nothing")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_collections(http, filled):
+    (row,) = [row for row in http.get("/api/v1/collections").json() if row["name"] == filled]
+    assert (row["documents"], row["chunks"], row["metadata_fields"]) == (2, 2, ["area"])
+    assert http.get(f"/api/v1/collections/{filled}").json() == row
+    assert http.delete(f"/api/v1/collections/{filled}").status_code == 204
+    assert http.get(f"/api/v1/collections/{filled}").status_code == 404
+    assert http.delete(f"/api/v1/collections/{filled}").status_code == 404
+
+
+def test_health(http):
+    assert http.get("/health/live").json() == {"status": "live"}
+    ready = http.get("/health/ready")
+    assert ready.status_code == 200
+    assert ready.json()["licence"]
+    assert "bothways_http_requests_total" in http.get("/metrics").text
+
+
+def test_keys(make_client, filled):
+    http = make_client(api_keys="first,second")
+    body = {"query": "请假", "collection": filled}
+    for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer "}, {"Authorization": "Basic first"}):
+        answer = http.post("/api/v1/search", json=body, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert http.post("/api/v1/search", json=body, headers={"X-API-Key": "second"}).status_code == 200
+    assert http.post("/api/v1/search", json=body, headers={"Authorization": "Bearer first"}).status_code == 200
+    assert http.get("/health/live").status_code == 200
+
+
+def test_without_elasticsearch_it_lives_but_is_not_ready():
+    def build(_) -> tuple[Searcher, Server]:
+        raise ElasticsearchUnavailableError("No Elasticsearch is running: start one with `bothways es up`.")
+
+    http = TestClient(create_app(load_settings(), build), raise_server_exceptions=False)
+    assert http.get("/health/live").status_code == 200
+    for answer in (http.get("/health/ready"), search(http, query="x", collection="law")):
+        assert answer.status_code == 503
+        assert "bothways es up" in answer.json()["detail"]
+
+
+def test_an_unforeseen_error_tells_nothing_of_the_inside():
+    def build(_):
+        raise RuntimeError("password=hush")
+
+    http = TestClient(create_app(load_settings(), build), raise_server_exceptions=False)
+    answer = search(http, query="x", collection="law")
+    assert answer.status_code == 500
+    assert "hush" not in answer.text
+
+
+def test_openapi(http):
+    paths = http.get("/openapi.json").json()["paths"]
+    assert {"/api/v1/search", "/api/v1/collections", "/health/live", "/health/ready"} <= set(paths)

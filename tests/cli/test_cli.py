@@ -1,0 +1,180 @@
+"""The command line as a user types it: the real model, a real Elasticsearch, exit codes and what is printed where."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from cli.main import main
+from core.settings import settings
+
+pytestmark = pytest.mark.elasticsearch
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, es_url):
+    """Type a command: gives exit code, stdout and stderr."""
+
+    def typed(*words, **environment):
+        settings.cache_clear()
+        monkeypatch.setenv("BOTHWAYS_ES_URL", es_url)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["bothways", *map(str, words)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as left:
+            code = left.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    yield typed
+    settings.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "leave.md").write_text("# 年假\n\n## 天数\n\n工作满一年的员工享有五天带薪年休假。\n", encoding="utf-8")
+    (docs / "pay.txt").write_text("工资于每月十日发放，遇节假日提前。", encoding="utf-8")
+    return docs
+
+
+def test_index_search_collections_eval_delete(run, folder, collection, tmp_path):
+    code, out, err = run("index", folder, "--collection", collection, "--no-questions")
+    assert (code, out) == (0, "")
+    assert "2 documents, 2 chunks: 2 indexed" in err
+
+    code, out, _ = run(
+        "search", "发工资是哪天", "--collection", collection, "--strategy", "hybrid", "--json", "--explain"
+    )
+    body = json.loads(out)
+    assert code == 0
+    assert body["hits"][0]["source"] == "pay.txt"
+    assert body["hits"][0]["explain"]["bm25"]["rank"] == 1
+
+    code, out, _ = run("search", "发工资是哪天", "-c", collection, "--filter", "source=leave.md")
+    assert code == 0
+    assert "年假" in out
+    assert "工资" not in out
+
+    code, out, _ = run("collections", "--json")
+    assert collection in [row["name"] for row in json.loads(out)]
+
+    queries = tmp_path / "q.jsonl"
+    queries.write_text(json.dumps({"query": "能休几天年假", "gold": {"source": "leave.md"}}), encoding="utf-8")
+    code, out, _ = run(
+        "eval",
+        queries,
+        "--collection",
+        collection,
+        "--strategies",
+        "bm25,dense,hybrid",
+        "--k",
+        "1,10",
+        "--out",
+        tmp_path / "out",
+    )
+    assert code == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["queries"] == 1
+    assert set(report["strategies"]) == {"bm25", "dense", "hybrid"}
+    assert set(report["strategies"]["hybrid"]) == {"hit@1", "hit@10", "mrr@10", "ndcg@10", "map", "p50_ms", "p95_ms"}
+    assert report["strategies"]["hybrid"]["hit@1"] == 1.0
+    assert "Q0" in (tmp_path / "out" / "run-hybrid.trec").read_text(encoding="utf-8")
+
+    code, _, err = run("delete", "collection", collection, "--yes")
+    assert code == 0
+    code, _, err = run("search", "x", "--collection", collection)
+    assert code == 1
+    assert f"no collection '{collection}'" in err
+    assert "Traceback" not in err
+
+
+def test_bad_files_are_named_and_counted_and_the_rest_is_indexed(run, folder, collection):
+    (folder / "empty.txt").write_text("")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 this is cut off")
+    (folder / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR")
+    code, _, err = run("index", folder, "--collection", collection, "--no-questions")
+    assert code == 1
+    for name in ("empty.txt", "broken.pdf", "picture.txt"):
+        assert f"failed (read) {name}: " in err
+    assert "2 indexed" in err
+    assert "3 failed" in err
+    assert "All failures are in " in err
+
+
+def test_without_a_language_model_it_says_so_once(run, folder, collection):
+    code, _, err = run("index", folder, "--collection", collection)
+    assert code == 0
+    assert err.count("No language model is set") == 1
+
+
+def test_recorded_questions(run, folder, collection, tmp_path):
+    recorded = tmp_path / "q.jsonl"
+    rows = [
+        {"text": "工作满一年的员工享有五天带薪年休假。", "questions": ["能歇几天"]},
+        {"text": "工资于每月十日发放，遇节假日提前。", "questions": ["啥时候拿钱"]},
+    ]
+    recorded.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+    code, _, err = run("index", folder, "--collection", collection, "--questions", recorded)
+    assert code == 0, err
+    assert "2 questions" in err
+    _, out, _ = run("search", "啥时候拿钱", "-c", collection, "--strategy", "questions", "--explain", "--json")
+    hit = json.loads(out)["hits"][0]
+    assert hit["source"] == "pay.txt"
+    assert hit["explain"]["questions"]["matched"] == "啥时候拿钱"
+
+
+def test_dry_run(run, folder, collection):
+    code, _, err = run("index", folder, "--collection", collection, "--dry-run", "--no-questions")
+    assert code == 0
+    assert "Would index 2 new" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["search", "x", "--collection", "never-made"], 1, "bothways index PATH --collection never-made"),
+        (["search", "x", "--collection", "Not A Name"], 2, "collection's name"),
+        (["search", "", "--collection", "never-made"], 2, "empty"),
+        (["search", "x", "-c", "c", "--strategy", "magic"], 2, "hybrid_rerank"),
+        (["search", "x", "-c", "c", "--filter", "law"], 2, "FIELD=VALUE"),
+        (["search", "x", "-c", "c", "--top-k", "0"], 2, "--top-k"),
+        (["index", "/no/such/folder", "--collection", "c"], 2, "no file or folder"),
+        (["index", ".", "--collection", "c", "--no-questions", "--questions", "x"], 2, "exclude"),
+        (["eval", "/no/such/file", "--collection", "c"], 2, "cannot be read"),
+        (["eval", "/no/such/file", "--collection", "c", "--k", "x"], 2, "--k wants"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_what_is_wrong_is_one_clear_line_and_an_exit_code(run, words, code, says):
+    left, out, err = run(*words)
+    assert left == code
+    assert says in err
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_a_dead_elasticsearch_is_a_clear_error(run):
+    code, out, err = run("search", "x", "--collection", "law", BOTHWAYS_ES_URL="http://127.0.0.1:1")
+    assert (code, out) == (1, "")
+    assert "No Elasticsearch answers at http://127.0.0.1:1" in err
+    assert "bothways es up" in err
+
+
+def test_a_wrong_setting_is_a_clear_error(run):
+    code, _, err = run("search", "x", "--collection", "law", BOTHWAYS_LEG_K="many")
+    assert code == 2
+    assert "BOTHWAYS_LEG_K" in err
+
+
+def test_an_empty_folder_fails(run, tmp_path, collection):
+    code, _, err = run("index", tmp_path, "--collection", collection, "--no-questions")
+    assert code == 1
+    assert "No document was found" in err

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError
+from core.settings import Settings, load_settings
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_environment(monkeypatch):
+    monkeypatch.setenv("BOTHWAYS_LEG_K", "50")
+    monkeypatch.setenv("BOTHWAYS_API_KEYS", "one, two,")
+    loaded = load_settings()
+    assert loaded.leg_k == 50
+    assert [key.get_secret_value() for key in loaded.api_keys] == ["one", "two"]
+
+
+def test_a_wrong_value_names_the_variable(monkeypatch):
+    monkeypatch.setenv("BOTHWAYS_LEG_K", "many")
+    with pytest.raises(SettingsError, match="BOTHWAYS_LEG_K"):
+        load_settings()
+
+
+def test_secrets_are_not_shown():
+    shown = repr(load_settings(es_api_key="hush", llm_api_key="hush", es_password="hush", api_keys="hush"))
+    assert "hush" not in shown
+
+
+def test_the_api_listens_on_loopback_by_default():
+    assert Settings.model_fields["host"].default == "127.0.0.1"
+
+
+def test_every_setting_stands_in_the_readme():
+    table = set(re.findall(r"^\| `BOTHWAYS_([A-Z0-9_]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert table == {name.upper() for name in Settings.model_fields}

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from indexer.job import JobOptions, Parts, index_path
+from search.pipeline import Searcher
+from tests.fakes import HashEncoder
+
+
+@pytest.fixture
+def encoder():
+    return HashEncoder()
+
+
+@pytest.fixture
+def build(es, segmenter, encoder, collection):
+    """Index a path into this test's collection with the fake encoder: `build(path, writer=..., recreate=...)`."""
+    client, server = es
+
+    def run(path, *, writer=None, server_=None, embedding_model="fake/hash", **options):
+        parts = Parts(
+            client=client,
+            server=server_ or server,
+            segmenter=segmenter,
+            encoder=lambda: encoder,
+            embedding_model=embedding_model,
+            writer=writer,
+        )
+        return index_path(path, JobOptions(collection, **options), parts)
+
+    return run
+
+
+@pytest.fixture
+def searcher(es, segmenter, encoder):
+    client, _ = es
+    return Searcher(client, segmenter, lambda: encoder, embedding_model="fake/hash")
+
+
+@pytest.fixture
+def stored(es, collection):
+    """All chunks of this test's collection, by chunk id."""
+    client, _ = es
+
+    def read():
+        found = client.search(index=f"bothways-{collection}", size=1000, query={"match_all": {}})
+        return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
+
+    return read

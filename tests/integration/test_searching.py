@@ -1,0 +1,189 @@
+"""The read path against a real Elasticsearch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from core.errors import (
+    CollectionNotFoundError,
+    ElasticsearchError,
+    IncompatibleCollectionError,
+    ModelError,
+    QueryError,
+    UnknownFieldError,
+)
+from search.pipeline import STRATEGIES, Searcher, SearchOptions
+from search.retrieve import retrieve
+from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
+
+pytestmark = pytest.mark.elasticsearch
+
+ROWS = [
+    {
+        "_id": "leave",
+        "title": "请假",
+        "text": "员工请假应当提前三天提交申请。",
+        "metadata": {"area": "hr", "year": 2024},
+    },
+    {"_id": "pay", "title": "工资", "text": "工资于每月十日发放。", "metadata": {"area": "hr", "year": 2023}},
+    {"_id": "refund", "title": "退货", "text": "签收后七天内可以无理由退货。", "metadata": {"area": "shop"}},
+    {"_id": "pump", "title": "E07 故障", "text": "水泵过热时显示 E07，请断电冷却。", "metadata": {"area": "shop"}},
+]
+
+
+@pytest.fixture
+def filled(tmp_path, build):
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), "utf-8")
+    build(tmp_path, writer=FixedWriter())
+
+
+def ask(searcher, collection, text, **options):
+    return searcher.search(text, collection, SearchOptions(**options))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_finds_it(filled, searcher, collection, strategy):
+    result = ask(searcher, collection, "提前几天申请请假", strategy=strategy)
+    assert result.hits[0].doc_id == "leave"
+    assert result.hits[0].source == "c.jsonl"
+    assert result.hits[0].metadata == {"area": "hr", "year": "2024"}
+    assert result.index == f"bothways-{collection}-v1"
+    assert result.timings_ms["total"] >= result.timings_ms["retrieve"] > 0
+    assert list(result.degraded) == (["rerank"] if strategy == "hybrid_rerank" else [])
+
+
+def test_filters_act_inside_every_leg(filled, searcher, collection):
+    for strategy in ("bm25", "dense", "questions", "hybrid"):
+        hits = ask(searcher, collection, "请假 工资 退货", strategy=strategy, filters={"area": "shop"}).hits
+        assert {hit.doc_id for hit in hits} <= {"refund", "pump"}
+        assert hits
+    both = ask(searcher, collection, "请假", strategy="dense", filters={"area": ["shop", "hr"], "year": 2023}).hits
+    assert [hit.doc_id for hit in both] == ["pay"]
+
+
+def test_a_filter_that_nothing_matches_finds_nothing(filled, searcher, collection):
+    assert list(ask(searcher, collection, "请假", filters={"area": "moon"}).hits) == []
+
+
+def test_an_unknown_field_is_refused(filled, searcher, collection):
+    with pytest.raises(UnknownFieldError, match="area"):
+        ask(searcher, collection, "请假", filters={"aera": "hr"})
+
+
+def test_explain_tells_each_leg_and_the_question_that_matched(filled, searcher, collection):
+    hit = ask(searcher, collection, "问 员工请假应当", strategy="hybrid", explain=True).hits[0]
+    assert set(hit.legs) == {"bm25", "text_sem", "questions"}
+    assert hit.legs["questions"].matched == "问 员工请假应当"
+    assert hit.rrf == hit.score
+
+
+def test_highlight(filled, searcher, collection):
+    hit = ask(searcher, collection, "工资发放", strategy="hybrid", highlight=True).hits[0]
+    assert hit.highlights == ("<em>工资</em>于每月十日<em>发放</em>。",)
+
+
+def test_min_score_and_top_k(filled, searcher, collection):
+    hits = ask(searcher, collection, "请假", strategy="dense", top_k=2).hits
+    assert len(hits) == 2
+    assert ask(searcher, collection, "请假", strategy="dense", min_score=hits[0].score + 0.001).hits == []
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t", "\x00"])
+def test_an_empty_query_is_refused(filled, searcher, collection, text):
+    with pytest.raises(QueryError, match="empty"):
+        ask(searcher, collection, text)
+
+
+def test_a_far_too_long_query_is_refused(filled, searcher, collection):
+    with pytest.raises(QueryError, match="BOTHWAYS_MAX_QUERY_CHARS"):
+        ask(searcher, collection, "长" * 10_001)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["假", "😀", "？？？", "的", "E07", 'a" OR *:* {"x"}', "請假要提前多久", "refund 退货 policy", "请假" * 5000],
+)
+def test_odd_queries_are_answered(filled, searcher, collection, text):
+    result = ask(searcher, collection, text)
+    assert result.hits
+    assert "text_sem" not in result.degraded
+
+
+def test_unknown_collection(searcher):
+    with pytest.raises(CollectionNotFoundError, match="bothways index"):
+        ask(searcher, "no-such-thing", "请假")
+
+
+def test_a_deleted_collection_is_noticed(filled, searcher, collection, es):
+    ask(searcher, collection, "请假")
+    es[0].indices.delete(index=f"bothways-{collection}-v1")
+    with pytest.raises(CollectionNotFoundError):
+        ask(searcher, collection, "请假")
+
+
+def test_another_embedding_model_is_refused(filled, es, segmenter, collection):
+    other = Searcher(es[0], segmenter, HashEncoder, embedding_model="other")
+    with pytest.raises(IncompatibleCollectionError, match="fake/hash"):
+        ask(other, collection, "请假")
+
+
+def test_a_broken_encoder_leaves_the_words(filled, es, segmenter, collection):
+    def broken():
+        raise ModelError("the weights are gone")
+
+    searcher = Searcher(es[0], segmenter, broken, embedding_model="fake/hash")
+    result = ask(searcher, collection, "请假", strategy="hybrid")
+    assert result.hits[0].doc_id == "leave"
+    assert list(result.degraded) == ["text_sem", "questions"]
+    with pytest.raises(ModelError):
+        ask(searcher, collection, "请假", strategy="dense")
+
+
+def test_a_failing_leg_is_named_and_the_others_answer(filled, es, segmenter, collection):
+    """Vectors of another length than the index's: both dense legs fail on the server."""
+    searcher = Searcher(es[0], segmenter, lambda: HashEncoder(dimension=8), embedding_model="fake/hash")
+    result = ask(searcher, collection, "请假", strategy="hybrid")
+    assert result.hits[0].doc_id == "leave"
+    assert list(result.degraded) == ["text_sem", "questions"]
+    with pytest.raises(ElasticsearchError, match="dimension"):
+        ask(searcher, collection, "请假", strategy="dense")
+
+
+def test_reranking(filled, es, segmenter, encoder, collection):
+    searcher = Searcher(
+        es[0], segmenter, lambda: encoder, embedding_model="fake/hash", cross_encoder=OverlapCrossEncoder
+    )
+    result = ask(searcher, collection, "水泵过热")
+    assert result.hits[0].doc_id == "pump"
+    assert result.hits[0].cross_encoder == 4.0
+    assert list(result.degraded) == []
+
+
+def test_a_reranker_that_cannot_be_loaded_degrades(filled, es, segmenter, encoder, collection):
+    def broken():
+        raise ModelError("no such model")
+
+    searcher = Searcher(es[0], segmenter, lambda: encoder, embedding_model="fake/hash", cross_encoder=broken)
+    reference = ask(searcher, collection, "请假", strategy="hybrid")
+    result = ask(searcher, collection, "请假", strategy="hybrid_rerank")
+    assert list(result.degraded) == ["rerank"]
+    assert [h.chunk_id for h in result.hits] == [h.chunk_id for h in reference.hits]
+
+
+def test_synonyms_are_found_by_words(tmp_path, build, searcher, collection):
+    """`老公` stands in the synonyms file beside `丈夫`; the text knows only the latter."""
+    (tmp_path / "a.txt").write_text("丈夫应当扶养妻子。", encoding="utf-8")
+    build(tmp_path)
+    assert [h.source for h in ask(searcher, collection, "老公", strategy="bm25").hits] == ["a.txt"]
+
+
+def test_no_leg_answers(es):
+    with pytest.raises(ElasticsearchError, match="failed while searching"):
+        retrieve(es[0], {"bm25": {"query": {"no_such_query": {}}}}, index="bothways-*")
+
+
+def test_options_are_values():
+    assert replace(SearchOptions(), strategy="bm25").strategy == "bm25"
