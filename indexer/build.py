@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.answer_cache import AnswerCache
-from core.models.encoder import load_encoder
-from core.models.llm import load_llm
-
 from core.analysis import load_segmenter, segment_synonyms
+from core.answer_cache import AnswerCache
 from core.elastic import connect
+from core.models.encoder import load_encoder
 from core.once import Once
 from core.settings import Settings
 from core.synonyms import read_synonyms
@@ -36,6 +34,10 @@ def build_writer(settings: Settings, recorded: Path | None) -> Writer | None:
     """Choose who writes the questions: a file of recorded ones, the language model that is set, or nobody."""
     if recorded is not None:
         return RecordedQuestions(recorded)
+    if not settings.llm_base_url and not settings.llm_local_model:
+        return None
+    from core.models.llm import load_llm  # half a second, paid only where there is a language model
+
     llm = load_llm(settings)
     if llm is None:
         return None

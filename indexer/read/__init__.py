@@ -14,9 +14,16 @@ from core.errors import ReadError, UsageError
 from indexer.read.folder import Source, document_id, walk
 from indexer.read.html import read_html
 from indexer.read.markdown import read_markdown
-from indexer.read.pdf import read_pdf
 from indexer.read.records import read_json, read_jsonl
 from indexer.read.text import read_text
+
+
+def read_pdf(source: Source) -> Iterator[Document]:
+    """Read a PDF; the library behind it takes half a second to import, which runs without PDFs do not pay."""
+    from indexer.read.pdf import read_pdf as read_pages
+
+    return read_pages(source)
+
 
 __all__ = ["READERS", "document_id", "read"]
 
