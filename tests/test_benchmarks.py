@@ -1,0 +1,173 @@
+"""The pure parts of the benchmarks: percentiles, tables, ratios and targets. Nothing here is timed."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.corpus import Corpus, copy_limited, first_articles, read_queries
+from benchmarks.indexing import compare as compare_indexing
+from benchmarks.indexing import lowest_cosine
+from benchmarks.measure import peak_rss_mb, percentile
+from benchmarks.report import Benchmark, Row, Target, number, row_of, table, write_json
+from benchmarks.searching import added_by_server, added_ms
+from benchmarks.searching import compare as compare_searching
+from benchmarks.sides import BenchmarkError
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [
+        ([7.0], 50, 7.0),
+        ([3.0, 1.0, 2.0], 50, 2.0),
+        ([1.0, 2.0, 3.0, 4.0], 50, 2.5),
+        ([10.0, 20.0], 95, 19.5),
+        ([1.0, 2.0, 3.0], 100, 3.0),
+        ([1.0, 2.0, 3.0], 0, 1.0),
+    ],
+)
+def test_percentile(values, percent, expected):
+    assert percentile(values, percent) == pytest.approx(expected)
+
+
+def test_there_is_no_percentile_of_nothing():
+    with pytest.raises(ValueError, match="nothing"):
+        percentile([], 50)
+
+
+def test_peak_memory_is_that_of_the_process():
+    before = peak_rss_mb()
+    assert before > 10
+    block = bytearray(64_000_000)
+    assert len(block) == 64_000_000
+    assert peak_rss_mb() >= before
+
+
+def test_peak_memory_of_no_process_is_unknown():
+    assert peak_rss_mb(2**22 + 1) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("target", "met", "bound"),
+    [
+        (Target("ratio", 1.3, at_least=1.3), True, "≥ 1.3"),
+        (Target("ratio", 1.29, at_least=1.3), False, "≥ 1.3"),
+        (Target("ms", 8.0, at_most=8), True, "≤ 8"),
+        (Target("ms", 8.01, at_most=8), False, "≤ 8"),
+    ],
+)
+def test_targets(target, met, bound):
+    assert target.met is met
+    assert target.bound == bound
+    assert str(target).endswith("met" if met else "NOT MET")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (0.0, "0.00"), (1.234, "1.23"), (-2.5, "-2.50"), (45.67, "45.7"), (1234.5, "1,234")]
+)
+def test_numbers_have_three_digits(value, text):
+    assert number(value) == text
+
+
+def test_a_table_lines_up():
+    rows = [Row("chunks/s", 20.0, 10.0, 2.0, Target("ratio", 2.0, at_least=1.3)), Row("p50", 5.0)]
+    lines = table(rows).splitlines()
+    assert lines[2] == "| chunks/s |     20.0 |     10.0 | 2.00 × | ≥ 1.3 met |"
+    assert lines[3] == "| p50      |     5.00 |          |        |           |"
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_ratio_above_one_is_in_our_favour_and_unknown_gives_none():
+    assert row_of("ms", 10.0, 25.0).ratio == 2.5
+    assert row_of("MB", 0.0, 25.0).ratio is None
+
+
+def _run(seconds, **others):
+    return {
+        "chunks": 60,
+        "questions": 300,
+        "seconds": seconds,
+        "encode_seconds": seconds / 2,
+        "load_seconds": 1.0,
+        "peak_rss_mb": 100.0,
+        "sample": [[3.0, 4.0]],
+        "versions": {},
+        **others,
+    }
+
+
+def test_indexing_compares_rates_over_all_runs():
+    result = compare_indexing([_run(10.0), _run(20.0)], [_run(30.0), _run(30.0)])
+    [target] = result.targets
+    assert result.rows[0].bothways == pytest.approx(4.0)
+    assert result.rows[0].haystack == pytest.approx(2.0)
+    assert (target.value, target.met) == (pytest.approx(2.0), True)
+    assert result.rows[3].bothways == pytest.approx(7.5)
+    assert "sample" not in result.raw["bothways"][0]
+
+
+def test_indexing_refuses_to_compare_different_work():
+    with pytest.raises(BenchmarkError, match="did not index the same"):
+        compare_indexing([_run(1.0)], [_run(1.0, questions=299)])
+
+
+def test_indexing_refuses_to_compare_different_models():
+    with pytest.raises(BenchmarkError, match="same model"):
+        compare_indexing([_run(1.0)], [_run(1.0, sample=[[4.0, 3.0]])])
+
+
+def test_lowest_cosine_needs_no_unit_vectors():
+    assert lowest_cosine([[1.0, 0.0], [0.0, 2.0]], [[5.0, 0.0], [3.0, 4.0]]) == pytest.approx(0.8)
+
+
+def test_added_time_is_what_the_parts_alone_do_not_explain():
+    row = {
+        "http": 30.0,
+        "encoder_alone": 10.0,
+        "msearch_alone": 15.0,
+        "took": 9.0,
+        "server_encode": 11.0,
+        "server_retrieve": 16.0,
+    }
+    assert added_ms(row) == 5.0
+    assert added_by_server(row) == 3.0
+    result = compare_searching([row], [{"pipeline": 90.0}], {"bothways": 400.0, "haystack": 800.0}, leg_k=30)
+    assert [target.value for target in result.targets] == [5.0, 3.0]
+    assert all(target.met for target in result.targets)
+    assert result.rows[0].ratio == 3.0
+
+
+def test_results_are_kept_as_json(tmp_path):
+    target = Target("ratio", 1.0, at_least=1.3)
+    path = write_json(Benchmark("indexing", "- a\n- b", (Row("r", 1.0, 1.0, 1.0, target),)), {"cores": 2}, tmp_path)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert path.name == "indexing.json"
+    assert kept["machine"] == {"cores": 2}
+    assert kept["targets"] == [{"name": "ratio", "value": 1.0, "bound": "≥ 1.3", "met": False}]
+    assert kept["about"] == ["- a", "- b"]
+
+
+STATUTE = ["某法\n", "第一条　甲。\n", "续行提到第九条。\n", "　　第二条　乙。\n", "第三条　丙。\n"]
+
+
+def test_a_statute_is_cut_before_an_article():
+    assert first_articles(STATUTE, 2) == (STATUTE[:4], 2)
+    assert first_articles(STATUTE, 9) == (STATUTE, 3)
+
+
+def test_the_limit_counts_over_files(tmp_path):
+    source = tmp_path / "raw"
+    source.mkdir()
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (source / name).write_text("".join(STATUTE), encoding="utf-8")
+    corpus = Corpus("law", "articles", source, tmp_path, tmp_path)
+    assert copy_limited(corpus, tmp_path / "some", limit=4) == 4
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["a.txt", "b.txt"]
+    assert copy_limited(corpus, tmp_path / "all", limit=None) == 9
+    assert copy_limited(replace(corpus, unit="files"), tmp_path / "files", limit=2) == 2
+
+
+def test_queries_are_read_in_both_formats(tmp_path):
+    path = tmp_path / "queries.jsonl"
+    path.write_text('{"query": "甲", "gold": {}}\n\n{"_id": "2", "text": "乙"}\n', encoding="utf-8")
+    assert read_queries(path) == ["甲", "乙"]
