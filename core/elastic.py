@@ -20,6 +20,7 @@ from core.errors import (
     ElasticsearchVersionError,
     SettingsError,
 )
+from core.json_serializers import serializers
 from core.node import resolve_url
 from core.settings import Settings
 
@@ -98,6 +99,7 @@ def _client(settings: Settings, url: str) -> Elasticsearch:
         "retry_on_timeout": False,
         "max_retries": 2,
         "connections_per_node": 32,
+        "serializers": serializers(),
     }
     if settings.es_api_key:
         options["api_key"] = settings.es_api_key.get_secret_value()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.collection import open_collection
-from core.datatypes import SearchResult, Strategy
+from core.datatypes import Hit, Strategy
 from evaluation.measures import evaluate
 from evaluation.qrels import JudgedQuery, resolve_gold
 from search.pipeline import Searcher, SearchOptions
@@ -68,7 +68,7 @@ def compare_strategies(
         skipped: dict[str, int] = {}
         for query in queries:
             result = searcher.search(query.text, collection, wanted)
-            run[query.query_id] = by_document(result)
+            run[query.query_id] = by_document(result.hits)
             times.append(result.timings_ms["total"])
             for stage in result.degraded:
                 skipped[stage] = skipped.get(stage, 0) + 1
@@ -81,9 +81,9 @@ def compare_strategies(
     return Report(collection, opened.index, rows, len(queries), unjudged, runs, per_query, degraded)
 
 
-def by_document(result: SearchResult) -> dict[str, float]:
+def by_document(hits: Sequence[Hit]) -> dict[str, float]:
     """Rank documents by their best chunk. The scores are 1 / rank, so that equal scores keep their order."""
-    documents = dict.fromkeys(hit.doc_id for hit in result.hits)
+    documents = dict.fromkeys(hit.doc_id for hit in hits)
     return {document: 1 / rank for rank, document in enumerate(documents, start=1)}
 
 

@@ -63,7 +63,7 @@ def bm25_body(words: Sequence[str], raw: str, *, k: int, filters: Sequence[Mappi
 
 
 def knn_body(
-    vector: Vector,
+    vector: Vector | Sequence[float],
     *,
     field: str,
     k: int,
@@ -73,12 +73,13 @@ def knn_body(
 ) -> dict[str, Any]:
     """Ask by vector: the `k` nearest chunks by `field`, a nested field counting by its best vector.
 
+    The vector goes out as it is: the client's serializer (core/json_serializers.py) writes numpy arrays itself.
     `filters` act inside the kNN search, so that k hits remain after them. `matched` brings the question that was
     nearest, for a field below `questions`.
     """
     knn: dict[str, Any] = {
         "field": field,
-        "query_vector": vector.tolist(),
+        "query_vector": vector,
         "k": k,
         "num_candidates": max(k, num_candidates),
     }

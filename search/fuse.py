@@ -13,8 +13,8 @@ def rrf(
 ) -> list[Hit]:
     """Fuse by reciprocal rank: a hit's score is the sum over rankings of weight / (rank_constant + rank).
 
-    Ranks start at 1; a ranking that lacks a hit adds nothing. Ties are broken by chunk id, so that the order is
-    the same on every run. Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and individual
+    Ranks start at 1; a ranking that lacks a hit adds nothing. Of equal scores, the hit that an earlier ranking
+    brought comes first: give the one first that knows exact words. Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and individual
     Rank Learning Methods, SIGIR 2009.
     """
     if weights is not None and len(weights) != len(rankings):
@@ -25,7 +25,7 @@ def rrf(
             scores[hit.chunk_id] = scores.get(hit.chunk_id, 0.0) + weight / (rank_constant + rank)
     merged = merge(rankings)
     fused = [replace(merged[chunk_id], score=score, rrf=score) for chunk_id, score in scores.items() if score > 0]
-    return sorted(fused, key=lambda hit: (-hit.score, hit.chunk_id))
+    return sorted(fused, key=lambda hit: -hit.score)
 
 
 def dense_mean(text: Sequence[Hit], questions: Sequence[Hit]) -> list[Hit]:

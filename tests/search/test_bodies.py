@@ -62,6 +62,7 @@ def test_without_words_only_the_bigrams_are_asked():
 def test_knn_filters_inside_and_asks_for_the_matched_question_only_on_request():
     vector = np.array([0.6, 0.8], dtype=np.float32)
     body = knn_body(vector, field="questions.text_sem", k=30, num_candidates=10, filters=[{"term": {"a": "b"}}])
+    assert body["knn"]["query_vector"] is vector
     assert body["knn"]["num_candidates"] == 30
     assert body["knn"]["filter"] == [{"term": {"a": "b"}}]
     assert "inner_hits" not in body["knn"]

@@ -31,8 +31,8 @@ def test_rrf_weights_change_the_order_and_zero_leaves_a_ranking_out():
     assert [h.chunk_id for h in rrf([a, b], weights=(1.0, 0.0))] == ["x"]
 
 
-def test_rrf_breaks_ties_by_chunk_id():
-    assert [h.chunk_id for h in rrf([ranking("bm25", ("b", 1)), ranking("text_sem", ("a", 1))])] == ["a", "b"]
+def test_of_equal_scores_the_earlier_ranking_comes_first():
+    assert [h.chunk_id for h in rrf([ranking("bm25", ("b", 1)), ranking("text_sem", ("a", 1))])] == ["b", "a"]
 
 
 def test_rrf_refuses_another_number_of_weights():
