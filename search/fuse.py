@@ -14,8 +14,8 @@ def rrf(
     """Fuse by reciprocal rank: a hit's score is the sum over rankings of weight / (rank_constant + rank).
 
     Ranks start at 1; a ranking that lacks a hit adds nothing. Of equal scores, the hit that an earlier ranking
-    brought comes first: give the one first that knows exact words. Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and individual
-    Rank Learning Methods, SIGIR 2009.
+    brought comes first: give the one first that knows exact words. Cormack, Clarke, Buettcher: Reciprocal Rank
+    Fusion outperforms Condorcet and individual Rank Learning Methods, SIGIR 2009.
     """
     if weights is not None and len(weights) != len(rankings):
         raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights")

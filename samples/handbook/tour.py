@@ -69,5 +69,7 @@ if __name__ == "__main__":
     if wrong:
         console.print(f"{wrong} of {len(QUESTIONS)} first hits are wrong.")
     else:
-        console.print("Try your own: .venv/bin/bothways search '发票怎么开' --collection handbook --explain", markup=False)
+        console.print(
+            "Try your own: .venv/bin/bothways search '发票怎么开' --collection handbook --explain", markup=False
+        )
     sys.exit(1 if wrong else 0)
