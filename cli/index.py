@@ -116,7 +116,8 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
         err.print(f"… and {len(report.skipped) - NAMED} more skipped")
     for failure in report.failures[:NAMED]:
         what = "no questions for" if failure.stage == "refuse" else f"failed ({failure.stage})"
-        err.print(f"{what} {failure.item}: {failure.reason}", markup=False)
+        name = f"{failure.title} ({failure.item})" if failure.title else failure.item
+        err.print(f"{what} {name}: {failure.reason}", markup=False)
     if len(report.failures) > NAMED:
         err.print(f"… and {len(report.failures) - NAMED} more")
     if dry_run:

@@ -147,9 +147,11 @@ class SearchResult:
 class Failure:
     """One thing that did not work in a job: which stage, which item (a file, a chunk id), and why in a sentence.
 
-    `refuse`: the language model has no answer to this chunk; it is indexed all the same, without questions.
+    `title` names a chunk to people. `refuse`: the language model has no answer to this chunk; it is indexed all the
+    same, without questions.
     """
 
     stage: Literal["read", "expand", "refuse", "bulk"]
     item: str
     reason: str
+    title: str = ""

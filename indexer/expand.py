@@ -101,10 +101,10 @@ def _finished(
     try:
         return ExpandedChunk(chunk, future.result(), writer.generation)
     except LLMUnavailableError as error:
-        on_failure(Failure("expand", chunk.chunk_id, str(error)))
+        on_failure(Failure("expand", chunk.chunk_id, str(error), chunk.title))
         return ExpandedChunk(chunk, (), FAILED)
     except LLMError as error:
-        on_failure(Failure("refuse", chunk.chunk_id, str(error)))
+        on_failure(Failure("refuse", chunk.chunk_id, str(error), chunk.title))
         return ExpandedChunk(chunk, (), REFUSED + writer.generation)
 
 

@@ -81,7 +81,7 @@ class JobReport:
         Chunks that the model refused are in it and do not fail a job, unless it refused all: then it is set up wrong.
         """
         failed = len(self.failures) - self.refused
-        return self.documents > 0 and failed == 0 and (self.refused == 0 or self.questions > 0)
+        return self.documents > 0 and failed == 0 and (self.refused == 0 or self.refused < self.chunks)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as plain data."""

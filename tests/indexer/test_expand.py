@@ -103,7 +103,7 @@ def test_a_chunk_without_an_answer_is_told_and_goes_on(error, stage, generation)
     failures = []
     writer = FixedWriter(refuse=["第2段"], error=error)
     given = list(expand(chunks(4), writer, concurrency=2, on_failure=failures.append))
-    assert failures == [Failure(stage, "d2-0", "the model will not")]
+    assert failures == [Failure(stage, "d2-0", "the model will not", "题")]
     assert given[2] == ExpandedChunk(chunk("第2段文字", 2), (), generation)
     assert [len(one.questions) for one in given] == [2, 2, 0, 2]
 
