@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cli import collections, es, evaluate, index, search, serve
 from cli.output import fail
@@ -17,8 +18,21 @@ from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
 from core.settings import settings
 
+
+class Verbs(TyperGroup):
+    """Runs a verb; Ctrl-C ends it with one line and exit code 1 instead of a bare "Aborted"."""
+
+    def invoke(self, ctx: Any) -> object:  # noqa: ANN401 – typer keeps the type private
+        """Run what was typed."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail("Interrupted. Nothing is lost: run the same command again to go on.", 1)
+
+
 app = typer.Typer(
     name="bothways",
+    cls=Verbs,
     help="Hybrid search on your own Elasticsearch that rewrites from both sides.",
     no_args_is_help=True,
     add_completion=False,
@@ -39,30 +53,18 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="show tracebacks and debug logs")] = False,
 ) -> None:
     """Hybrid search on your own Elasticsearch that rewrites from both sides."""
-    if debug:
-        os.environ["BOTHWAYS_DEBUG"] = "1"
     configure_logs("debug" if debug else settings().log_level)
 
 
 def main() -> None:
     """Run the command line; the console script's entry."""
     try:
-        app(standalone_mode=True)
-    except UsageError as error:
-        _say(error, 2)
-    except BothwaysError as error:
-        _say(error, 1)
-    except KeyboardInterrupt:
-        fail("Interrupted. Nothing is lost: run the same command again to go on.", 1)
+        app()
     except BrokenPipeError:
         # The reader of our output left, as `head` does; what remains is not wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        _say(error, 1)
-
-
-def _say(error: Exception, code: int) -> None:
-    if os.environ.get("BOTHWAYS_DEBUG"):
-        raise error
-    fail(str(error), code)
+    except (BothwaysError, OSError) as error:
+        if "--debug" in sys.argv:
+            raise
+        fail(str(error), 2 if isinstance(error, UsageError) else 1)

@@ -178,3 +178,33 @@ def test_an_empty_folder_fails(run, tmp_path, collection):
     code, _, err = run("index", tmp_path, "--collection", collection, "--no-questions")
     assert code == 1
     assert "No document was found" in err
+
+
+def test_a_dead_language_model_costs_the_questions_and_nothing_else(run, folder, collection):
+    dead = {
+        "BOTHWAYS_LLM_BASE_URL": "http://127.0.0.1:1/v1",
+        "BOTHWAYS_LLM_MODEL": "m",
+        "BOTHWAYS_LLM_MAX_RETRIES": "0",
+    }
+    code, _, err = run("index", folder, "--collection", collection, **dead)
+    assert code == 1
+    assert "2 indexed (0 questions" in err
+    assert "No language model answers at http://127.0.0.1:1/v1" in err
+    assert "Traceback" not in err
+    code, out, _ = run("search", "发工资是哪天", "-c", collection, "--json")
+    assert json.loads(out)["hits"][0]["source"] == "pay.txt"
+
+
+def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch, folder, collection):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.index.index_path", interrupted)
+    code, _, err = run("index", folder, "--collection", collection, "--no-questions")
+    assert code == 1
+    assert "run the same command again" in err
+
+
+def test_debug_shows_the_traceback(run):
+    with pytest.raises(Exception, match="no file or folder"):
+        run("--debug", "index", "/no/such/folder", "--collection", "c")

@@ -9,7 +9,13 @@ import pytest
 
 from core.collection import list_collections, open_collection
 from core.elastic import Server
-from core.errors import ElasticsearchUnavailableError, IncompatibleCollectionError, LLMUnavailableError, UsageError
+from core.errors import (
+    ElasticsearchError,
+    ElasticsearchUnavailableError,
+    IncompatibleCollectionError,
+    LLMUnavailableError,
+    UsageError,
+)
 from indexer.bulk import bulk
 from indexer.versions import versions
 from tests.fakes import FixedWriter
@@ -261,3 +267,37 @@ def test_the_pipeline_is_lazy(tmp_path, build, encoder):
         job.chunk = real
     assert read_when_first_encoded[0] < rows / 2
     assert threading.active_count() < 50
+
+
+def test_a_full_disk_stops_the_job_with_what_to_do_and_it_goes_on_later(folder, build, es, collection):
+    """The flood-stage watermark sets this block when the server's disk is full."""
+    client, _ = es
+    build(folder)
+    (folder / "new.txt").write_text("新的一份文件。", encoding="utf-8")
+    block = "index.blocks.read_only_allow_delete"
+    client.indices.put_settings(index=f"bothways-{collection}-v1", settings={block: True})
+    with pytest.raises(ElasticsearchError, match="disk is full"):
+        build(folder)
+    client.indices.put_settings(index=f"bothways-{collection}-v1", settings={block: None})
+    assert (build(folder).new, build(folder).unchanged) == (1, 8)
+
+
+def test_a_job_that_was_cut_off_goes_on_without_asking_twice(folder, build, encoder, stored, tmp_path_factory):
+    """Ctrl-C after the first batch went out: what is in the index is not done again."""
+    many = tmp_path_factory.mktemp("many")
+    rows = "".join(json.dumps({"text": f"第 {i} 条记录的内容。"}, ensure_ascii=False) + "\n" for i in range(900))
+    (many / "c.jsonl").write_text(rows, encoding="utf-8")
+
+    class Dies(FixedWriter):
+        def write(self, chunk):
+            if self.calls > 600:
+                raise KeyboardInterrupt
+            return super().write(chunk)
+
+    first, second = Dies(), FixedWriter()
+    with pytest.raises(KeyboardInterrupt):
+        build(many, writer=first, concurrency=1)
+    report = build(many, writer=second, concurrency=1)
+    assert report.unchanged >= 256
+    assert report.unchanged + second.calls == 900
+    assert report.succeeded
