@@ -17,7 +17,8 @@ from cli.output import err, print_json
 from core.errors import UsageError
 from core.settings import Settings, load_settings, settings
 from indexer.build import build_parts, build_writer
-from indexer.job import JobOptions, JobReport, index_path
+from indexer.job import JobOptions, index_path
+from indexer.report import JobReport
 
 LOG_EVERY_S = 10.0
 NAMED = 20

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 from elasticsearch import Elasticsearch
@@ -27,11 +26,12 @@ from indexer.embed import embed
 from indexer.expand import REFUSED, Writer, expand
 from indexer.known import Differences, SeenChunks, gone, only_changed
 from indexer.read import read
+from indexer.report import JobReport
 from indexer.versions import chunk_mapping, create_version, swap_alias, versions
 
 log = structlog.get_logger()
 
-Progress = Callable[["JobReport"], None]
+Progress = Callable[[JobReport], None]
 """Called as the job goes on, with the counts so far."""
 
 
@@ -46,46 +46,6 @@ class JobOptions:
     max_chars: int = 300
     max_file_mb: float = 200.0
     concurrency: int = 8
-
-
-@dataclass(slots=True)
-class JobReport:
-    """What a job did. `failures` are all that did not work, each with its item and reason; nothing else was lost."""
-
-    collection: str
-    index: str = ""
-    documents: int = 0
-    chunks: int = 0
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    indexed: int = 0
-    removed: int = 0
-    questions: int = 0
-    encoded: int = 0
-    llm_calls: int = 0
-    llm_cached: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def refused(self) -> int:
-        """Chunks that were indexed without questions, since the language model had no answer to them."""
-        return sum(failure.stage == "refuse" for failure in self.failures)
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether everything that was found is in the index.
-
-        Chunks that the model refused are in it and do not fail a job, unless it refused all: then it is set up wrong.
-        """
-        failed = len(self.failures) - self.refused
-        return self.documents > 0 and failed == 0 and (self.refused == 0 or self.refused < self.chunks)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the report as plain data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

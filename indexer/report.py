@@ -1,0 +1,48 @@
+"""What a job did, in numbers that a user can check, and everything that did not work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.datatypes import Failure
+
+
+@dataclass(slots=True)
+class JobReport:
+    """What a job did. `failures` are all that did not work, each with its item and reason; nothing else was lost."""
+
+    collection: str
+    index: str = ""
+    documents: int = 0
+    chunks: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    indexed: int = 0
+    removed: int = 0
+    questions: int = 0
+    encoded: int = 0
+    llm_calls: int = 0
+    llm_cached: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def refused(self) -> int:
+        """Chunks that were indexed without questions, since the language model had no answer to them."""
+        return sum(failure.stage == "refuse" for failure in self.failures)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything that was found is in the index.
+
+        Chunks that the model refused are in it and do not fail a job, unless it refused all: then it is set up wrong.
+        """
+        failed = len(self.failures) - self.refused
+        return self.documents > 0 and failed == 0 and (self.refused == 0 or self.refused < self.chunks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the report as plain data."""
+        return asdict(self)
