@@ -1,5 +1,5 @@
 # The two commands that a newcomer needs: `make demo` and `make test`. Everything lives in .venv and the cache folder.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SERVE ?= 1
 PORT ?= 8000
@@ -10,7 +10,8 @@ SAMPLE := samples/handbook
 
 # A stamp a set of extras: pip is asked again only when pyproject.toml changes.
 .venv/.python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@touch $@
 
@@ -23,8 +24,8 @@ SAMPLE := samples/handbook
 	@touch .venv/.base $@
 
 .venv/.lint: pyproject.toml .venv/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint,test]"
-	@touch .venv/.base .venv/.test $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+	@touch .venv/.base $@
 
 # Haystack wants the Elasticsearch client of version 8: it gets an environment of its own, laid over .venv by a path file.
 .venv/.bench: pyproject.toml benchmarks/requirements.txt .venv/.python

@@ -117,10 +117,10 @@ def test_hub_model_without_a_graph_comes_with_torch_weights(tmp_path: Path, monk
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "a/b/c"])
 def test_missing_folder_says_what_it_has_to_hold(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="config.json"):
+    with pytest.raises(ModelError, match=r"config\.json"):
         resolve_model(name, cache_dir=tmp_path)
 
 
 def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no config.json"):
+    with pytest.raises(ModelError, match=r"no config\.json"):
         resolve_model(str(tmp_path), cache_dir=tmp_path)

@@ -1,0 +1,109 @@
+"""The cross-encoder that the settings ask for, over sentence-transformers or an ONNX graph: pairs in, logits out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import MissingExtraError, ModelError
+from core.models.encoder import TOKENS_A_TEXT
+from core.models.export import export_graph, quiet
+from core.models.folder import read_json
+from core.models.graph import Graph, open_graph
+from core.models.protocols import CrossEncoder
+from core.models.resolve import onnx_file, resolve_model
+from core.models.tokens import Tokens
+from core.models.weights import INSTALL_TORCH
+from core.settings import Settings
+
+
+def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
+    """Load the reranker, fetching it first where it is not on this machine; None where none is set.
+
+    Raises `ModelError` where it cannot be found or loaded, or does not give one score a pair; `MissingExtraError`
+    where its backend is missing.
+    """
+    name, backend = settings.reranker_model, settings.model_backend
+    if name is None:
+        return None
+    folder = resolve_model(name, cache_dir=settings.cache_dir, weights="torch" if backend == "torch" else "onnx")
+    _check_one_score(folder)
+    if backend == "torch":
+        return TorchCrossEncoder(name, folder, batch_size=settings.embedding_batch_size)
+    path = onnx_file(folder) or export_graph(folder, "cross_encoder", cache_dir=settings.cache_dir)
+    graph = open_graph(path, backend=backend, outputs=["logits", "scores"])
+    return OnnxCrossEncoder(name, folder, graph, max_batch_tokens=settings.embedding_batch_size * TOKENS_A_TEXT)
+
+
+class OnnxCrossEncoder:
+    """Pairs to logits through a graph of one output a pair. Threads may share it."""
+
+    def __init__(self, name: str, folder: Path, graph: Graph, *, max_batch_tokens: int) -> None:
+        self.name = name
+        self._graph = graph
+        self._tokens = Tokens(folder)
+        self._max_batch_tokens = max_batch_tokens
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Raw logits, one a text, in the order of `texts`; a pair that is too long loses from its longer side."""
+        scores = np.empty(len(texts), np.float32)
+        for batch in self._tokens.batches([(query, text) for text in texts], max_tokens=self._max_batch_tokens):
+            logits = self._graph.run(batch)
+            if logits.size != len(batch.positions):
+                raise ModelError(f"The model {self._graph.path} gives logits of shape {logits.shape}, not one a pair.")
+            scores[batch.positions] = logits.reshape(-1)
+        return [float(score) for score in scores]
+
+
+class TorchCrossEncoder:
+    """A sentence-transformers CrossEncoder behind the protocol. Threads take turns, as torch is shared state."""
+
+    def __init__(self, name: str, folder: Path, *, batch_size: int) -> None:
+        self.name = name
+        self._model, self._identity = _load(folder)
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Raw logits, one a text, in the order of `texts`."""
+        if not texts:
+            return []
+        with self._lock:
+            logits = self._model.predict(
+                [(query, text) for text in texts],
+                batch_size=self._batch_size,
+                activation_fn=self._identity,
+                show_progress_bar=False,
+            )
+        return [float(score) for score in np.asarray(logits, np.float32).reshape(-1)]
+
+
+def _check_one_score(folder: Path) -> None:
+    config: dict[str, Any] = read_json(folder / "config.json") or {}
+    labels = len(config.get("id2label") or {}) or config.get("num_labels")
+    architectures = config.get("architectures") or []
+    if not any("ForSequenceClassification" in name for name in architectures) or labels not in {1, None}:
+        raise ModelError(
+            f"The model {folder} is {', '.join(architectures) or 'of no known kind'} with {labels or 'no'} label(s); a "
+            "reranker has to be a cross-encoder (ForSequenceClassification) with one."
+        )
+
+
+def _load(folder: Path) -> tuple[Any, Any]:
+    try:
+        import sentence_transformers
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(f"The backend torch needs: {INSTALL_TORCH}.") from error
+    try:
+        with quiet():
+            model = sentence_transformers.CrossEncoder(
+                str(folder), local_files_only=True, model_kwargs={"dtype": "float32"}
+            )
+    except Exception as error:  # what a broken folder raises depends on the model's own code
+        raise ModelError(f"The model {folder} cannot be loaded: {error}.") from error
+    return model, torch.nn.Identity()
