@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from core.models.cross_encoder import load_cross_encoder
-from core.models.encoder import load_encoder
-
 from core.analysis import load_segmenter
 from core.elastic import Server, connect
+from core.models.cross_encoder import load_cross_encoder
+from core.models.encoder import load_encoder
 from core.settings import Settings
 from search.pipeline import Searcher, SearchOptions
 
