@@ -9,7 +9,10 @@ import structlog
 
 
 def configure_logs(level: str) -> None:
-    """Set the level (`debug`, `info`, `warning`, `error`) for our lines; libraries speak from `warning` on."""
+    """Set the level (`debug`, `info`, `warning`, `error`) for our lines; libraries speak from `warning` on.
+
+    Elasticsearch's client is quieter still: what it warns of, our own errors say.
+    """
     number = getattr(logging, level.upper())
     terminal = sys.stderr.isatty()
     structlog.configure(
@@ -23,8 +26,7 @@ def configure_logs(level: str) -> None:
             else structlog.processors.LogfmtRenderer(bool_as_flag=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is when the line is written
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)

@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+import structlog
 
 from cli.main import main
 from core.settings import settings
@@ -34,6 +35,7 @@ def run(monkeypatch, capsys, es_url):
 
     yield typed
     settings.cache_clear()
+    structlog.reset_defaults()
 
 
 @pytest.fixture
