@@ -20,7 +20,8 @@ from evaluation.measures import evaluate
 from evaluation.qrels import load_queries, resolve_gold
 from evaluation.strategies import by_document, markdown_table
 from indexer.expand import RecordedQuestions
-from indexer.job import JobOptions, Parts, index_path
+from indexer.job import index_path
+from indexer.parts import JobOptions, Parts
 from search.bodies import bm25_body
 from search.retrieve import retrieve
 
@@ -68,8 +69,8 @@ def main() -> int:
                 name = f"bench-{uuid.uuid4().hex}"
                 parts = Parts(client, server, segmenter, NoVectors, "none", writer)
                 index_path(DATA / corpus, JobOptions(name), parts)
-                index = open_collection(client, name).index
-                gold = resolve_gold(client, index, judged)
+                opened = open_collection(client, name)
+                index, gold = opened.index, resolve_gold(client, opened, judged)
                 for field, used in FIELDS.items():
                     if field == "text_cjk" and arm != "cut":
                         continue

@@ -23,7 +23,8 @@ from core.settings import Settings, settings
 from indexer.build import build_parts, build_writer
 from indexer.chunk import chunk
 from indexer.expand import expand
-from indexer.job import JobOptions, index_path
+from indexer.job import index_path
+from indexer.parts import JobOptions
 from indexer.read import read
 from search.build import build_searcher, default_options
 from search.pipeline import Searcher

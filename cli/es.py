@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
 from cli.options import JsonOption
 from cli.output import err, out, print_json
 from core.analysis import load_segmenter, segment_synonyms
+from core.elastic import public_url
 from core.errors import UsageError
 from core.node import NodeInfo, down, purge, status, up
 from core.node.local import Kind
@@ -63,7 +63,7 @@ def status_command(as_json: JsonOption = False) -> None:
 
 
 def _say_url(url: str, as_json: bool) -> None:
-    url = without_password(url)
+    url = public_url(url)
     if as_json:
         print_json({"kind": "url", "url": url})
     else:
@@ -77,9 +77,3 @@ def _say_node(info: NodeInfo, as_json: bool) -> None:
     where = f"container {info.container}" if info.container else f"process {info.pid}"
     out.print(f"Elasticsearch {info.version} answers at {info.url} ({where}).", markup=False)
     out.print(f"  config  {info.config}\n  data    {info.data}\n  logs    {info.logs}", markup=False)
-
-
-def without_password(url: str) -> str:
-    """Give a URL as it may be shown: a user's name and password in it stay out."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

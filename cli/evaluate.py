@@ -30,7 +30,12 @@ def evaluate(
     """Measure strategies on judged queries."""
     wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",")))
     cutoffs = _cutoffs(k)
+    options = default_options(settings())
+    if cutoffs[-1] > options.leg_k:
+        raise UsageError(f"--k goes up to {options.leg_k}, the hits that each leg brings (BOTHWAYS_LEG_K).")
     judged = load_queries(queries, qrels)
+    if out_dir is not None:
+        out_dir.mkdir(parents=True, exist_ok=True)
     searcher, _ = build_searcher(settings())
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("searching", total=len(wanted) * len(judged))
@@ -39,7 +44,7 @@ def evaluate(
             collection,
             judged,
             wanted,
-            options=default_options(settings()),
+            options=options,
             ks=cutoffs,
             progress=lambda _: bar.advance(task),
         )
@@ -65,7 +70,9 @@ def _cutoffs(text: str) -> list[int]:
 def _warn(report: Report) -> None:
     if report.unjudged:
         names = ", ".join(report.unjudged[:5])
-        err.print(f"{len(report.unjudged)} queries have no gold document in the index and score 0: {names} …")
+        err.print(
+            f"{len(report.unjudged)} queries have no gold document in the index and score 0: {names} …", markup=False
+        )
     for strategy, stages in report.degraded.items():
         for stage, times in stages.items():
             err.print(f"{strategy}: {times} of {report.queries} searches ran without {stage}.")

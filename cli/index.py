@@ -13,16 +13,19 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.options import CollectionOption, JsonOption
-from cli.output import err, print_json
+from cli.output import err, print_json, printable
 from core.errors import UsageError
 from core.settings import Settings, load_settings, settings
 from indexer.build import build_parts, build_writer
-from indexer.job import JobOptions, index_path
+from indexer.job import index_path
+from indexer.parts import JobOptions
 from indexer.report import JobReport
 
 LOG_EVERY_S = 10.0
 NAMED = 20
 """Failures that are printed; all of them are in the file that the summary names."""
+KEPT = 50
+"""Files of failures that are kept."""
 
 
 def index(
@@ -60,9 +63,13 @@ def index(
         max_file_mb=chosen.max_file_mb,
         concurrency=chosen.llm_concurrency,
     )
-    parts = build_parts(chosen, writer=writer)
-    with _progress() as progress:
-        report = index_path(path, options, parts, progress)
+    try:
+        parts = build_parts(chosen, writer=writer)
+        with _progress() as progress:
+            report = index_path(path, options, parts, progress)
+    finally:
+        if writer is not None:
+            writer.close()
     kept = _keep_failures(report, chosen)
     if as_json:
         print_json(report.as_dict())
@@ -106,19 +113,21 @@ def _keep_failures(report: JobReport, chosen: Settings) -> Path | None:
     folder = chosen.cache_dir / "failures"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{report.collection}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    for old in sorted(folder.glob("*.json"))[:-KEPT]:
+        old.unlink(missing_ok=True)
     path.write_text(json.dumps(report.as_dict()["failures"], ensure_ascii=False, indent=1), encoding="utf-8")
     return path
 
 
 def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
     for item, why in report.skipped[:NAMED]:
-        err.print(f"skipped {item}: {why}", markup=False)
+        err.print(printable(f"skipped {item}: {why}"), markup=False)
     if len(report.skipped) > NAMED:
         err.print(f"… and {len(report.skipped) - NAMED} more skipped")
     for failure in report.failures[:NAMED]:
         what = "no questions for" if failure.stage == "refuse" else f"failed ({failure.stage})"
         name = f"{failure.title} ({failure.item})" if failure.title else failure.item
-        err.print(f"{what} {name}: {failure.reason}", markup=False)
+        err.print(printable(f"{what} {name}: {failure.reason}"), markup=False)
     if len(report.failures) > NAMED:
         err.print(f"… and {len(report.failures) - NAMED} more")
     if dry_run:
@@ -134,13 +143,22 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
         f"{len(report.failures) - report.refused:,} failed, in {report.seconds:.1f} s → {report.index}"
     )
     if report.documents == 0:
-        err.print("No document was found that can be read.")
+        err.print(
+            "No document was found that can be read, so nothing was removed either; "
+            "`bothways delete collection` empties a collection."
+        )
     if kept:
         again = "" if report.refused == len(report.failures) else "; run the same command again to retry them"
         err.print(f"All failures are in {kept}{again}.", markup=False)
-    if report.refused:
+    if without := report.refused + report.refused_before:
         err.print(
-            f"{report.refused:,} chunks are indexed without questions, since the language model had no answer to them; "
+            f"{without:,} chunks are indexed without questions, since there was no answer to them; "
             "--retry-failed asks again.",
+            markup=False,
+        )
+    if report.held:
+        err.print(
+            f"The new version {report.index} is not in use yet, since {report.held}: mend that and run the same "
+            "command again, it goes on where it stopped.",
             markup=False,
         )

@@ -68,3 +68,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        fail(f"Something failed that should not have: {type(error).__name__}: {error} (--debug shows where).", 1)

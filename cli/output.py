@@ -18,6 +18,11 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def printable(text: str) -> str:
+    """Give text that a terminal prints and does not obey: control characters of foreign names are written out."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def print_json(data: object) -> None:
     """Print data as JSON, readable on a terminal and one line in a pipe."""
     indent = 2 if sys.stdout.isatty() else None

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from api.wire import search_response
 from cli.options import CollectionOption, JsonOption, parse_filters, parse_strategy
-from cli.output import out, print_json
+from cli.output import out, print_json, printable
 from core.datatypes import Hit, SearchResult
 from core.settings import settings
 from search.build import build_searcher, default_options
@@ -44,8 +44,9 @@ def search(
 def show(result: SearchResult, *, explain: bool) -> None:
     """Print a result for people."""
     for rank, hit in enumerate(result.hits, start=1):
-        out.print(f"[bold]{rank}. {escape(hit.title)}[/bold]  [dim]{escape(hit.source)}  {hit.score:.4f}[/dim]")
-        out.print("   " + escape(hit.text.replace("\n", "\n   ")))
+        title, source = (escape(printable(text)) for text in (hit.title, hit.source))
+        out.print(f"[bold]{rank}. {title}[/bold]  [dim]{source}  {hit.score:.4f}[/dim]")
+        out.print("   " + escape(printable(hit.text).replace("\n", "\n   ")))
         if explain:
             out.print(f"   [dim]{escape(_explain(hit))}[/dim]")
     if not result.hits:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Annotated
 
 import typer
 import uvicorn
 
 from api.app import create_app
+from cli.output import err
+from core.errors import ListenError
 from core.settings import load_settings, settings
 
 
@@ -33,4 +36,18 @@ def serve(
             if value is not None
         }
     )
-    uvicorn.run(create_app(chosen), host=chosen.host, port=chosen.port, log_level=chosen.log_level, access_log=False)
+    with _listen(chosen.host, chosen.port) as listening:
+        config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False)
+        err.print(f"Serving on http://{chosen.host}:{chosen.port}, API at /docs; Ctrl-C ends it.", markup=False)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is loaded, with a clear error where that fails."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise ListenError(
+            f"Cannot listen on {host}:{port} ({error.strerror or error}); choose another with --host and --port."
+        ) from error

@@ -6,10 +6,11 @@ version. `cut` was chosen over `cut_for_search` by measurement (docs/decisions/a
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import unicodedata
 import warnings
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -40,10 +41,15 @@ class Segmenter:
         self._tokenizer: jieba.Tokenizer | None = None
         self._lock = threading.Lock()
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """What the index's `_meta` says of the analysis: two indices with equal names hold equal tokens."""
-        return f"jieba-{self.mode.replace('_', '-')}{'-stop' if self.stopwords else ''}"
+        """What the index's `_meta` says of the analysis: two indices with equal names hold equal tokens.
+
+        A user dictionary and stop words count by their content.
+        """
+        own = "".join(sorted(self.stopwords)).encode() + (self._user_dict.read_bytes() if self._user_dict else b"")
+        mark = f"-{hashlib.sha1(own, usedforsecurity=False).hexdigest()[:8]}" if own else ""
+        return f"jieba-{self.mode.replace('_', '-')}{mark}"
 
     def warm_up(self) -> None:
         """Load the dictionary now (about a second), so that the first search does not pay for it."""

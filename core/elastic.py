@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 import elasticsearch
-from elastic_transport import ConnectionTimeout
+from elastic_transport import ConnectionTimeout, SerializationError
 from elastic_transport import TransportError as WireError
 from elasticsearch import ApiError, Elasticsearch
 
@@ -19,6 +20,7 @@ from core.errors import (
     ElasticsearchUnavailableError,
     ElasticsearchVersionError,
     SettingsError,
+    UsageError,
 )
 from core.json_serializers import serializers
 from core.node import resolve_url
@@ -51,6 +53,12 @@ class Server:
         return self.release >= PACKED_VECTORS_SINCE
 
 
+def public_url(url: str) -> str:
+    """Give an address without the user and password that may stand in it, for messages and logs."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 @contextmanager
 def elasticsearch_errors(doing: str) -> Iterator[None]:
     """Turn the client's errors into ours; `doing` completes the sentence "Elasticsearch failed while …"."""
@@ -61,6 +69,8 @@ def elasticsearch_errors(doing: str) -> Iterator[None]:
             f"Elasticsearch did not answer in time while {doing}; see `bothways es status`, "
             "or give it longer with BOTHWAYS_ES_TIMEOUT_S."
         ) from error
+    except SerializationError as error:
+        raise UsageError(f"What was sent while {doing} is not valid text: {error.message}.") from error
     except WireError as error:
         raise ElasticsearchUnavailableError(
             f"Elasticsearch cannot be reached while {doing}; start it with `bothways es up` or set BOTHWAYS_ES_URL."
@@ -79,7 +89,7 @@ def reason(error: ApiError) -> str:
         if isinstance(inner, dict) and inner.get("reason") and str(inner["reason"]) not in text:
             text += f" ({inner['reason']})"
         return f"{text} [HTTP {error.status_code}]"
-    return f"{error.message} [HTTP {error.status_code}]"
+    return f"{error.message or 'no reason given'} [HTTP {error.status_code}]"
 
 
 def connect(settings: Settings) -> tuple[Elasticsearch, Server]:
@@ -90,10 +100,12 @@ def connect(settings: Settings) -> tuple[Elasticsearch, Server]:
             "No Elasticsearch is running: start one with `bothways es up`, or set BOTHWAYS_ES_URL."
         )
     client = _client(settings, url)
-    return client, probe(client, url)
+    return client, probe(client, public_url(url))
 
 
 def _client(settings: Settings, url: str) -> Elasticsearch:
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise SettingsError(f"BOTHWAYS_ES_URL must begin with http:// or https://, not {public_url(url)[:80]!r}.")
     options: dict[str, object] = {
         "request_timeout": settings.es_timeout_s,
         "retry_on_timeout": False,
@@ -103,6 +115,8 @@ def _client(settings: Settings, url: str) -> Elasticsearch:
     }
     if settings.es_api_key:
         options["api_key"] = settings.es_api_key.get_secret_value()
+    elif bool(settings.es_user) != bool(settings.es_password):
+        raise SettingsError("BOTHWAYS_ES_USER and BOTHWAYS_ES_PASSWORD go together: set both or none.")
     elif settings.es_user and settings.es_password:
         options["basic_auth"] = (settings.es_user, settings.es_password.get_secret_value())
     if settings.es_ca_certs:
@@ -114,7 +128,10 @@ def _client(settings: Settings, url: str) -> Elasticsearch:
 
 
 def probe(client: Elasticsearch, url: str) -> Server:
-    """Ask the server for version and licence; refuse one that is too old or not of the client's major version."""
+    """Ask the server for version and licence; refuse one that is too old or not of the client's major version.
+
+    `url` is only for messages: give it as `public_url`.
+    """
     ours = elasticsearch.__version__[0]
     try:
         with elasticsearch_errors(f"asking {url} for its version"):

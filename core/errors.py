@@ -47,6 +47,10 @@ class NodeError(BothwaysError):
     """The local Elasticsearch node cannot be fetched, started or stopped."""
 
 
+class ListenError(BothwaysError):
+    """The API cannot listen where it was told to."""
+
+
 class CollectionNotFoundError(BothwaysError):
     """No collection of that name: HTTP 404."""
 

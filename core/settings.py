@@ -17,7 +17,7 @@ class Settings(BaseSettings):
     """What can be set from outside. Field descriptions are the README's wording; a test keeps the two together."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BOTHWAYS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="BOTHWAYS_", env_file=".env", env_ignore_empty=True, extra="ignore", allow_inf_nan=False, frozen=True
     )
 
     es_url: str | None = Field(None, description="address of an Elasticsearch to use instead of a node of our own")
@@ -82,6 +82,8 @@ def load_settings(**overrides: object) -> Settings:
     """Read the settings, with `overrides` on top; a wrong value is a `SettingsError` that names the variable."""
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"The file .env is not UTF-8 ({error.reason}).") from error
     except ValidationError as error:
         problems = "; ".join(f"BOTHWAYS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"A setting cannot be used: {problems}.") from error

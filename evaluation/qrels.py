@@ -6,18 +6,22 @@ The unit of judgement is the document (an article, a page, a BEIR record): a doc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from core.collection import Collection
 from core.elastic import elasticsearch_errors
 from core.errors import EvaluationError
 
 NOT_COMPARED = {"source_path"}
 """Keys of `gold` that name a file on somebody else's disk."""
+PLAIN = {"source", "doc_id"}
+"""Keys of `gold` that are fields of the chunk itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,21 @@ def load_queries(path: Path, qrels: Path | None = None) -> list[JudgedQuery]:
     if qrels is None and rows and "gold" not in rows[0][1] and beside.exists():
         qrels = beside
     if qrels is None:
-        return [_by_metadata(row, f"{path}, line {number}", number) for number, row in rows]
+        return _distinct(path, [_by_metadata(row, f"{path}, line {number}", number) for number, row in rows])
     judged = load_qrels(qrels)
-    queries = [_beir(row, f"{path}, line {number}", judged) for number, row in rows]
+    queries = _distinct(path, [_beir(row, f"{path}, line {number}", judged) for number, row in rows])
     kept = [query for query in queries if query.relevant]
     if not kept:
         raise EvaluationError(f"None of the {len(queries)} queries of {path} is judged in {qrels}.")
     return kept
+
+
+def _distinct(path: Path, queries: list[JudgedQuery]) -> list[JudgedQuery]:
+    """Refuse two queries of one id: their judgements would be mixed."""
+    twice = [query_id for query_id, times in Counter(query.query_id for query in queries).items() if times > 1]
+    if twice:
+        raise EvaluationError(f"{path}: more than one query has the id {twice[0]!r}.")
+    return queries
 
 
 def load_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -72,17 +84,49 @@ def load_qrels(path: Path) -> dict[str, dict[str, int]]:
     return judged
 
 
-def resolve_gold(client: Elasticsearch, index: str, queries: list[JudgedQuery]) -> dict[str, dict[str, int]]:
-    """Give the qrels of all queries; gold by metadata is looked up as the documents that match all its keys."""
-    return {query.query_id: dict(query.relevant) or _documents(client, index, query.gold) for query in queries}
+def resolve_gold(
+    client: Elasticsearch, collection: Collection, queries: list[JudgedQuery]
+) -> dict[str, dict[str, int]]:
+    """Give the qrels of all queries.
+
+    Gold by metadata is looked up: all documents that match all its keys. Judged documents stay judged when they are
+    not in the index, as long as one of their query's is; a query whose gold is wholly missing gets no judgement.
+    """
+    judged = {document for query in queries for document in query.relevant}
+    there = _present(client, collection.index, sorted(judged))
+    qrels: dict[str, dict[str, int]] = {}
+    for query in queries:
+        if query.gold:
+            qrels[query.query_id] = _documents(client, collection, query.gold)
+        else:
+            qrels[query.query_id] = dict(query.relevant) if there & set(query.relevant) else {}
+    return qrels
 
 
-def _documents(client: Elasticsearch, index: str, gold: Mapping[str, str]) -> dict[str, int]:
-    plain = {"source", "doc_id", "title"}
-    clauses = [{"term": {key if key in plain else f"metadata.{key}": value}} for key, value in gold.items()]
+def _present(client: Elasticsearch, index: str, documents: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(documents), 1000):
+        batch = list(documents[start : start + 1000])
+        with elasticsearch_errors("looking up the judged documents"):
+            answer = client.search(
+                index=index,
+                size=0,
+                query={"terms": {"doc_id": batch}},
+                aggs={"documents": {"terms": {"field": "doc_id", "size": len(batch)}}},
+            )
+        found.update(bucket["key"] for bucket in answer["aggregations"]["documents"]["buckets"])
+    return found
+
+
+def _documents(client: Elasticsearch, collection: Collection, gold: Mapping[str, str]) -> dict[str, int]:
+    """Find the documents that match all keys: metadata, or `source` and `doc_id` where no metadata is called so."""
+    clauses = [
+        {"term": {key if key in PLAIN - collection.metadata_fields else f"metadata.{key}": value}}
+        for key, value in gold.items()
+    ]
     with elasticsearch_errors("looking up the judged documents"):
         found = client.search(
-            index=index,
+            index=collection.index,
             size=0,
             query={"bool": {"filter": clauses}},
             aggs={"documents": {"terms": {"field": "doc_id", "size": 10_000}}},
@@ -93,7 +137,7 @@ def _documents(client: Elasticsearch, index: str, gold: Mapping[str, str]) -> di
 def _by_metadata(row: dict[str, Any], where: str, number: int) -> JudgedQuery:
     gold = row.get("gold")
     text = row.get("query") or row.get("text")
-    if not isinstance(text, str) or not isinstance(gold, dict):
+    if not isinstance(text, str) or not text.strip() or not isinstance(gold, dict):
         raise EvaluationError(f'{where}: needs a "query" and a "gold" object, or a file of judgements by --qrels.')
     compared = {str(key): str(value) for key, value in gold.items() if key not in NOT_COMPARED}
     if not compared:
@@ -104,7 +148,7 @@ def _by_metadata(row: dict[str, Any], where: str, number: int) -> JudgedQuery:
 
 def _beir(row: dict[str, Any], where: str, judged: Mapping[str, Mapping[str, int]]) -> JudgedQuery:
     text = row.get("text") or row.get("query")
-    if "_id" not in row or not isinstance(text, str):
+    if "_id" not in row or not isinstance(text, str) or not text.strip():
         raise EvaluationError(f'{where}: a BEIR query needs "_id" and "text".')
     query_id = str(row["_id"])
     return JudgedQuery(query_id, text, str(row.get("tag") or ""), relevant=judged.get(query_id, {}))

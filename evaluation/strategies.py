@@ -55,7 +55,7 @@ def compare_strategies(
 ) -> Report:
     """Run every query through every strategy and measure; one warm-up search keeps loading out of the times."""
     opened = open_collection(searcher.client, collection)
-    qrels = resolve_gold(searcher.client, opened.index, list(queries))
+    qrels = resolve_gold(searcher.client, opened, list(queries))
     rows: dict[str, dict[str, float]] = {}
     runs: dict[str, dict[str, dict[str, float]]] = {}
     per_query: dict[str, dict[str, dict[str, float]]] = {}
@@ -101,12 +101,17 @@ def write_report(report: Report, folder: Path) -> None:
     (folder / "report.md").write_text(markdown_table(report.strategies), encoding="utf-8")
     for strategy, run in report.runs.items():
         lines = (
-            f"{query_id} Q0 {document} {rank} {score:.6f} bothways-{strategy}\n"
+            f"{_one_word(query_id)} Q0 {_one_word(document)} {rank} {score:.6f} bothways-{strategy}\n"
             for query_id, documents in run.items()
             for rank, (document, score) in enumerate(documents.items(), start=1)
         )
         with (folder / f"run-{strategy}.trec").open("w", encoding="utf-8") as file:
             file.writelines(lines)
+
+
+def _one_word(identifier: str) -> str:
+    """Keep TREC's columns apart: an id of several words is joined."""
+    return "_".join(identifier.split())
 
 
 def markdown_table(strategies: Mapping[str, Mapping[str, float]]) -> str:

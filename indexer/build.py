@@ -12,7 +12,7 @@ from core.once import Once
 from core.settings import Settings
 from core.synonyms import read_synonyms
 from indexer.expand import QuestionWriter, RecordedQuestions, Writer
-from indexer.job import Parts
+from indexer.parts import Parts
 
 
 def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:

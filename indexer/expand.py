@@ -67,6 +67,10 @@ class Writer(Protocol):
         """Give the questions of a chunk, at least one; raises `LLMError`."""
         ...
 
+    def close(self) -> None:
+        """Let go of what it holds; what is being written for then fails."""
+        ...
+
 
 def expand(
     chunks: Iterable[Chunk], writer: Writer | None, *, concurrency: int, on_failure: Callable[[Failure], None]
@@ -120,6 +124,7 @@ class QuestionWriter:
         self._cache = cache
         self._n = n
         self._lock = threading.Lock()
+        self._has_answered = False
         self.calls = 0
         self.cache_hits = 0
 
@@ -129,8 +134,11 @@ class QuestionWriter:
         return f"{prompt_version()}/{self._llm.name}/{self._n}"
 
     def has(self, chunk: Chunk) -> bool:
-        """Tell whether the cache has questions for the chunk."""
-        return bool(self._cached(self._key(chunk), chunk))
+        """Tell whether the cache has questions for the chunk; not so where the model's name cannot be had."""
+        try:
+            return bool(self._cached(self._key(chunk), chunk))
+        except LLMUnavailableError:
+            return False
 
     def write(self, chunk: Chunk) -> tuple[str, ...]:
         """Give up to `n` questions; an answer without a single usable one is an `LLMError` and is not kept."""
@@ -141,12 +149,40 @@ class QuestionWriter:
             return cached
         with self._lock:
             self.calls += 1
+        try:
+            raw, questions = self._ask(chunk)
+        except LLMUnavailableError:
+            raise
+        except LLMError as error:
+            if self._answered_before():
+                raise
+            # A wrong address or model refuses everything; that is no answer to this chunk, and must be asked again.
+            raise LLMUnavailableError(f"{error} It has not answered anything yet, so look at its settings.") from error
+        self._cache.put(key, json.dumps(raw))
+        if not self._has_answered:
+            self._has_answered = True
+            self._cache.put(self._answered_key(), "1")
+        return questions
+
+    def _ask(self, chunk: Chunk) -> tuple[list[str], tuple[str, ...]]:
         raw = split_answer(self._llm.generate(build_prompt(chunk, self._n), json_schema=QUESTIONS_SCHEMA))
         questions = self._clean(raw, chunk)
         if not questions:
             raise LLMError("The language model's answer holds no usable question.")
-        self._cache.put(key, json.dumps(raw))
-        return questions
+        return raw, questions
+
+    def close(self) -> None:
+        """Give up what is being waited for, and close the cache."""
+        self._llm.close()
+        self._cache.close()
+
+    def _answered_before(self) -> bool:
+        """Tell whether this model at this address has ever answered; kept in the cache from run to run."""
+        self._has_answered = self._has_answered or self._cache.get(self._answered_key()) is not None
+        return self._has_answered
+
+    def _answered_key(self) -> str:
+        return cache_key("answered", self._llm.address, self.generation)
 
     def _key(self, chunk: Chunk) -> str:
         return cache_key("questions", _passage(chunk), self.generation)
@@ -199,6 +235,9 @@ class RecordedQuestions:
         with self._lock:
             self.cache_hits += 1
         return self._questions[found]
+
+    def close(self) -> None:
+        """Hold nothing: the file has been read."""
 
     def _index(self) -> None:
         """Prepare both searches: passages by their first characters, and all in one string with their offsets."""

@@ -8,57 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from elasticsearch import Elasticsearch
 
-from core.analysis import Segmenter
-from core.collection import alias_of, from_mapping, version_of
 from core.datatypes import Chunk, Document, EmbeddedChunk, ExpandedChunk, Failure
-from core.elastic import Server, elasticsearch_errors
-from core.errors import IncompatibleCollectionError, UsageError
-from core.models.protocols import Encoder
+from core.elastic import elasticsearch_errors
+from core.errors import LLMUnavailableError, UsageError
 from indexer.bulk import bulk, delete_actions, to_action
 from indexer.chunk import chunk
 from indexer.embed import embed
-from indexer.expand import REFUSED, Writer, expand
+from indexer.expand import REFUSED, expand
 from indexer.known import Differences, SeenChunks, gone, only_changed
+from indexer.parts import JobOptions, Parts
+from indexer.publish import live_version, open_version, publish
 from indexer.read import read
 from indexer.report import JobReport
-from indexer.versions import chunk_mapping, create_version, swap_alias, versions
 
 log = structlog.get_logger()
 
 Progress = Callable[[JobReport], None]
 """Called as the job goes on, with the counts so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobOptions:
-    """What a user may choose for one job."""
-
-    collection: str
-    recreate: bool = False
-    dry_run: bool = False
-    retry_failed: bool = False
-    max_chars: int = 300
-    max_file_mb: float = 200.0
-    concurrency: int = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a job works with. `encoder` is called only when there is something to encode: loading it takes time."""
-
-    client: Elasticsearch
-    server: Server
-    segmenter: Segmenter
-    encoder: Callable[[], Encoder]
-    embedding_model: str
-    writer: Writer | None = None
-    synonyms: Callable[[], str] = str
 
 
 def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress = lambda _: None) -> JobReport:
@@ -69,8 +39,10 @@ def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress
     report = JobReport(options.collection)
     differences = Differences()
     origin, only_source = _scope(path)
-    index = None if options.dry_run else _open_version(options, parts)
-    compare_with = index or _current(options, parts)
+    if options.dry_run:
+        index, compare_with = None, None if options.recreate else live_version(options, parts)
+    else:
+        index = compare_with = open_version(options, parts, origin=origin)
     report.index = compare_with or ""
 
     with SeenChunks() as seen:
@@ -91,7 +63,7 @@ def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress
             _settle(index, origin, only_source, seen, differences, parts, report)
     _take(differences, report)
     if index is not None:
-        _publish(index, options, parts, report)
+        publish(index, options, parts, report)
     report.seconds = round(time.monotonic() - started, 3)
     progress(report)
     return report
@@ -126,12 +98,23 @@ def _settle(
     """Remove what is gone, note where moved chunks now come from, and make everything visible to searches."""
     with elasticsearch_errors("refreshing the index"):
         parts.client.indices.refresh(index=index)
-    unread = [failure.item for failure in report.failures if failure.stage == "read"]
+    unread = {failure.item for failure in report.failures if failure.stage == "read"}
 
     def could_not_be_read(source: str) -> bool:
-        return any(source == item or source.startswith((f"{item}/", f"{item}:")) for item in unread)
+        return any(item in {source, "."} or source.startswith(f"{item}/") for item in unread)
 
-    stale = gone(parts.client, index=index, origin=origin, sources=only_source, seen=seen, keep=could_not_be_read)
+    if report.documents == 0:
+        # An empty folder is more often an unmounted one than the wish to delete everything.
+        return
+    stale = gone(
+        parts.client,
+        index=index,
+        origin=origin,
+        only_source=only_source,
+        adopted=differences.adopted,
+        seen=seen,
+        keep=could_not_be_read,
+    )
     removed = bulk(parts.client, delete_actions(stale, index=index))
     report.removed = removed.ok
     moves = ({"_op_type": "update", "_index": index, "_id": i, "doc": {"origin": origin}} for i in differences.moved)
@@ -141,81 +124,17 @@ def _settle(
         log.warning(
             "replaced_documents_of_another_folder",
             count=len(differences.overwritten),
-            example=differences.overwritten[0],
+            example=min(differences.overwritten),
             hint="documents are known by their path below the indexed folder; index the common parent to keep both",
         )
     with elasticsearch_errors("refreshing the index"):
         parts.client.indices.refresh(index=index)
 
 
-def _publish(index: str, options: JobOptions, parts: Parts, report: JobReport) -> None:
-    """Let the alias point to the finished version, unless a rebuild found nothing at all to put into it."""
-    alias = alias_of(options.collection)
-    with elasticsearch_errors(f"listing the versions of {alias}"):
-        live = versions(parts.client, alias).get(index, False)
-    if live:
-        return
-    if report.chunks == 0:
-        log.warning("not_published", index=index, reason="no document was read; the old version stays in use")
-        return
-    swap_alias(parts.client, alias, to=index)
-
-
 def _scope(path: Path) -> tuple[str, str | None]:
     """Give the folder that a run speaks for, and the one file in it when only that was named."""
     full = path.expanduser().resolve()
     return (str(full.parent), full.name) if full.is_file() else (str(full), None)
-
-
-def _current(options: JobOptions, parts: Parts) -> str | None:
-    """Give the version that the alias points to, if there is one and it is to be compared with."""
-    if options.recreate:
-        return None
-    alias = alias_of(options.collection)
-    with elasticsearch_errors(f"listing the versions of {alias}"):
-        return next((index for index, live in versions(parts.client, alias).items() if live), None)
-
-
-def _open_version(options: JobOptions, parts: Parts) -> str:
-    """Find the index to write to: the live one, a rebuild that was cut off, or a new one."""
-    alias = alias_of(options.collection)
-    with elasticsearch_errors(f"listing the versions of {alias}"):
-        existing = versions(parts.client, alias)
-    live = next((index for index, is_live in existing.items() if is_live), None)
-    if live and not options.recreate:
-        _require_same_build(live, options, parts)
-        return live
-    unfinished = [
-        index for index, is_live in existing.items() if not is_live and version_of(index) > version_of(live or "")
-    ]
-    if unfinished and _same_build(unfinished[-1], options, parts):
-        return unfinished[-1]
-    for index in unfinished:
-        with elasticsearch_errors(f"removing the unfinished {index}"):
-            parts.client.indices.delete(index=index)
-    mapping = chunk_mapping(
-        embedding_model=parts.embedding_model, dimension=parts.encoder().dimension, analyzer=parts.segmenter.name
-    )
-    created = create_version(parts.client, alias, mapping, synonyms=parts.synonyms())
-    if live is None:
-        swap_alias(parts.client, alias, to=created)
-    return created
-
-
-def _require_same_build(index: str, options: JobOptions, parts: Parts) -> None:
-    with elasticsearch_errors(f"reading the mapping of {index}"):
-        body = parts.client.indices.get_mapping(index=index)[index]
-    from_mapping(options.collection, index, body["mappings"]).require(
-        embedding_model=parts.embedding_model, analyzer=parts.segmenter.name
-    )
-
-
-def _same_build(index: str, options: JobOptions, parts: Parts) -> bool:
-    try:
-        _require_same_build(index, options, parts)
-    except IncompatibleCollectionError:
-        return False
-    return True
 
 
 def _read(path: Path, options: JobOptions, report: JobReport) -> Iterator[Document]:
@@ -231,7 +150,12 @@ def _done_generations(options: JobOptions, parts: Parts) -> frozenset[str] | Non
     """Name the generations that need no new questions; what was refused is asked again only on request."""
     if parts.writer is None:
         return None
-    wanted = parts.writer.generation
+    try:
+        wanted = parts.writer.generation
+    except LLMUnavailableError as error:
+        # Which model it is cannot be asked now: what has questions keeps them, the rest is marked as failed.
+        log.warning("language_model_unavailable", reason=str(error))
+        return None
     return frozenset({wanted} if options.retry_failed else {wanted, REFUSED + wanted})
 
 
@@ -242,12 +166,16 @@ def _counted(documents: Iterable[Document], report: JobReport) -> Iterator[Docum
 
 
 def _first_of_each_id(chunks: Iterable[Chunk], seen: SeenChunks, report: JobReport) -> Iterator[Chunk]:
+    refused: str | None = None
     for piece in chunks:
-        if seen.add(piece.chunk_id):
+        is_new = seen.add(piece.chunk_id)
+        if piece.position == 0:
+            refused = None if is_new else piece.doc_id
+            if refused is not None:
+                why = f"a second record has the id {refused!r}; only the first was indexed"
+                report.failures.append(Failure("read", piece.source, why))
+        if is_new and piece.doc_id != refused:
             yield piece
-        elif piece.position == 0:
-            why = f"a second record has the id {piece.doc_id!r}; only the first was indexed"
-            report.failures.append(Failure("read", piece.source, why))
 
 
 def _noted(chunks: Iterable[Chunk], report: JobReport, differences: Differences, progress: Progress) -> Iterator[Chunk]:
@@ -259,6 +187,7 @@ def _noted(chunks: Iterable[Chunk], report: JobReport, differences: Differences,
 
 
 def _take(differences: Differences, report: JobReport) -> None:
+    report.refused_before = differences.refused_before
     report.new, report.changed, report.unchanged = differences.new, differences.changed, differences.unchanged
 
 
@@ -289,6 +218,5 @@ def _count_calls(parts: Parts, report: JobReport) -> None:
 def _dry_run(changed: Iterable[Chunk], parts: Parts, report: JobReport) -> None:
     """Count what a real run would do, without asking, encoding or writing anything."""
     for piece in changed:
-        report.encoded += 1
         if parts.writer is not None and not parts.writer.has(piece):
             report.llm_calls += 1

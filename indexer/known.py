@@ -17,6 +17,7 @@ from elasticsearch.helpers import scan
 
 from core.datatypes import Chunk
 from core.elastic import elasticsearch_errors
+from indexer.expand import REFUSED
 
 WINDOW = 256
 """Chunks whose hashes are asked for in one request."""
@@ -50,13 +51,19 @@ class SeenChunks:
 
 @dataclass(slots=True)
 class Differences:
-    """What comparing a run's chunks with the index has counted so far."""
+    """What comparing a run's chunks with the index has counted so far.
+
+    `moved` are unchanged chunks, and `adopted` all documents, that the index has from another folder; `overwritten`
+    are the sources among them whose content is another now.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    refused_before: int = 0
     moved: list[str] = field(default_factory=list)
-    overwritten: list[str] = field(default_factory=list)
+    adopted: set[str] = field(default_factory=set)
+    overwritten: set[str] = field(default_factory=set)
 
 
 def only_changed(
@@ -78,19 +85,22 @@ def only_changed(
         known = _known(client, index, window) if index else {}
         for chunk in window:
             source = known.get(chunk.chunk_id)
+            if source is not None and source["origin"] != origin:
+                differences.adopted.add(chunk.doc_id)
             if source is None:
                 differences.new += 1
                 yield chunk
             elif source["content_hash"] != chunk.content_hash:
                 differences.changed += 1
                 if source["origin"] != origin:
-                    differences.overwritten.append(chunk.source)
+                    differences.overwritten.add(chunk.source)
                 yield chunk
             elif generations is not None and source["generation"] not in generations:
                 differences.changed += 1
                 yield chunk
             else:
                 differences.unchanged += 1
+                differences.refused_before += source["generation"].startswith(REFUSED)
                 if source["origin"] != origin:
                     differences.moved.append(chunk.chunk_id)
 
@@ -107,19 +117,26 @@ def gone(
     *,
     index: str,
     origin: str,
-    sources: str | None,
+    only_source: str | None,
+    adopted: Iterable[str],
     seen: SeenChunks,
     keep: Callable[[str], bool],
 ) -> Iterator[str]:
-    """Find the ids of chunks that came from `origin` (one file of it, with `sources`) and were not met this time.
+    """Find the ids of chunks that came from `origin` (from one file of it, with `only_source`) and were not met now.
 
+    `adopted` documents came from another folder and are this one's now: what was not met of them is gone too.
     `keep` spares the chunks of a source that could not be read: a file that fails today is not a deleted file.
     """
-    filters: list[dict[str, Any]] = [{"term": {"origin": origin}}]
-    if sources is not None:
-        filters.append({"term": {"source": sources}})
-    query = {"query": {"bool": {"filter": filters}}, "_source": ["source"]}
-    with elasticsearch_errors("looking for chunks that are gone"):
-        for hit in scan(client, index=index, query=query, size=1000):
-            if hit["_id"] not in seen and not keep(hit["_source"]["source"]):
-                yield hit["_id"]
+    mine: list[dict[str, Any]] = [{"term": {"origin": origin}}]
+    if only_source is not None:
+        mine.append({"term": {"source": only_source}})
+    filters = [mine]
+    documents = iter(adopted)
+    while batch := list(islice(documents, WINDOW)):
+        filters.append([{"terms": {"doc_id": batch}}])
+    for clauses in filters:
+        query = {"query": {"bool": {"filter": clauses}}, "_source": ["source"]}
+        with elasticsearch_errors("looking for chunks that are gone"):
+            for hit in scan(client, index=index, query=query, size=1000):
+                if hit["_id"] not in seen and not keep(hit["_source"]["source"]):
+                    yield hit["_id"]

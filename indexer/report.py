@@ -10,7 +10,11 @@ from core.datatypes import Failure
 
 @dataclass(slots=True)
 class JobReport:
-    """What a job did. `failures` are all that did not work, each with its item and reason; nothing else was lost."""
+    """What a job did.
+
+    `failures` are all that did not work, each with its item and reason; nothing else was lost. `refused_before` counts
+    unchanged chunks for which an earlier run got no questions; `held` says why a rebuild is not in use yet.
+    """
 
     collection: str
     index: str = ""
@@ -19,6 +23,7 @@ class JobReport:
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    refused_before: int = 0
     indexed: int = 0
     removed: int = 0
     questions: int = 0
@@ -27,6 +32,7 @@ class JobReport:
     llm_cached: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    held: str = ""
     seconds: float = 0.0
 
     @property
@@ -41,7 +47,9 @@ class JobReport:
         Chunks that the model refused are in it and do not fail a job, unless it refused all: then it is set up wrong.
         """
         failed = len(self.failures) - self.refused
-        return self.documents > 0 and failed == 0 and (self.refused == 0 or self.refused < self.chunks)
+        return (
+            self.documents > 0 and not self.held and failed == 0 and (self.refused == 0 or self.refused < self.chunks)
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as plain data."""

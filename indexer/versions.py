@@ -17,8 +17,11 @@ from core.elastic import elasticsearch_errors, reason
 log = structlog.get_logger()
 
 
-def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str) -> dict[str, Any]:
-    """Give the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set."""
+def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str, built_from: str = "") -> dict[str, Any]:
+    """Give the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set.
+
+    `built_from` is the folder that the version was begun with, so that a rebuild is resumed from no other.
+    """
     body: dict[str, Any] = json.loads(files("es_mappings").joinpath("chunks.json").read_text(encoding="utf-8"))
     properties = body["mappings"]["properties"]
     for vector in (properties["text_sem"], properties["questions"]["properties"]["text_sem"]):
@@ -28,6 +31,7 @@ def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str) -> dic
         "dimension": dimension,
         "analyzer": analyzer,
         "schema_version": SCHEMA_VERSION,
+        "built_from": built_from,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return body

@@ -47,7 +47,8 @@ def filter_clauses(filters: Mapping[str, FilterValue], *, fields: Iterable[str])
 
 
 def _as_keyword(value: str | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.encode("utf-8", "replace").decode()
 
 
 def bm25_body(words: Sequence[str], raw: str, *, k: int, filters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

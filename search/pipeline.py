@@ -182,7 +182,8 @@ def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]
 
 
 def _query(text: str, options: SearchOptions) -> Query:
-    stripped = text.replace("\x00", " ").strip()
+    # Half surrogates come from broken shells and JSON escapes; no encoder and no index takes them.
+    stripped = text.encode("utf-8", "replace").decode().replace("\x00", " ").strip()
     if not stripped:
         raise QueryError("The query is empty: ask something.")
     if len(stripped) > options.max_query_chars:

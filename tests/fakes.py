@@ -53,6 +53,9 @@ class FixedWriter:
     def has(self, chunk):
         return False
 
+    def close(self):
+        pass
+
     def write(self, chunk):
         self.calls += 1
         if any(word in chunk.text for word in self.refuse):

@@ -13,6 +13,7 @@ import typer
 import yaml
 
 from cli.main import app
+from core.analysis import segment_synonyms
 from core.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -83,3 +84,8 @@ def test_dockerfile():
     assert "USER bothways" in DOCKERFILE
     assert "VOLUME /cache" in DOCKERFILE
     assert 'ENTRYPOINT ["bothways"]' in DOCKERFILE
+
+
+def test_the_mounted_synonyms_are_cut_as_the_index_is(segmenter):
+    rules = (ROOT / "es_mappings" / "synonyms.txt").read_text(encoding="utf-8")
+    assert segment_synonyms(rules, segmenter) == rules

@@ -40,6 +40,11 @@ class LanguageModel(Protocol):
     """A prompt in, its answer out; used by several threads at once."""
 
     @property
+    def address(self) -> str:
+        """Where it answers, without secrets; "" for a model in this process."""
+        ...
+
+    @property
     def name(self) -> str:
         """What stands for the model in cache keys and in the index. Raises `LLMError` if it has to be asked for."""
         ...
@@ -144,6 +149,11 @@ class EndpointModel:
         self._model = model
         self._first_listed = Once(self._ask_for_model, retry_after_s=_MODELS_S)
         self._client = openai.OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
+
+    @property
+    def address(self) -> str:
+        """Where it answers, without user and password."""
+        return self._address
 
     @property
     def name(self) -> str:

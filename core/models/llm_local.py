@@ -28,6 +28,11 @@ class LocalModel:
         self._tokenizer, self._model = _load(name_or_folder)
 
     @property
+    def address(self) -> str:
+        """Nowhere: it runs in this process."""
+        return ""
+
+    @property
     def name(self) -> str:
         """The name or folder as set."""
         return self._name

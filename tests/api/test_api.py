@@ -11,7 +11,8 @@ from api.app import create_app
 from core.elastic import Server
 from core.errors import ElasticsearchUnavailableError
 from core.settings import load_settings
-from indexer.job import JobOptions, Parts, index_path
+from indexer.job import index_path
+from indexer.parts import JobOptions, Parts
 from search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 

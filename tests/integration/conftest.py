@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.job import JobOptions, Parts, index_path
+from indexer.job import index_path
+from indexer.parts import JobOptions, Parts
 from search.pipeline import Searcher
 from tests.fakes import HashEncoder
 

@@ -21,7 +21,8 @@ from core.settings import load_settings
 from evaluation.qrels import load_queries
 from evaluation.strategies import compare_strategies
 from indexer.build import build_parts, build_writer
-from indexer.job import JobOptions, index_path
+from indexer.job import index_path
+from indexer.parts import JobOptions
 from search.build import build_searcher, default_options
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -1,0 +1,116 @@
+"""Which version of a collection a job writes to, and when that version goes live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from elasticsearch import Elasticsearch
+
+from core.collection import alias_of, from_mapping, version_of
+from core.elastic import elasticsearch_errors
+from core.errors import IncompatibleCollectionError
+from indexer.parts import JobOptions, Parts
+from indexer.report import JobReport
+from indexer.versions import chunk_mapping, create_version, swap_alias, versions
+
+log = structlog.get_logger()
+
+
+def live_version(options: JobOptions, parts: Parts) -> str | None:
+    """Give the version that the alias points to, refusing one that was built with something else."""
+    live = next((index for index, is_live in _versions(options, parts).items() if is_live), None)
+    if live is not None and not options.recreate:
+        _require_same_build(live, options, parts)
+    return live
+
+
+def open_version(options: JobOptions, parts: Parts, *, origin: str) -> str:
+    """Find the index to write to: the live one, a rebuild of the same folder that was cut off, or a new one."""
+    alias = alias_of(options.collection)
+    live = live_version(options, parts)
+    if live and not options.recreate:
+        return live
+    newer = [index for index in _versions(options, parts) if version_of(index) > version_of(live or "")]
+    if newer and _goes_on(newer[-1], options, parts, origin):
+        return newer[-1]
+    for index in newer:
+        _delete(parts.client, index)
+    mapping = chunk_mapping(
+        embedding_model=parts.embedding_model,
+        dimension=parts.encoder().dimension,
+        analyzer=parts.segmenter.name,
+        built_from=origin,
+    )
+    created = create_version(parts.client, alias, mapping, synonyms=parts.synonyms())
+    if live is None:
+        swap_alias(parts.client, alias, to=created)
+    return created
+
+
+def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) -> None:
+    """Let the alias point to a finished rebuild, unless searches would lose by it; then `report.held` says why.
+
+    The version before stays for going back; older ones are removed.
+    """
+    existing = _versions(options, parts)
+    if existing.get(index):
+        return
+    live = next((name for name, is_live in existing.items() if is_live), None)
+    report.held = _reason_to_wait(report, parts.client, live)
+    if report.held:
+        return
+    swap_alias(parts.client, alias_of(options.collection), to=index)
+    for old in existing:
+        if old not in {index, live}:
+            _delete(parts.client, old)
+
+
+def _reason_to_wait(report: JobReport, client: Elasticsearch, live: str | None) -> str:
+    if report.chunks == 0:
+        return "no document was read"
+    if any(failure.stage in {"expand", "bulk"} for failure in report.failures):
+        return "some of its chunks failed"
+    unread = [failure.item for failure in report.failures if failure.stage == "read"]
+    if live and unread and (lost := _served_now(client, live, unread)):
+        return f"{lost} could not be read now, and the version in use has it"
+    return ""
+
+
+def _served_now(client: Elasticsearch, live: str, sources: Sequence[str]) -> str | None:
+    """Name one of the sources that the live version has chunks of."""
+    with elasticsearch_errors("comparing the versions"):
+        query = {"terms": {"source": list(sources)[:1000]}}
+        hits = client.search(index=live, size=1, query=query, source_includes=["source"])["hits"]["hits"]
+    return str(hits[0]["_source"]["source"]) if hits else None
+
+
+def _versions(options: JobOptions, parts: Parts) -> dict[str, bool]:
+    alias = alias_of(options.collection)
+    with elasticsearch_errors(f"listing the versions of {alias}"):
+        return versions(parts.client, alias)
+
+
+def _require_same_build(index: str, options: JobOptions, parts: Parts) -> None:
+    with elasticsearch_errors(f"reading the mapping of {index}"):
+        body = parts.client.indices.get_mapping(index=index)[index]
+    from_mapping(options.collection, index, body["mappings"]).require(
+        embedding_model=parts.embedding_model, analyzer=parts.segmenter.name
+    )
+
+
+def _goes_on(index: str, options: JobOptions, parts: Parts, origin: str) -> bool:
+    """Tell whether an unfinished version was begun with the same parts and from the same folder."""
+    try:
+        _require_same_build(index, options, parts)
+    except IncompatibleCollectionError:
+        return False
+    with elasticsearch_errors(f"reading the mapping of {index}"):
+        meta = parts.client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})
+    return bool(meta.get("built_from") == origin)
+
+
+def _delete(client: Elasticsearch, index: str) -> None:
+    with elasticsearch_errors(f"removing {index}"):
+        client.indices.delete(index=index)
+    log.info("version_removed", index=index)
