@@ -46,7 +46,9 @@ def create_app(settings: Settings, build: Callable[[Settings], tuple[Searcher, S
     app.add_middleware(RequestContext, max_body=int(settings.max_body_mb * 1_000_000))
     app.include_router(health.router)
     for module in (search, collections):
-        app.include_router(module.router, prefix="/api/v1", dependencies=[Depends(require_key)])
+        app.include_router(
+            module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES
+        )
     return app
 
 

@@ -29,7 +29,11 @@ def require_key(request: Request) -> None:
     # Every key is compared in full, so that time tells nothing.
     matches = [secrets.compare_digest(given.encode(), key.get_secret_value().encode()) for key in keys]
     if not any(matches):
-        raise HTTPException(401, "Bring one of the server's API keys as a bearer token or in X-API-Key.")
+        raise HTTPException(
+            401,
+            "Bring one of the server's API keys as a bearer token or in X-API-Key.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
 
 
 SearcherDep = Annotated[Searcher, Depends(_searcher)]

@@ -47,7 +47,12 @@ class RequestContext:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._limited(scope, receive, send_with_id, headers)
+            try:
+                await self._limited(scope, receive, send_with_id, headers)
+            except Exception as error:
+                log.exception("unforeseen_error", path=scope["path"], kind=type(error).__name__)
+                answer = problem(Request(scope), 500, "Something failed that should not have; the server's log has it.")
+                await answer(scope, receive, send_with_id)
             seconds = time.perf_counter() - started
             _count(scope, status, seconds)
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(1000 * seconds, 1))
@@ -91,6 +96,9 @@ class RequestContext:
 
 def _count(scope: Scope, status: int, seconds: float) -> None:
     route = scope.get("route")
+    # The matched route and not the path as sent, so that names in it make no new time series.
     path = getattr(route, "path", "none")
+    if scope["path"].startswith("/api/v1") and not path.startswith("/api/v1"):
+        path = f"/api/v1{path}"
     REQUESTS.labels(path, scope["method"], status).inc()
     SECONDS.labels(path).observe(seconds)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -26,8 +26,6 @@ from core.errors import (
     UsageError,
 )
 
-log = structlog.get_logger()
-
 STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (UsageError, 422),
     (CollectionNotFoundError, 404),
@@ -43,12 +41,27 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
 """The first type that fits gives the status."""
 
 
-def problem(request: Request, status: int, detail: str, *, errors: list[dict[str, Any]] | None = None) -> JSONResponse:
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": HTTPStatus(status).phrase}
+    for status in (400, 401, 404, 409, 422, 502, 503)
+}
+"""What every route may answer besides its own, for the OpenAPI description."""
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    errors: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
     """Answer with a problem document."""
     body = Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, instance=request.url.path, errors=errors
     )
-    return JSONResponse(body.model_dump(exclude_none=True), status, media_type="application/problem+json")
+    content = body.model_dump(exclude_none=True)
+    return JSONResponse(content, status, headers=headers, media_type="application/problem+json")
 
 
 def status_of(error: BothwaysError) -> int:
@@ -57,7 +70,7 @@ def status_of(error: BothwaysError) -> int:
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers: ours, FastAPI's validation, plain HTTP errors, and what nobody foresaw."""
+    """Register the handlers: ours, FastAPI's validation, and plain HTTP errors; the middleware has the rest."""
 
     @app.exception_handler(BothwaysError)
     async def _ours(request: Request, error: BothwaysError) -> JSONResponse:
@@ -67,14 +80,14 @@ def install(app: FastAPI) -> None:
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         errors = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]
         first = errors[0]
+        if first["type"] == "json_invalid":
+            at = first["loc"][-1]
+            return problem(request, 400, f"The body is not JSON: {first['msg']} at character {at}.", errors=errors)
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            return problem(request, 415, "Send the body as JSON, with the header Content-Type: application/json.")
         where = ".".join(str(part) for part in first["loc"][1:]) or "body"
         return problem(request, 422, f"The request is not valid: {where}: {first['msg']}.", errors=errors)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(request, error.status_code, str(error.detail))
-
-    @app.exception_handler(Exception)
-    async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.exception("unforeseen_error", path=request.url.path, kind=type(error).__name__)
-        return problem(request, 500, "Something failed that should not have; the server's log has it.")
+        return problem(request, error.status_code, str(error.detail), headers=error.headers)

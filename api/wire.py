@@ -26,7 +26,7 @@ class SearchRequest(BaseModel):
         default_factory=dict, max_length=50, description="metadata that hits must have: a value, or any of a list"
     )
     rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
-    min_score: float | None = Field(None, description="drop hits that score less")
+    min_score: float | None = Field(None, allow_inf_nan=False, description="drop hits that score less")
     explain: bool = Field(False, description="say for each hit where each leg placed it")
     highlight: bool = Field(False, description="mark the question's words in the sentences that hold them")
 

@@ -13,6 +13,7 @@ from core.errors import BothwaysError
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live")
 def live() -> dict[str, str]:
     """Say that the process runs."""

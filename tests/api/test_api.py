@@ -51,7 +51,8 @@ def http(make_client):
 
 
 def search(http, **body):
-    return http.post("/api/v1/search", json=body)
+    headers = {"content-type": "application/json"}
+    return http.post("/api/v1/search", content=json.dumps(body), headers=headers)
 
 
 def test_search_has_the_contracts_shape(http, filled):
@@ -95,6 +96,7 @@ def test_filters(http, filled):
         ({"query": None}, 422, "query"),
         ({"top_k": 0}, 422, "top_k"),
         ({"top_k": 101}, 422, "top_k"),
+        ({"min_score": float("inf")}, 422, "min_score"),
         ({"strategy": "magic"}, 422, "strategy"),
         ({"no_such_option": 1}, 422, "no_such_option"),
         ({"filters": {"nope": "x"}}, 422, "'nope'"),
@@ -117,8 +119,29 @@ def test_bad_requests_are_told_what_to_do(http, filled, change, status, says):
 
 def test_malformed_json(http):
     answer = http.post("/api/v1/search", content=b'{"query": ', headers={"content-type": "application/json"})
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
+    assert "not JSON" in answer.json()["detail"]
+
+
+def test_another_content_type(http):
+    answer = http.post("/api/v1/search", content=b'{"query": "x"}', headers={"content-type": "text/plain"})
+    assert answer.status_code == 415
+    assert "application/json" in answer.json()["detail"]
+
+
+def test_another_method_says_which_there_is(http):
+    answer = http.get("/api/v1/search")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_half_surrogates_are_searched_as_question_marks(http, filled):
+    body = json.dumps({"query": "请假\ud800", "collection": filled, "filters": {"area": ["hr", "\ud800"]}})
+    for strategy in ("bm25", "hybrid"):
+        sent = body[:-1] + f', "strategy": "{strategy}"}}'
+        answer = http.post("/api/v1/search", content=sent, headers={"content-type": "application/json"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["hits"][0]["doc_id"] == "leave"
 
 
 def test_a_body_that_is_too_large(make_client, filled):
@@ -181,6 +204,7 @@ def test_keys(make_client, filled):
         answer = http.post("/api/v1/search", json=body, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"] == "Bearer"
     assert http.post("/api/v1/search", json=body, headers={"X-API-Key": "second"}).status_code == 200
     assert http.post("/api/v1/search", json=body, headers={"Authorization": "Bearer first"}).status_code == 200
     assert http.get("/health/live").status_code == 200
@@ -204,6 +228,15 @@ def test_an_unforeseen_error_tells_nothing_of_the_inside():
     http = TestClient(create_app(load_settings(), build), raise_server_exceptions=False)
     answer = search(http, query="x", collection="law")
     assert answer.status_code == 500
+    assert "hush" not in answer.text
+    assert answer.headers["X-Request-ID"]
+
+
+def test_the_password_in_elasticsearchs_address_is_not_told():
+    app = create_app(load_settings(es_url="http://elastic:hush@127.0.0.1:1"))
+    answer = TestClient(app, raise_server_exceptions=False).get("/health/ready")
+    assert answer.status_code == 503
+    assert "http://127.0.0.1:1" in answer.json()["detail"]
     assert "hush" not in answer.text
 
 
