@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 
 import pytest
@@ -195,6 +196,44 @@ def test_a_dead_language_model_costs_the_questions_and_nothing_else(run, folder,
     assert "Traceback" not in err
     code, out, _ = run("search", "发工资是哪天", "-c", collection, "--json")
     assert json.loads(out)["hits"][0]["source"] == "pay.txt"
+
+
+def test_a_dead_language_model_without_a_name_costs_the_questions_and_nothing_else(run, folder, collection):
+    dead = {"BOTHWAYS_LLM_BASE_URL": "http://127.0.0.1:1/v1", "BOTHWAYS_LLM_MAX_RETRIES": "0"}
+    code, _, err = run("index", folder, "--collection", collection, "--dry-run", **dead)
+    assert code == 0
+    assert "with 2 calls" in err
+    code, _, err = run("index", folder, "--collection", collection, **dead)
+    assert code == 1
+    assert "2 indexed (0 questions" in err
+
+
+def test_a_taken_port_is_named(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = run("serve", "--port", taken.getsockname()[1])
+    assert code == 1
+    assert "Cannot listen on 127.0.0.1:" in err
+    assert "--port" in err
+
+
+def test_eval_names_what_is_not_in_the_index_and_refuses_a_k_beyond_the_legs(run, folder, collection, tmp_path):
+    run("index", folder, "--collection", collection, "--no-questions")
+    queries, qrels = tmp_path / "queries.jsonl", tmp_path / "qrels.tsv"
+    queries.write_text('{"_id": "[/red]", "text": "年假"}\n', encoding="utf-8")
+    qrels.write_text("query-id\tcorpus-id\tscore\n[/red]\tnowhere\t1\n", encoding="utf-8")
+    code, _, err = run("eval", queries, "--qrels", qrels, "--collection", collection, "--strategies", "bm25")
+    assert code == 0
+    assert "1 queries have no gold document in the index and score 0: [/red]" in err
+    code, _, err = run("eval", queries, "--qrels", qrels, "--collection", collection, "--k", "31")
+    assert code == 2
+    assert "BOTHWAYS_LEG_K" in err
+
+
+def test_control_characters_of_file_names_do_not_reach_the_terminal(run, folder, collection):
+    (folder / "evil\x1b[2J.txt").write_text("")
+    _, _, err = run("index", folder, "--collection", collection, "--no-questions")
+    assert "\x1b" not in err
+    assert "evil\\x1b[2J.txt" in err
 
 
 def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch, folder, collection):

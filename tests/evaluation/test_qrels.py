@@ -68,3 +68,9 @@ def test_nothing_judged(tmp_path):
     qrels = write(tmp_path / "qrels.tsv", "q1\td1\t1\n")
     with pytest.raises(EvaluationError, match="None of the 1 queries"):
         load_queries(queries, qrels)
+
+
+def test_two_queries_of_one_id_are_refused(tmp_path):
+    queries = write(tmp_path / "queries.jsonl", '{"_id": "q1", "text": "a"}\n{"_id": "q1", "text": "b"}\n')
+    with pytest.raises(EvaluationError, match="more than one query has the id 'q1'"):
+        load_queries(queries, write(tmp_path / "qrels.tsv", "q1\td1\t1\n"))

@@ -369,3 +369,18 @@ def test_against_the_replay_server(cache):
         finally:
             model.close()
             process.terminate()
+
+
+def test_a_model_that_has_answered_nothing_yet_is_set_up_wrong_and_not_refusing(cache):
+    """A wrong address answers 404 to everything: the chunks must be asked for again, not marked as refused."""
+
+    class Refuses(FixedModel):
+        def generate(self, prompt, **_):
+            raise LLMError("HTTP 404")
+
+    with pytest.raises(LLMUnavailableError, match="look at its settings"):
+        QuestionWriter(Refuses(), cache, 3).write(chunk("甲"))
+    QuestionWriter(FixedModel(), cache, 3).write(chunk("乙"))
+    with pytest.raises(LLMError) as refused:
+        QuestionWriter(Refuses(), cache, 3).write(chunk("丙"))
+    assert not isinstance(refused.value, LLMUnavailableError)

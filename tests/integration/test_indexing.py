@@ -154,6 +154,31 @@ def test_two_records_of_one_id_are_named(tmp_path, build, stored):
     assert [chunk["text"] for chunk in stored().values()] == ["第一份内容。"]
 
 
+def test_a_second_record_of_one_id_leaves_nothing_behind_even_when_it_is_longer(tmp_path, build, stored):
+    rows = [{"_id": "x", "text": "第一份内容。"}, {"_id": "x", "text": "第二份很长的内容。" * 80}]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
+    build(tmp_path)
+    assert [chunk["text"] for chunk in stored().values()] == ["第一份内容。"]
+
+
+def test_a_document_of_another_folder_with_the_same_path_is_replaced_as_a_whole(tmp_path, build, stored):
+    for name, text in (("old", "旧的内容有很多句话。" * 100), ("new", "新的内容。")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "r.txt").write_text(text, encoding="utf-8")
+        build(tmp_path / name)
+    assert [chunk["text"] for chunk in stored().values()] == ["新的内容。"]
+
+
+def test_an_emptied_folder_removes_nothing(folder, build, stored):
+    """More often it is a drive that is not mounted."""
+    build(folder)
+    for file in list(folder.rglob("*.*")):
+        file.unlink()
+    report = build(folder)
+    assert (report.documents, report.removed, report.succeeded) == (0, 0, False)
+    assert len(stored()) == 7
+
+
 def test_recreate_builds_beside_and_swaps(folder, build, es, collection):
     client, _ = es
     build(folder)
@@ -193,10 +218,47 @@ def test_a_rebuild_that_was_cut_off_goes_on(folder, build, encoder, es, collecti
     assert report.chunks == 7
 
 
+def test_a_rebuild_of_another_folder_does_not_go_on_with_what_was_cut_off(folder, build, stored, tmp_path_factory):
+    build(folder)
+
+    class Dies(FixedWriter):
+        def write(self, chunk):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, writer=Dies(), recreate=True)
+    other = tmp_path_factory.mktemp("other")
+    (other / "only.txt").write_text("另一个文件夹。", encoding="utf-8")
+    report = build(other, recreate=True)
+    assert report.held == ""
+    assert [chunk["source"] for chunk in stored().values()] == ["only.txt"]
+
+
+def test_a_rebuild_that_would_lose_a_document_waits(folder, build, es, collection):
+    build(folder)
+    content = (folder / "a.txt").read_bytes()
+    (folder / "a.txt").write_bytes(b"\x00\x01\x02binary")
+    report = build(folder, recreate=True)
+    assert "a.txt could not be read" in report.held
+    assert not report.succeeded
+    live = versions(es[0], f"bothways-{collection}")
+    assert live == {f"bothways-{collection}-v1": True, f"bothways-{collection}-v2": False}
+    (folder / "a.txt").write_bytes(content)
+    assert build(folder, recreate=True).succeeded
+    assert versions(es[0], f"bothways-{collection}")[f"bothways-{collection}-v2"] is True
+
+
+def test_only_the_version_before_is_kept(folder, build, es, collection):
+    for _ in range(4):
+        build(folder, recreate=True)
+    assert list(versions(es[0], f"bothways-{collection}").values()) == [False, True]
+
+
 def test_another_embedding_model_is_refused(folder, build):
     build(folder)
-    with pytest.raises(IncompatibleCollectionError, match=r"'fake/hash'.*'other'.*--recreate"):
-        build(folder, embedding_model="other")
+    for dry_run in (False, True):
+        with pytest.raises(IncompatibleCollectionError, match=r"'fake/hash'.*'other'.*--recreate"):
+            build(folder, embedding_model="other", dry_run=dry_run)
 
 
 def test_dry_run_changes_nothing(folder, build, es, collection):
