@@ -141,7 +141,7 @@ def probe(client: Elasticsearch, url: str) -> Server:
             f"No Elasticsearch answers at {url}: start one with `bothways es up`, or correct BOTHWAYS_ES_URL."
         ) from error
     except ElasticsearchError as error:
-        if "media_type" in str(error) or "compatible-with" in str(error) or "Accept version" in str(error):
+        if "media-type" in str(error) or "Accept version" in str(error):
             raise ElasticsearchVersionError(_other_major(url, "another major version", ours)) from error
         if "HTTP 401" in str(error) or "HTTP 403" in str(error):
             raise ElasticsearchError(
