@@ -91,7 +91,7 @@ def test_what_is_no_elasticsearch(server):
 
 
 def test_nothing_there():
-    with pytest.raises(ElasticsearchUnavailableError, match="No Elasticsearch answers at http://127.0.0.1:1:"):
+    with pytest.raises(ElasticsearchUnavailableError, match=r"No Elasticsearch answers at http://127\.0\.0\.1:1:"):
         connect(load_settings(es_url="http://me:hush@127.0.0.1:1"))
 
 
