@@ -113,7 +113,8 @@ def list_collections(client: Elasticsearch) -> list[tuple[Collection, int, int]]
 def count(client: Elasticsearch, index: str) -> tuple[int, int]:
     """Count an index's documents and chunks. Documents are exact up to 40,000, near (some per cent) above."""
     distinct = {"documents": {"cardinality": {"field": "doc_id", "precision_threshold": 40_000}}}
-    response = client.search(index=index, size=0, track_total_hits=True, aggs=distinct)
+    with elasticsearch_errors(f"counting the documents of {index}"):
+        response = client.search(index=index, size=0, track_total_hits=True, aggs=distinct)
     documents = response["aggregations"]["documents"]["value"]
     return int(documents), int(response["hits"]["total"]["value"])
 

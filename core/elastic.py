@@ -14,6 +14,7 @@ import elasticsearch
 from elastic_transport import ConnectionTimeout, SerializationError
 from elastic_transport import TransportError as WireError
 from elasticsearch import ApiError, Elasticsearch
+from elasticsearch.helpers import ScanError
 
 from core.errors import (
     ElasticsearchError,
@@ -77,6 +78,8 @@ def elasticsearch_errors(doing: str) -> Iterator[None]:
         ) from error
     except ApiError as error:
         raise ElasticsearchError(f"Elasticsearch failed while {doing}: {reason(error)}") from error
+    except ScanError as error:
+        raise ElasticsearchError(f"Elasticsearch failed while {doing}: {error}") from error
 
 
 def reason(error: ApiError) -> str:

@@ -17,7 +17,7 @@ from core.errors import (
     UsageError,
 )
 from indexer.bulk import bulk
-from indexer.versions import versions
+from indexer.versions import chunk_mapping, create_version, versions
 from tests.fakes import FixedWriter
 
 pytestmark = pytest.mark.elasticsearch
@@ -363,3 +363,15 @@ def test_a_job_that_was_cut_off_goes_on_without_asking_twice(folder, build, enco
     assert report.unchanged >= 256
     assert report.unchanged + second.calls == 900
     assert report.succeeded
+
+
+def test_without_a_synonyms_file_on_the_server_the_rules_go_into_the_index(es, collection):
+    """As on a cluster whose configuration is not ours."""
+    client, _ = es
+    mapping = chunk_mapping(embedding_model="m", dimension=8, analyzer="jieba-cut")
+    mapping["settings"]["analysis"]["filter"]["bothways_synonyms"]["synonyms_path"] = "analysis/not-there.txt"
+    index = create_version(
+        client, f"bothways-{collection}", mapping, synonyms="# rules\n老公, 丈夫\n解除 劳动合同 => 离职\n"
+    )
+    found = client.indices.analyze(index=index, analyzer="segmented_search", text="老公 解除 劳动合同")
+    assert {token["token"] for token in found["tokens"]} == {"老公", "丈夫", "离职"}
