@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -39,7 +40,9 @@ def serve(
     with _listen(chosen.host, chosen.port) as listening:
         config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False)
         err.print(f"Serving on http://{chosen.host}:{chosen.port}, API at /docs; Ctrl-C ends it.", markup=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

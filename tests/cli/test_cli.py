@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 
@@ -13,6 +20,8 @@ from cli.main import main
 from core.settings import settings
 
 pytestmark = pytest.mark.elasticsearch
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -214,6 +223,25 @@ def test_a_taken_port_is_named(run):
     assert code == 1
     assert "Cannot listen on 127.0.0.1:" in err
     assert "--port" in err
+
+
+def test_serve_answers_and_ends_in_good_order_on_ctrl_c(es_url):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", str(port)]
+    environment = {**os.environ, "BOTHWAYS_ES_URL": es_url}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        for _ in range(300):
+            with suppress(httpx.TransportError):
+                if httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200:
+                    break
+            time.sleep(0.1)
+        server.send_signal(signal.SIGINT)
+        _, err = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert f"Serving on http://127.0.0.1:{port}" in err
+    assert "Traceback" not in err
+    assert "Interrupted" not in err
 
 
 def test_eval_names_what_is_not_in_the_index_and_refuses_a_k_beyond_the_legs(run, folder, collection, tmp_path):
