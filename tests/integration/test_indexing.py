@@ -18,6 +18,7 @@ from core.errors import (
 )
 from indexer.bulk import bulk
 from indexer.versions import chunk_mapping, create_version, versions
+from search.pipeline import SearchOptions
 from tests.fakes import FixedWriter
 
 pytestmark = pytest.mark.elasticsearch
@@ -100,12 +101,15 @@ def test_a_single_file_of_a_folder_leaves_the_others(folder, build, stored):
     assert build(folder).removed == 1
 
 
-def test_a_moved_folder_is_recognised(folder, tmp_path_factory, build, encoder, stored):
-    build(folder)
+def test_a_moved_folder_is_recognised(folder, tmp_path_factory, build, encoder, stored, searcher, collection):
+    build(folder, writer=FixedWriter())
     encoder.batches.clear()
     moved = folder.rename(tmp_path_factory.mktemp("elsewhere") / "docs")
-    assert build(moved).unchanged == 7
+    assert build(moved, writer=FixedWriter()).unchanged == 7
     assert encoder.batches == []
+    for strategy in ("bm25", "dense", "questions"):
+        hits = searcher.search(LEAVE, collection, SearchOptions(strategy=strategy)).hits
+        assert hits[0].text == LEAVE, f"{strategy} lost its index by the move"
     (moved / "a.txt").unlink()
     assert build(moved).removed == 1
     assert len(stored()) == 6
