@@ -15,7 +15,6 @@ from api.wire import Problem
 from core.errors import (
     BothwaysError,
     CollectionNotFoundError,
-    DocumentNotFoundError,
     ElasticsearchError,
     ElasticsearchUnavailableError,
     IncompatibleCollectionError,
@@ -29,7 +28,6 @@ from core.errors import (
 STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (UsageError, 422),
     (CollectionNotFoundError, 404),
-    (DocumentNotFoundError, 404),
     (IncompatibleCollectionError, 409),
     (ElasticsearchUnavailableError, 503),
     (LLMUnavailableError, 503),

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from cli.options import CollectionOption, JsonOption
 from cli.output import err, print_json, printable
 from core.errors import UsageError
-from core.settings import Settings, load_settings, settings
+from core.settings import Settings, load_settings
 from indexer.build import build_parts, build_writer
 from indexer.job import index_path
 from indexer.parts import JobOptions
@@ -44,9 +44,7 @@ def index(
         raise UsageError("--no-questions and --questions exclude each other.")
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
-    chosen = load_settings(
-        **settings().model_dump(exclude_unset=True) | ({"llm_concurrency": workers} if workers else {})
-    )
+    chosen = load_settings(llm_concurrency=workers)
     writer = None if no_questions else build_writer(chosen, questions)
     if writer is None and not no_questions:
         err.print(

@@ -12,7 +12,7 @@ import uvicorn
 from api.app import create_app
 from cli.output import err
 from core.errors import ListenError
-from core.settings import load_settings, settings
+from core.settings import load_settings
 
 
 def serve(
@@ -23,20 +23,7 @@ def serve(
     top_k: Annotated[int | None, typer.Option(min=1, max=1000, help="hits that each leg brings")] = None,
 ) -> None:
     """Serve the REST API until Ctrl-C."""
-    chosen = load_settings(
-        **settings().model_dump(exclude_unset=True)
-        | {
-            key: value
-            for key, value in {
-                "host": host,
-                "port": port,
-                "embedding_model": retriever,
-                "llm_model": rewrite_model,
-                "leg_k": top_k,
-            }.items()
-            if value is not None
-        }
-    )
+    chosen = load_settings(host=host, port=port, embedding_model=retriever, llm_model=rewrite_model, leg_k=top_k)
     with _listen(chosen.host, chosen.port) as listening:
         config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False)
         err.print(f"Serving on http://{chosen.host}:{chosen.port}, API at /docs; Ctrl-C ends it.", markup=False)

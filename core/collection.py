@@ -20,7 +20,10 @@ _VERSION = re.compile(r"-v(\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One version of a collection that exists. `metadata_fields` are the names that filters may use."""
+    """One version of a collection that exists.
+
+    `metadata_fields` are the names that filters may use; `built_from` is the folder that it was begun with.
+    """
 
     name: str
     index: str
@@ -29,6 +32,7 @@ class Collection:
     analyzer: str
     schema_version: int
     metadata_fields: frozenset[str]
+    built_from: str = ""
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
@@ -94,6 +98,7 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         analyzer=str(meta.get("analyzer", "")),
         schema_version=int(meta.get("schema_version", 0)),
         metadata_fields=frozenset(fields),
+        built_from=str(meta.get("built_from", "")),
     )
 
 

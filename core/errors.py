@@ -55,10 +55,6 @@ class CollectionNotFoundError(BothwaysError):
     """No collection of that name: HTTP 404."""
 
 
-class DocumentNotFoundError(BothwaysError):
-    """No document of that id in the collection: HTTP 404."""
-
-
 class IncompatibleCollectionError(BothwaysError):
     """The collection was built with another embedding model, dimension or schema than the one in use: HTTP 409."""
 

@@ -107,14 +107,7 @@ def _present(client: Elasticsearch, index: str, documents: Sequence[str]) -> set
     found: set[str] = set()
     for start in range(0, len(documents), 1000):
         batch = list(documents[start : start + 1000])
-        with elasticsearch_errors("looking up the judged documents"):
-            answer = client.search(
-                index=index,
-                size=0,
-                query={"terms": {"doc_id": batch}},
-                aggs={"documents": {"terms": {"field": "doc_id", "size": len(batch)}}},
-            )
-        found.update(bucket["key"] for bucket in answer["aggregations"]["documents"]["buckets"])
+        found.update(_matching(client, index, {"terms": {"doc_id": batch}}, at_most=len(batch)))
     return found
 
 
@@ -124,14 +117,16 @@ def _documents(client: Elasticsearch, collection: Collection, gold: Mapping[str,
         {"term": {key if key in PLAIN - collection.metadata_fields else f"metadata.{key}": value}}
         for key, value in gold.items()
     ]
+    query = {"bool": {"filter": clauses}}
+    return dict.fromkeys(_matching(client, collection.index, query, at_most=10_000), 1)
+
+
+def _matching(client: Elasticsearch, index: str, query: dict[str, Any], *, at_most: int) -> list[str]:
+    """List the ids of the documents that have a chunk which matches."""
+    documents = {"documents": {"terms": {"field": "doc_id", "size": at_most}}}
     with elasticsearch_errors("looking up the judged documents"):
-        found = client.search(
-            index=collection.index,
-            size=0,
-            query={"bool": {"filter": clauses}},
-            aggs={"documents": {"terms": {"field": "doc_id", "size": 10_000}}},
-        )
-    return {bucket["key"]: 1 for bucket in found["aggregations"]["documents"]["buckets"]}
+        found = client.search(index=index, size=0, query=query, aggs=documents)
+    return [str(bucket["key"]) for bucket in found["aggregations"]["documents"]["buckets"]]
 
 
 def _by_metadata(row: dict[str, Any], where: str, number: int) -> JudgedQuery:

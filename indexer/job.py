@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -195,12 +196,7 @@ def _embed_lazily(expanded: Iterable[ExpandedChunk], parts: Parts) -> Iterator[E
     """Load the encoder only when the first chunk arrives: a run that finds nothing to do loads no model."""
     iterator = iter(expanded)
     for first in iterator:
-        yield from embed(_with_first(first, iterator), parts.encoder())
-
-
-def _with_first(first: ExpandedChunk, rest: Iterator[ExpandedChunk]) -> Iterator[ExpandedChunk]:
-    yield first
-    yield from rest
+        yield from embed(chain([first], iterator), parts.encoder())
 
 
 def _counted_vectors(embedded: Iterable[EmbeddedChunk], report: JobReport) -> Iterator[EmbeddedChunk]:

@@ -85,14 +85,15 @@ def only_changed(
         known = _known(client, index, window) if index else {}
         for chunk in window:
             source = known.get(chunk.chunk_id)
-            if source is not None and source["origin"] != origin:
+            is_elsewhere = source is not None and source["origin"] != origin
+            if is_elsewhere:
                 differences.adopted.add(chunk.doc_id)
             if source is None:
                 differences.new += 1
                 yield chunk
             elif source["content_hash"] != chunk.content_hash:
                 differences.changed += 1
-                if source["origin"] != origin:
+                if is_elsewhere:
                     differences.overwritten.add(chunk.source)
                 yield chunk
             elif generations is not None and source["generation"] not in generations:
@@ -101,7 +102,7 @@ def only_changed(
             else:
                 differences.unchanged += 1
                 differences.refused_before += source["generation"].startswith(REFUSED)
-                if source["origin"] != origin:
+                if is_elsewhere:
                     differences.moved.append(chunk.chunk_id)
 
 

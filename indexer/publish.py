@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 from elasticsearch import Elasticsearch
 
-from core.collection import alias_of, from_mapping, version_of
+from core.collection import Collection, alias_of, from_mapping, version_of
 from core.elastic import elasticsearch_errors
 from core.errors import IncompatibleCollectionError
 from indexer.parts import JobOptions, Parts
@@ -19,8 +19,8 @@ log = structlog.get_logger()
 
 def live_version(options: JobOptions, parts: Parts) -> str | None:
     """Give the version that the alias points to, refusing one that was built with something else."""
-    live = next((index for index, is_live in _versions(options, parts).items() if is_live), None)
-    if live is not None and not options.recreate:
+    live = _live(_versions(options, parts))
+    if live and not options.recreate:
         _require_same_build(live, options, parts)
     return live
 
@@ -28,10 +28,12 @@ def live_version(options: JobOptions, parts: Parts) -> str | None:
 def open_version(options: JobOptions, parts: Parts, *, origin: str) -> str:
     """Find the index to write to: the live one, a rebuild of the same folder that was cut off, or a new one."""
     alias = alias_of(options.collection)
-    live = live_version(options, parts)
+    existing = _versions(options, parts)
+    live = _live(existing)
     if live and not options.recreate:
+        _require_same_build(live, options, parts)
         return live
-    newer = [index for index in _versions(options, parts) if version_of(index) > version_of(live or "")]
+    newer = [index for index in existing if version_of(index) > version_of(live or "")]
     if newer and _goes_on(newer[-1], options, parts, origin):
         return newer[-1]
     for index in newer:
@@ -56,7 +58,7 @@ def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) ->
     existing = _versions(options, parts)
     if existing.get(index):
         return
-    live = next((name for name, is_live in existing.items() if is_live), None)
+    live = _live(existing)
     report.held = _reason_to_wait(report, parts.client, live)
     if report.held:
         return
@@ -91,23 +93,24 @@ def _versions(options: JobOptions, parts: Parts) -> dict[str, bool]:
         return versions(parts.client, alias)
 
 
-def _require_same_build(index: str, options: JobOptions, parts: Parts) -> None:
+def _live(existing: dict[str, bool]) -> str | None:
+    return next((index for index, is_live in existing.items() if is_live), None)
+
+
+def _require_same_build(index: str, options: JobOptions, parts: Parts) -> Collection:
     with elasticsearch_errors(f"reading the mapping of {index}"):
         body = parts.client.indices.get_mapping(index=index)[index]
-    from_mapping(options.collection, index, body["mappings"]).require(
-        embedding_model=parts.embedding_model, analyzer=parts.segmenter.name
-    )
+    version = from_mapping(options.collection, index, body["mappings"])
+    version.require(embedding_model=parts.embedding_model, analyzer=parts.segmenter.name)
+    return version
 
 
 def _goes_on(index: str, options: JobOptions, parts: Parts, origin: str) -> bool:
     """Tell whether an unfinished version was begun with the same parts and from the same folder."""
     try:
-        _require_same_build(index, options, parts)
+        return _require_same_build(index, options, parts).built_from == origin
     except IncompatibleCollectionError:
         return False
-    with elasticsearch_errors(f"reading the mapping of {index}"):
-        meta = parts.client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})
-    return bool(meta.get("built_from") == origin)
 
 
 def _delete(client: Elasticsearch, index: str) -> None:

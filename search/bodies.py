@@ -11,6 +11,7 @@ from typing import Any
 
 from core.datatypes import Leg, Vector
 from core.errors import UnknownFieldError, UsageError
+from core.valid_text import valid_text
 
 SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
 """What a hit needs of `_source`; vectors and segmented text stay on the server."""
@@ -47,8 +48,7 @@ def filter_clauses(filters: Mapping[str, FilterValue], *, fields: Iterable[str])
 
 
 def _as_keyword(value: str | float | bool) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text.encode("utf-8", "replace").decode()
+    return valid_text(str(value).lower() if isinstance(value, bool) else str(value))
 
 
 def bm25_body(words: Sequence[str], raw: str, *, k: int, filters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

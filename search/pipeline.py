@@ -21,6 +21,7 @@ from core.datatypes import Hit, Leg, Query, SearchResult, Strategy, Vector
 from core.errors import CollectionNotFoundError, MissingExtraError, ModelError, QueryError
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
+from core.valid_text import valid_text
 from search.bodies import FilterValue, bm25_body, filter_clauses, knn_body
 from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
@@ -97,7 +98,7 @@ class Searcher:
             opened = self._open(collection)
         legs = list(LEGS[options.strategy])
         with clock.stage("encode"):
-            words = self.segmenter.words(query.text) if "bm25" in legs else []
+            words = self.segmenter.words(query.text) if "bm25" in legs or options.highlight else []
             vector = self._vector(query, legs, degraded)
         with clock.stage("retrieve"):
             bodies = _bodies(query, words, vector, legs, options, opened)
@@ -118,7 +119,7 @@ class Searcher:
             strategy=options.strategy,
             collection=collection,
             index=retrieved.index or opened.index,
-            hits=_finish(hits, words or self._words_to_mark(query, options), options),
+            hits=_finish(hits, words, options),
             legs=retrieved.legs,
             timings_ms=clock.done(),
             degraded=degraded,
@@ -160,9 +161,6 @@ class Searcher:
         degraded.append("rerank")
         return hits
 
-    def _words_to_mark(self, query: Query, options: SearchOptions) -> list[str]:
-        return self.segmenter.words(query.text) if options.highlight else []
-
 
 def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]:
     """Make one ranking of the legs, as the strategy says."""
@@ -182,8 +180,7 @@ def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]
 
 
 def _query(text: str, options: SearchOptions) -> Query:
-    # Half surrogates come from broken shells and JSON escapes; no encoder and no index takes them.
-    stripped = text.encode("utf-8", "replace").decode().replace("\x00", " ").strip()
+    stripped = valid_text(text).replace("\x00", " ").strip()
     if not stripped:
         raise QueryError("The query is empty: ask something.")
     if len(stripped) > options.max_query_chars:

@@ -17,6 +17,7 @@ import ijson
 
 from core.datatypes import Document
 from core.errors import ReadError
+from core.valid_text import valid_text
 from indexer.read.encoding import decode
 from indexer.read.folder import Source, document_id
 
@@ -74,7 +75,7 @@ def to_metadata(fields: Mapping[str, object]) -> dict[str, str]:
             text = _scalar_text(item)
             clean = re.sub(r"[.\s\x00-\x1f]+", "_", f"{name}_{key}" if key else str(name)).strip("_")
             if clean and text:
-                metadata[_valid(clean)] = _valid(text)
+                metadata[valid_text(clean)] = valid_text(text)
     return metadata
 
 
@@ -94,8 +95,8 @@ def _document(source: Source, record: int, fields: object) -> Document:
     name = next((key for key in _TEXT_FIELDS if isinstance(fields.get(key), str) and fields[key].strip()), None)
     if name is None:
         raise ReadError("has no text in `text`, `content` or `body`.")
-    blocks = tuple(filter(None, (line.rstrip() for line in _valid(fields[name]).strip().splitlines())))
-    title = _valid(_scalar_text(fields.get("title")))
+    blocks = tuple(filter(None, (line.rstrip() for line in valid_text(fields[name]).strip().splitlines())))
+    title = valid_text(_scalar_text(fields.get("title")))
     extra = {key: value for key, value in fields.items() if key not in _OWN_FIELDS and key != name}
     nested = fields.get("metadata")
     return Document(
@@ -113,9 +114,9 @@ def _record_id(fields: Mapping[str, object]) -> str:
     for key in ("_id", "id"):
         value = fields.get(key)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            if len(_valid(str(value)).encode()) > _MAX_ID_BYTES:
+            if len(valid_text(str(value)).encode()) > _MAX_ID_BYTES:
                 raise ReadError(f"has an `{key}` of more than {_MAX_ID_BYTES} bytes.")
-            return _valid(str(value))
+            return valid_text(str(value))
     return ""
 
 
@@ -197,8 +198,3 @@ def _elements(file: IO[bytes]) -> Iterator[object]:
         if depth == 0:
             yield builder.value
             builder = ijson.ObjectBuilder()
-
-
-def _valid(text: str) -> str:
-    """Replace half surrogates, which JSON can hold and UTF-8 cannot."""
-    return text.encode("utf-8", "replace").decode() if any("\ud800" <= char <= "\udfff" for char in text) else text
