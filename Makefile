@@ -16,7 +16,7 @@ SAMPLE := samples/handbook
 	@touch $@
 
 .venv/.base: pyproject.toml .venv/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[eval]"
 	@touch $@
 
 .venv/.test: pyproject.toml .venv/.python

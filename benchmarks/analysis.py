@@ -8,17 +8,22 @@ from __future__ import annotations
 import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from elasticsearch import Elasticsearch
 
 from core.analysis import Segmenter, read_stopwords
-from core.collection import open_collection
+from core.collection import Collection, open_collection
 from core.elastic import connect
 from core.settings import load_settings
-from evaluation.measures import evaluate
-from evaluation.qrels import load_queries, resolve_gold
-from evaluation.strategies import by_document, markdown_table
+from evaluation.build import by_document
+from evaluation.gold import resolve_gold
+from evaluation.markdown import table
+from evaluation.queries import JudgedQuery, load_queries
+from evaluation.report import figure
+from evaluation.run import Answer, run_strategies
 from indexer.expand import RecordedQuestions
 from indexer.job import index_path
 from indexer.parts import JobOptions, Parts
@@ -30,6 +35,7 @@ SETS = {
     "STARD core": ("stard_core", "stard/train/queries.jsonl", "stard/train/qrels.tsv", "stard_core"),
     "law examples": ("law/raw", "law/eval_example.jsonl", None, "law"),
 }
+MEASURES = ["hit@10", "mrr@10", "ndcg@10", "map"]
 FIELDS = {"text_kw": [0], "text_cjk": [1], "both": [0, 1]}
 
 
@@ -60,7 +66,7 @@ def main() -> int:
         "cut_for_search": Segmenter(mode="cut_for_search", cache_dir=cache),
         "cut, no stop words": Segmenter(stopwords=stopwords, cache_dir=cache),
     }
-    rows = {}
+    rows = []
     for title, (corpus, queries, qrels, recorded) in SETS.items():
         judged = load_queries(DATA / queries, DATA / qrels if qrels else None)
         for questions in (True, False):
@@ -70,24 +76,28 @@ def main() -> int:
                 parts = Parts(client, server, segmenter, NoVectors, "none", writer)
                 index_path(DATA / corpus, JobOptions(name), parts)
                 opened = open_collection(client, name)
-                index, gold = opened.index, resolve_gold(client, opened, judged)
-                for field, used in FIELDS.items():
-                    if field == "text_cjk" and arm != "cut":
-                        continue
-                    started, run = time.perf_counter(), {}
-                    for query in judged:
-                        body = bm25_body(segmenter.words(query.text), query.text, k=30)
-                        should = body["query"]["bool"]["should"]
-                        body["query"]["bool"]["should"] = [should[i] for i in used if i < len(should)]
-                        hits = retrieve(client, {"bm25": body}, index=index).legs["bm25"]
-                        run[query.query_id] = by_document(hits)
-                    means, _ = evaluate(gold, run, [10])
-                    ms = 1000 * (time.perf_counter() - started) / len(judged)
+                fields = [field for field in FIELDS if field != "text_cjk" or arm == "cut"]
+                asks = {field: partial(ask, client, opened, segmenter, FIELDS[field]) for field in fields}
+                tally = run_strategies(judged, asks, partial(resolve_gold, client, opened), ks=[10])
+                for field, values in tally.values.items():
                     how = f"{title}, {'with' if questions else 'without'} questions: {field}"
-                    rows[f"{how} ({arm})" if field != "text_cjk" else how] = {**means, "mean_ms": ms}
-                client.indices.delete(index=index)
-    print(markdown_table(rows))
+                    cells = [figure(measure, float(values[measure].mean())) for measure in MEASURES]
+                    rows.append([f"{how} ({arm})", *cells, figure("p50_ms", float(np.median(tally.times[field])))])
+                client.indices.delete(index=opened.index)
+    print(table(["", *MEASURES, "p50_ms"], rows))
     return 0
+
+
+def ask(
+    client: Elasticsearch, collection: Collection, segmenter: Segmenter, used: list[int], query: JudgedQuery
+) -> Answer:
+    """Ask by words in some of the two fields."""
+    body = bm25_body(segmenter.words(query.text), query.text, k=30)
+    should = body["query"]["bool"]["should"]
+    body["query"]["bool"]["should"] = [should[i] for i in used if i < len(should)]
+    started = time.perf_counter()
+    hits = retrieve(client, {"bm25": body}, index=collection.index).legs["bm25"]
+    return Answer(by_document(hits), ms=1000 * (time.perf_counter() - started))
 
 
 if __name__ == "__main__":

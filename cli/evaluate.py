@@ -1,63 +1,130 @@
-"""`bothways eval`: strategies side by side on judged queries."""
+"""`bothways eval`: strategies side by side on judged queries; `eval trec` and `eval compare` for what others made."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.progress import Progress
 from rich.table import Table
+from typer.core import TyperGroup
 
 from cli.options import CollectionOption, JsonOption, parse_strategy
-from cli.output import err, out, print_json
+from cli.output import err, out, print_json, printable
 from core.errors import UsageError
 from core.settings import settings
-from evaluation.qrels import load_queries
-from evaluation.strategies import Report, compare_strategies, figure, write_report
+from evaluation.build import evaluate_collection, evaluate_runs
+from evaluation.compare import compare_reports
+from evaluation.markdown import between, degraded_lines, p_value, signed
+from evaluation.qrels import Run, load_qrels, load_run
+from evaluation.queries import Split, load_queries, take_split
+from evaluation.report import Plan, Report, figure
 from search.build import build_searcher, default_options
 
+QUERIES = "queries"
 
+
+class QueriesFirst(TyperGroup):
+    """A group that takes a first word which is none of its commands for a file: `eval FILE` is `eval queries FILE`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Put the default command in front of what is none of the others."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [QUERIES, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=QueriesFirst, no_args_is_help=True, help="Measure strategies on judged queries.")
+
+OutOption = Annotated[Path | None, typer.Option("--out", help="folder for report.json, .md, .html, rows and TREC runs")]
+QrelsOption = Annotated[Path | None, typer.Option(help="BEIR or TREC judgements")]
+CutoffsOption = Annotated[str, typer.Option("--k", help="cut-offs of hit@k, mrr@k, ndcg@k and recall@k, by commas")]
+MeasureOption = Annotated[str, typer.Option(help="the measure that decides: intervals, tests and slices are of it")]
+SplitOption = Annotated[
+    str | None, typer.Option(help="only a part of the queries: `dev` (a fifth, by hash of the id) or `train`")
+]
+SliceOption = Annotated[list[str] | None, typer.Option("--slice", help="a field of the queries to group by")]
+
+
+@app.command(QUERIES)
 def evaluate(
     queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="BEIR queries.jsonl, or JSON lines with gold")],
     collection: CollectionOption,
-    out_dir: Annotated[Path | None, typer.Option("--out", help="folder for report.json, report.md and runs")] = None,
-    qrels: Annotated[Path | None, typer.Option(help="BEIR or TREC judgements")] = None,
+    out_dir: OutOption = None,
+    qrels: QrelsOption = None,
     strategies: Annotated[str, typer.Option(help="names, by commas")] = "bm25,dense,questions,hybrid,dedup",
-    k: Annotated[str, typer.Option("--k", help="cut-offs of hit@k, by commas")] = "1,3,5,10",
+    k: CutoffsOption = "1,3,5,10",
+    measure: MeasureOption = "ndcg@10",
+    baseline: Annotated[str | None, typer.Option(help="what the others are tested against; else the first")] = None,
+    slices: SliceOption = None,
+    split: SplitOption = None,
+    runs: Annotated[list[str] | None, typer.Option("--run", help="NAME=FILE: a TREC run as another row")] = None,
+    pseudo_docs: Annotated[
+        Path | None, typer.Option(help="recorded pseudo-documents for the q2d strategies, as JSON lines")
+    ] = None,
+    allow_leaks: Annotated[bool, typer.Option(help="measure although judged queries are indexed questions")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure strategies on judged queries."""
-    wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",")))
-    cutoffs = _cutoffs(k)
-    options = default_options(settings())
-    if cutoffs[-1] > options.leg_k:
-        raise UsageError(f"--k goes up to {options.leg_k}, the hits that each leg brings (BOTHWAYS_LEG_K).")
-    judged = load_queries(queries, qrels)
-    if out_dir is not None:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    searcher, _ = build_searcher(settings())
+    """Measure strategies on judged queries (the default: `bothways eval QUERIES --collection NAME`)."""
+    wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",") if name.strip()))
+    plan = Plan(parse_cutoffs(k), measure, baseline, slices or ())
+    rankings = dict(_named_run(pair) for pair in runs or [])
+    part = parse_split(split)
+    judged = take_split(load_queries(queries, qrels), part)
+    searcher, _ = build_searcher(settings(), rewrites=pseudo_docs)
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("searching", total=len(wanted) * len(judged))
-        report = compare_strategies(
+        task = bar.add_task("searching", total=(len(wanted) + len(rankings)) * len(judged))
+        report = evaluate_collection(
             searcher,
             collection,
             judged,
             wanted,
-            options=options,
-            ks=cutoffs,
-            progress=lambda _: bar.advance(task),
+            options=default_options(settings()),
+            plan=plan,
+            runs=rankings,
+            out=out_dir,
+            allow_leaks=allow_leaks,
+            about={"queries_file": queries.name, **({"split": split} if split else {})},
+            progress=lambda: bar.advance(task),
         )
-    if out_dir is not None:
-        write_report(report, out_dir)
-    _warn(report)
+    _tell(report, as_json=as_json)
+
+
+@app.command("trec")
+def trec(
+    qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="TREC or BEIR judgements")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="TREC runs: FILE or NAME=FILE")],
+    out_dir: OutOption = None,
+    k: CutoffsOption = "1,3,5,10",
+    measure: MeasureOption = "ndcg@10",
+    baseline: Annotated[str | None, typer.Option(help="what the others are tested against; else the first")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure TREC runs of any system; needs no Elasticsearch."""
+    rankings = dict(_named_run(pair) for pair in runs)
+    report = evaluate_runs(load_qrels(qrels), rankings, plan=Plan(parse_cutoffs(k), measure, baseline), out=out_dir)
+    _tell(report, as_json=as_json)
+
+
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A/report.json", help="the report to compare with")],
+    second: Annotated[Path, typer.Argument(metavar="B/report.json", help="the report of the other build")],
+    measure: Annotated[str | None, typer.Option(help="another measure than the first report's")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two reports on the queries that both have."""
+    found = compare_reports(first, second, measure=measure)
     if as_json:
-        print_json(report.as_dict())
+        print_json(found.as_dict())
     else:
-        _table(report)
+        out.print(printable(found.markdown()), markup=False, end="")
 
 
-def _cutoffs(text: str) -> list[int]:
+def parse_cutoffs(text: str) -> list[int]:
+    """Read `--k`: numbers from 1 on, sorted."""
     try:
         cutoffs = sorted({int(part) for part in text.split(",")})
     except ValueError as error:
@@ -67,24 +134,59 @@ def _cutoffs(text: str) -> list[int]:
     return cutoffs
 
 
+def parse_split(name: str | None) -> Split | None:
+    """Read `--split`."""
+    if name is None:
+        return None
+    for split in get_args(Split):
+        if split == name:
+            return split  # type: ignore[no-any-return]
+    raise UsageError(f"--split wants dev or train, not {name[:40]!r}.")
+
+
+def _named_run(pair: str) -> tuple[str, Run]:
+    """Read `NAME=FILE`, or FILE alone. The name will be part of a file's name, so it has to be a plain word."""
+    name, equals, file = pair.partition("=")
+    path = Path(file if equals else pair)
+    name = name if equals else path.stem.removeprefix("run-")
+    if not re.fullmatch(r"[\w.-]{1,60}", name, re.ASCII):
+        raise UsageError(f"--run wants NAME=FILE with a name of letters, digits, - and _, not {pair[:80]!r}.")
+    return name, load_run(path)
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    _warn(report)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _tables(report)
+
+
 def _warn(report: Report) -> None:
-    if report.unjudged:
-        names = ", ".join(report.unjudged[:5])
+    if report.missing:
+        named = "; ".join(report.missing_named[:5]) + ("; …" if report.missing > 5 else "")
         err.print(
-            f"{len(report.unjudged)} queries have no gold document in the index and score 0: {names} …", markup=False
+            f"{report.missing} judged documents are not in the index and count as not found: {printable(named)}. "
+            f"{len(report.unanswerable)} queries have no other and score 0.",
+            markup=False,
         )
-    for strategy, stages in report.degraded.items():
-        for stage, times in stages.items():
-            err.print(f"{strategy}: {times} of {report.queries} searches ran without {stage}.")
+    for line in degraded_lines(report):
+        err.print(f"{line}.", markup=False)
 
 
-def _table(report: Report) -> None:
-    columns = list(next(iter(report.strategies.values())))
+def _tables(report: Report) -> None:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("strategy", no_wrap=True)
-    for column in columns:
+    for column in report.columns:
         table.add_column(column, justify="right", no_wrap=True)
     for strategy, row in report.strategies.items():
-        table.add_row(strategy, *(figure(column, row[column]) for column in columns))
-    out.print(f"{report.queries} queries on {report.index}")
+        table.add_row(strategy, *(figure(column, row.get(column)) for column in report.columns))
+    out.print(f"{report.queries} queries on {report.about.get('index', 'runs from files')}")
     out.print(table)
+    for one in report.comparisons:
+        out.print(
+            f"{one.measure} of {one.name} against {one.baseline}: {signed(one.difference.mean)} "
+            f"{between(one.difference, sign=True)}, p {p_value(one.p_adjusted)}"
+            f"{'' if one.significant else ' (not significant)'}",
+            markup=False,
+        )

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import collections, es, evaluate, index, search, serve
+from cli import collections, es, evaluate, index, search, serve, tune
 from cli.output import fail
 from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
@@ -42,9 +42,11 @@ app = typer.Typer(
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
-app.command("eval")(evaluate.evaluate)
 app.command("collections")(collections.collections)
 app.add_typer(collections.delete_app, name="delete")
+evaluate.app.command("tune")(tune.tune_fusion)
+evaluate.app.command("vectors")(tune.study)
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(es.app, name="es")
 
 

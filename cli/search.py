@@ -49,6 +49,8 @@ def show(result: SearchResult, *, explain: bool) -> None:
         out.print("   " + escape(printable(hit.text).replace("\n", "\n   ")))
         if explain:
             out.print(f"   [dim]{escape(_explain(hit))}[/dim]")
+    if explain and result.query.rewritten is not None:
+        out.print(f"[dim]pseudo-document: {escape(printable(result.query.rewritten))}[/dim]")
     if not result.hits:
         out.print("Nothing was found.")
     left_out = f", without: {', '.join(result.degraded)}" if result.degraded else ""

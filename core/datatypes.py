@@ -20,7 +20,9 @@ Vector = npt.NDArray[np.float32]
 Leg = Literal["bm25", "text_sem", "questions"]
 """One ranking that Elasticsearch gives: by words, by the chunk's vector, by the best vector of its questions."""
 
-Strategy = Literal["bm25", "dense", "questions", "hybrid", "hybrid_rerank", "dedup"]
+Strategy = Literal[
+    "bm25", "dense", "questions", "hybrid", "hybrid_rerank", "dense_q2d", "hybrid_q2d", "hybrid_q2d_rerank", "dedup"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,9 @@ class EmbeddedChunk:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for: the user's words for BM25, and the text whose vector the dense legs use."""
+    """What is searched for: the user's words, and the pseudo-document that the dense legs ask for beside them."""
 
     text: str
-    dense_text: str
     rewritten: str | None = None
 
 

@@ -55,7 +55,13 @@ class Settings(BaseSettings):
     rank_constant: int = Field(60, ge=1, description="the k of reciprocal rank fusion")
     weight_bm25: float = Field(1.0, ge=0, description="weight of the BM25 ranking in the fusion")
     weight_dense: float = Field(1.0, ge=0, description="weight of the dense ranking in the fusion")
+    weight_questions: float = Field(
+        0.5, ge=0, le=1, description="share of the questions in the dense ranking, the text having the rest"
+    )
     rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder sees")
+    rewrite_deadline_ms: float = Field(
+        300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
+    )
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")

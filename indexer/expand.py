@@ -15,16 +15,14 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Protocol
 
 from core.answer_cache import AnswerCache, cache_key
 from core.datatypes import Chunk, ExpandedChunk, Failure
 from core.errors import LLMError, LLMUnavailableError, UsageError
+from core.prompts import Prompt
 from indexer.parse_questions import clean_questions, split_answer
 
 if TYPE_CHECKING:
@@ -44,8 +42,7 @@ QUESTIONS_SCHEMA = {
     "additionalProperties": False,
 }
 
-_CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
-_LATIN = re.compile(r"[A-Za-z]")
+DOC2QUERY = Prompt("indexer", "doc2query", data="passage")
 
 
 class Writer(Protocol):
@@ -131,7 +128,7 @@ class QuestionWriter:
     @property
     def generation(self) -> str:
         """Prompt version, model and number. Raises `LLMError` where the endpoint has to be asked for its model."""
-        return f"{prompt_version()}/{self._llm.name}/{self._n}"
+        return f"{DOC2QUERY.version}/{self._llm.name}/{self._n}"
 
     def has(self, chunk: Chunk) -> bool:
         """Tell whether the cache has questions for the chunk; not so where the model's name cannot be had."""
@@ -269,41 +266,13 @@ class RecordedQuestions:
 
 
 def build_prompt(chunk: Chunk, n: int) -> str:
-    """Build the request for `n` questions: the chunk's heading (or title) and text, word for word, between two marks.
-
-    The marks carry a hash of the text, so that no text can contain its own end mark and speak as an instruction.
-    """
-    passage = _passage(chunk)
-    mark = f"passage-{hashlib.sha256(passage.encode(errors='surrogatepass')).hexdigest()[:12]}"
-    language = "zh" if _is_mostly_cjk(chunk.text) else "en"
-    return Template(_template(language)[1]).substitute(n=n, mark=mark, passage=passage)
+    """Build the request for `n` questions: the chunk's heading (or title) and text, in the language of its text."""
+    return DOC2QUERY.fill(_passage(chunk), like=chunk.text, n=n)
 
 
 def _passage(chunk: Chunk) -> str:
     heading = chunk.heading or chunk.title
     return f"{heading}\n{chunk.text}" if heading else chunk.text
-
-
-@lru_cache(maxsize=1)
-def prompt_version() -> str:
-    """Give the version that both prompts carry in their first line; it changes whenever the wording does."""
-    versions = {_template(language)[0] for language in ("zh", "en")}
-    if len(versions) != 1:
-        raise ValueError(f"the prompts have different versions: {sorted(versions)}")
-    return versions.pop()
-
-
-@lru_cache(maxsize=2)
-def _template(language: str) -> tuple[str, str]:
-    """Read a prompt file: its version (first line, `version: …`) and its text."""
-    content = (files("indexer") / "prompts" / f"doc2query.{language}.txt").read_text(encoding="utf-8")
-    first, _, text = content.partition("\n")
-    return first.removeprefix("version:").strip(), text
-
-
-def _is_mostly_cjk(text: str) -> bool:
-    """Tell whether Chinese characters prevail; one of them weighs as much as three Latin letters."""
-    return 3 * len(_CJK.findall(text)) >= max(1, len(_LATIN.findall(text)))
 
 
 def _record(line: bytes, path: Path, number: int) -> tuple[str, tuple[str, ...]]:

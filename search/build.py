@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from core.analysis import load_segmenter
+from core.answer_cache import AnswerCache
 from core.elastic import Server, connect
 from core.models.cross_encoder import load_cross_encoder
 from core.models.encoder import load_encoder
 from core.settings import Settings
 from search.pipeline import Searcher, SearchOptions
+from search.rewrite import Query2Doc, RecordedRewrites, Rewriter
 
 
-def build_searcher(settings: Settings) -> tuple[Searcher, Server]:
-    """Connect, and prepare a searcher whose models are loaded at their first use."""
+def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple[Searcher, Server]:
+    """Connect, and prepare a searcher whose models are loaded at their first use.
+
+    `rewrites` is a file of recorded pseudo-documents, used instead of the language model; it is read here, so that a
+    bad one is a `UsageError` at once.
+    """
+    recorded = RecordedRewrites(rewrites) if rewrites is not None else None
     client, server = connect(settings)
     searcher = Searcher(
         client,
@@ -19,8 +28,22 @@ def build_searcher(settings: Settings) -> tuple[Searcher, Server]:
         lambda: load_encoder(settings),
         embedding_model=settings.embedding_model,
         cross_encoder=lambda: load_cross_encoder(settings),
+        rewriter=lambda: recorded or build_rewriter(settings),
     )
     return searcher, server
+
+
+def build_rewriter(settings: Settings) -> Rewriter | None:
+    """Give Query2Doc where a language model is set, else None."""
+    if not settings.llm_base_url and not settings.llm_local_model:
+        return None
+    from core.models.llm import load_llm  # half a second, paid only where a question is rewritten
+
+    llm = load_llm(settings)
+    if llm is None:
+        return None
+    cache = AnswerCache(settings.cache_dir / "answers.sqlite")
+    return Query2Doc(llm, cache, timeout_s=settings.llm_timeout_s, concurrency=settings.llm_concurrency)
 
 
 def default_options(settings: Settings) -> SearchOptions:
@@ -31,6 +54,8 @@ def default_options(settings: Settings) -> SearchOptions:
         rank_constant=settings.rank_constant,
         weight_bm25=settings.weight_bm25,
         weight_dense=settings.weight_dense,
+        weight_questions=settings.weight_questions,
+        rewrite_deadline_ms=settings.rewrite_deadline_ms,
         rerank_top_n=settings.rerank_top_n,
         max_query_chars=settings.max_query_chars,
     )

@@ -28,8 +28,10 @@ def rrf(
     return sorted(fused, key=lambda hit: -hit.score)
 
 
-def dense_mean(text: Sequence[Hit], questions: Sequence[Hit]) -> list[Hit]:
+def dense_mean(text: Sequence[Hit], questions: Sequence[Hit], *, weight: float = 0.5) -> list[Hit]:
     """Merge the two dense legs into one ranking: the mean of the text's score and of its best question's.
+
+    `weight` is the share of the questions in it, from 0 to 1.
 
     A hit that one leg did not bring is given that leg's lowest score: the most that it can have there. Without
     questions in the collection, the text's ranking is the answer. Measured better than either leg alone, than
@@ -42,7 +44,7 @@ def dense_mean(text: Sequence[Hit], questions: Sequence[Hit]) -> list[Hit]:
     def score(legs: Mapping[Leg, LegScore]) -> float:
         text_score = legs["text_sem"].score if "text_sem" in legs else lowest["text_sem"]
         question_score = legs["questions"].score if "questions" in legs else lowest["questions"]
-        return (text_score + question_score) / 2
+        return (1 - weight) * text_score + weight * question_score
 
     merged = [replace(hit, score=score(hit.legs)) for hit in merge([text, questions]).values()]
     return sorted(merged, key=lambda hit: (-hit.score, hit.chunk_id))

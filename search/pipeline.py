@@ -1,4 +1,4 @@
-"""One search, top to bottom: a question is encoded, all legs are asked at once, fused, reranked and cut to size.
+"""One search, top to bottom: a question is rewritten and encoded, all legs are asked at once, fused, reranked and cut.
 
 A stage that fails is left out and named in `degraded`, as long as another leg can answer.
 """
@@ -12,13 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
+import numpy as np
 import structlog
 from elasticsearch import Elasticsearch
 
 from core.analysis import Segmenter
 from core.collection import Collection, alias_of, open_collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Strategy, Vector
-from core.errors import CollectionNotFoundError, MissingExtraError, ModelError, QueryError
+from core.errors import (
+    CollectionNotFoundError,
+    LLMError,
+    MissingExtraError,
+    ModelError,
+    QueryError,
+    SettingsError,
+)
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
@@ -27,6 +35,7 @@ from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
 from search.rerank import rerank
 from search.retrieve import retrieve
+from search.rewrite import Rewriter
 
 log = structlog.get_logger()
 
@@ -36,8 +45,13 @@ LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
     "questions": ("questions",),
     "hybrid": ("bm25", "text_sem", "questions"),
     "hybrid_rerank": ("bm25", "text_sem", "questions"),
+    "dense_q2d": ("text_sem",),
+    "hybrid_q2d": ("bm25", "text_sem", "questions"),
+    "hybrid_q2d_rerank": ("bm25", "text_sem", "questions"),
     "dedup": ("bm25", "text_sem", "questions"),
 }
+REWRITTEN: frozenset[Strategy] = frozenset({"dense_q2d", "hybrid_q2d", "hybrid_q2d_rerank"})
+RERANKED: frozenset[Strategy] = frozenset({"hybrid_rerank", "hybrid_q2d_rerank"})
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 COLLECTION_TTL_S = 5.0
 """How long a collection's mapping is believed: new metadata fields can be filtered by after that time."""
@@ -58,6 +72,9 @@ class SearchOptions:
     rank_constant: int = 60
     weight_bm25: float = 1.0
     weight_dense: float = 1.0
+    weight_questions: float = 0.5
+    weight_pseudo_doc: float = 0.25
+    rewrite_deadline_ms: float = 300.0
     rerank_top_n: int = 30
     max_query_chars: int = 10_000
 
@@ -65,7 +82,7 @@ class SearchOptions:
 class Searcher:
     """Searches collections of one Elasticsearch. Thread-safe; models are loaded at the first use or by `warm_up`.
 
-    `encoder` and `cross_encoder` are called once; `cross_encoder` may give None where no reranker is configured.
+    `encoder`, `cross_encoder` and `rewriter` are called once; the latter two may give None where none is configured.
     """
 
     def __init__(
@@ -76,12 +93,14 @@ class Searcher:
         *,
         embedding_model: str,
         cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
+        rewriter: Callable[[], Rewriter | None] = lambda: None,
     ) -> None:
         self.client = client
         self.segmenter = segmenter
         self.embedding_model = embedding_model
         self._encoder = Once(encoder)
         self._cross_encoder = Once(cross_encoder)
+        self._rewriter = Once(rewriter)
         self._collections: dict[str, tuple[float, Collection]] = {}
 
     def warm_up(self) -> None:
@@ -96,10 +115,13 @@ class Searcher:
         degraded: list[str] = []
         with clock.stage("open"):
             opened = self._open(collection)
+        if options.strategy in REWRITTEN:
+            with clock.stage("rewrite"):
+                query = self._rewrite(query, options, degraded)
         legs = list(LEGS[options.strategy])
         with clock.stage("encode"):
             words = self.segmenter.words(query.text) if "bm25" in legs or options.highlight else []
-            vector = self._vector(query, legs, degraded)
+            vector = self._vector(query, legs, options, degraded)
         with clock.stage("retrieve"):
             bodies = _bodies(query, words, vector, legs, options, opened)
             try:
@@ -110,7 +132,7 @@ class Searcher:
             degraded += retrieved.failed
         with clock.stage("fuse"):
             hits = fuse(retrieved.legs, options)
-        if options.strategy == "hybrid_rerank":
+        if options.strategy in RERANKED:
             with clock.stage("rerank"):
                 hits = self._rerank(query, hits, options, degraded)
         return SearchResult(
@@ -134,13 +156,28 @@ class Searcher:
         self._collections[name] = (time.monotonic(), collection)
         return collection
 
-    def _vector(self, query: Query, legs: list[Leg], degraded: list[str]) -> Vector | None:
-        """Encode the question; without a working model the dense legs are left out, if words alone can answer."""
+    def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
+        """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""
+        try:
+            rewriter = self._rewriter()
+            if rewriter is not None:
+                deadline_s = options.rewrite_deadline_ms / 1000
+                return replace(query, rewritten=rewriter.rewrite(query.text, deadline_s=deadline_s))
+        except (LLMError, ModelError, MissingExtraError, SettingsError) as error:
+            log.warning("rewrite_failed", reason=str(error))
+        degraded.append("query2doc")
+        return query
+
+    def _vector(self, query: Query, legs: list[Leg], options: SearchOptions, degraded: list[str]) -> Vector | None:
+        """Encode the question, and its pseudo-document if any; without a working model the words have to do."""
         dense: list[Leg] = [leg for leg in legs if leg != "bm25"]
         if not dense:
             return None
         try:
-            vector: Vector = self._encoder().encode_queries([query.dense_text])[0]
+            vector: Vector = self._encoder().encode_queries([query.text])[0]
+            if query.rewritten is not None:
+                pseudo_doc = self._encoder().encode_documents([query.rewritten])[0]
+                vector = mix(vector, pseudo_doc, weight=options.weight_pseudo_doc)
         except (ModelError, MissingExtraError) as error:
             if "bm25" not in legs:
                 raise
@@ -168,15 +205,29 @@ def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]
     match options.strategy:
         case "bm25":
             return list(bm25)
-        case "dense":
+        case "dense" | "dense_q2d":
             return list(text)
         case "questions":
             return list(questions)
         case "dedup":
             return union([bm25, text, questions])
-        case "hybrid" | "hybrid_rerank":
+        case "hybrid" | "hybrid_rerank" | "hybrid_q2d" | "hybrid_q2d_rerank":
             weights = (options.weight_bm25, options.weight_dense)
-            return rrf([bm25, dense_mean(text, questions)], weights=weights, rank_constant=options.rank_constant)
+            return rrf(
+                [bm25, dense_mean(text, questions, weight=options.weight_questions)],
+                weights=weights,
+                rank_constant=options.rank_constant,
+            )
+
+
+def mix(question: Vector, pseudo_doc: Vector, *, weight: float) -> Vector:
+    """Give the weighted mean of two vectors, L2-normalised: `weight` 0 is the question alone, 1 the pseudo-document.
+
+    The question stays in: a pseudo-document may be about something else (docs/decisions/rewriting.md).
+    """
+    mean = (1 - weight) * question + weight * pseudo_doc
+    length = float(np.linalg.norm(mean))
+    return (mean / length).astype(np.float32) if length > 1e-6 else question
 
 
 def _query(text: str, options: SearchOptions) -> Query:
@@ -188,7 +239,7 @@ def _query(text: str, options: SearchOptions) -> Query:
             f"The query has {len(stripped)} characters, {options.max_query_chars} are the most "
             "(BOTHWAYS_MAX_QUERY_CHARS)."
         )
-    return Query(stripped, stripped)
+    return Query(stripped)
 
 
 def _bodies(

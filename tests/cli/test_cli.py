@@ -96,9 +96,13 @@ def test_index_search_collections_eval_delete(run, folder, collection, tmp_path)
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["queries"] == 1
     assert set(report["strategies"]) == {"bm25", "dense", "hybrid"}
-    assert set(report["strategies"]["hybrid"]) == {"hit@1", "hit@10", "mrr@10", "ndcg@10", "map", "p50_ms", "p95_ms"}
+    named = {"hit@1", "hit@10", "mrr@10", "ndcg@10", "recall@10", "map", "p50_ms", "p95_ms"}
+    assert named <= set(report["strategies"]["hybrid"])
     assert report["strategies"]["hybrid"]["hit@1"] == 1.0
     assert "Q0" in (tmp_path / "out" / "run-hybrid.trec").read_text(encoding="utf-8")
+
+    for name in ("report.md", "report.html", "qrels.trec", "per_query.jsonl"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
 
     code, _, err = run("delete", "collection", collection, "--yes")
     assert code == 0
@@ -106,6 +110,87 @@ def test_index_search_collections_eval_delete(run, folder, collection, tmp_path)
     assert code == 1
     assert f"no collection '{collection}'" in err
     assert "Traceback" not in err
+
+
+@pytest.fixture
+def handbook(run, collection):
+    """The sample knowledge base with its recorded questions, indexed by hand."""
+    sample = ROOT / "samples" / "handbook"
+    code, _, err = run(
+        "index", sample / "docs", "--collection", collection, "--questions", sample / "pseudo_questions.jsonl"
+    )
+    assert code == 0, err
+    return sample
+
+
+def test_evaluating_tuning_and_comparing(run, handbook, collection, tmp_path):
+    queries = handbook / "queries.jsonl"
+    wanted = ("--collection", collection, "--strategies", "bm25,hybrid")
+    code, out, err = run("eval", queries, *wanted, "--slice", "tag", "--out", tmp_path / "a", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert {one["label"] for one in report["slices"] if one["field"] == "tag"} == {"colloquial", "formal"}
+    assert report["comparisons"][0]["baseline"] == "bm25"
+
+    written = tmp_path / "tuned.env"
+    code, out, err = run(
+        "eval", "tune", queries, "--collection", collection, "--params", "rrf.weights", "--values",
+        "rrf.weights=0,0.1", "--write", written, "--json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    tuning = json.loads(out)
+    assert len(tuning["trials"]) == 3
+    assert written.exists() == (tuning["written"] is not None) == (tuning["gain"]["difference"]["mean"] > 0)
+
+    code, _, _ = run("eval", queries, *wanted, "--out", tmp_path / "b", BOTHWAYS_WEIGHT_BM25="0")
+    assert code == 0
+    code, out, err = run("eval", "compare", tmp_path / "a" / "report.json", tmp_path / "b" / "report.json")
+    assert (code, err) == (0, "")
+    assert "| `bm25` | +.000 |" in out
+    assert "40 queries in both" in out
+
+    run_file, qrels = tmp_path / "a" / "run-bm25.trec", tmp_path / "a" / "qrels.trec"
+    code, out, err = run("eval", "trec", qrels, run_file, "--json")
+    assert (code, err) == (0, "")
+    theirs, ours = json.loads(out)["strategies"]["bm25"], report["strategies"]["bm25"]
+    assert {name: theirs[name] for name in theirs} == pytest.approx({name: ours[name] for name in theirs})
+
+
+def test_leaks_and_missing_gold_are_told(run, handbook, collection, tmp_path):
+    recorded = json.loads((handbook / "pseudo_questions.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    queries = tmp_path / "q.jsonl"
+    rows = [
+        {"_id": "copied", "query": recorded["questions"][0], "gold": {"source": "employee/annual-leave.md"}},
+        {"_id": "fresh", "query": "绝无仅有的一问", "gold": {"source": "nowhere.md"}},
+    ]
+    queries.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    code, out, err = run("eval", queries, "--collection", collection, "--strategies", "bm25")
+    assert (code, out) == (2, "")
+    assert "copied" in err
+    assert "--allow-leaks" in err
+    code, out, err = run("eval", queries, "--collection", collection, "--strategies", "bm25", "--allow-leaks")
+    assert code == 0
+    assert "fresh: source=nowhere.md" in err
+    assert "2 queries on" in out
+
+
+def test_vector_indices_are_compared(run, handbook, collection, tmp_path):
+    code, out, err = run(
+        "eval", "vectors", handbook / "queries.jsonl", "--collection", collection, "--types", "hnsw",
+        "--num-candidates", "20", "--at-most", "5", "--out", tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "hnsw" in out
+    assert (tmp_path / "vectors.svg").read_text(encoding="utf-8").lstrip().startswith("<")
+    assert json.loads((tmp_path / "vectors.json").read_text(encoding="utf-8"))
+
+
+def test_a_file_that_is_not_ours_is_not_overwritten(run, tmp_path):
+    (tmp_path / ".env").write_text("BOTHWAYS_ES_URL=http://elsewhere:9200\n")
+    code, _, err = run("eval", "tune", "/no/such/file", "--collection", "c", "--write", tmp_path / ".env")
+    assert code == 2
+    assert "was not written by `bothways eval tune`" in err
+    assert "elsewhere" in (tmp_path / ".env").read_text()
 
 
 def test_bad_files_are_named_and_counted_and_the_rest_is_indexed(run, folder, collection):
@@ -162,6 +247,14 @@ def test_dry_run(run, folder, collection):
         (["index", ".", "--collection", "c", "--no-questions", "--questions", "x"], 2, "exclude"),
         (["eval", "/no/such/file", "--collection", "c"], 2, "cannot be read"),
         (["eval", "/no/such/file", "--collection", "c", "--k", "x"], 2, "--k wants"),
+        (["eval", "/no/such/file", "--collection", "c", "--split", "test"], 2, "--split wants dev or train"),
+        (["eval", "/no/such/file", "--collection", "c", "--run", "../x=y"], 2, "--run wants NAME=FILE"),
+        (["eval", "/no/such/file", "--collection", "c", "--strategies", "bm52"], 2, "no strategy 'bm52'"),
+        (["eval", "tune", "/no/such/file", "--collection", "c", "--params", "x"], 2, "no parameter 'x'"),
+        (["eval", "tune", "/no/such/file", "--collection", "c", "--values", "k"], 2, "--values wants"),
+        (["eval", "vectors", "/no/such/file", "--collection", "c"], 2, "cannot be read"),
+        (["eval", "compare", "/no/such/file", "/no/such/file"], 2, "cannot be read"),
+        (["eval", "trec", "/no/such/file", "/no/such/file"], 2, "cannot be read"),
         (["frobnicate"], 2, "frobnicate"),
     ],
 )
@@ -251,7 +344,8 @@ def test_eval_names_what_is_not_in_the_index_and_refuses_a_k_beyond_the_legs(run
     qrels.write_text("query-id\tcorpus-id\tscore\n[/red]\tnowhere\t1\n", encoding="utf-8")
     code, _, err = run("eval", queries, "--qrels", qrels, "--collection", collection, "--strategies", "bm25")
     assert code == 0
-    assert "1 queries have no gold document in the index and score 0: [/red]" in err
+    assert "1 judged documents are not in the index and count as not found: [/red]: nowhere." in err
+    assert "1 queries have no other and score 0" in err
     code, _, err = run("eval", queries, "--qrels", qrels, "--collection", collection, "--k", "31")
     assert code == 2
     assert "BOTHWAYS_LEG_K" in err

@@ -15,13 +15,12 @@ from core.datatypes import Chunk, ExpandedChunk, Failure
 from core.errors import LLMError, LLMUnavailableError, UsageError
 from core.models.llm import EndpointModel
 from indexer.expand import (
+    DOC2QUERY,
     QUESTIONS_SCHEMA,
     QuestionWriter,
     RecordedQuestions,
-    _template,
     build_prompt,
     expand,
-    prompt_version,
 )
 from tests.fakes import FixedWriter
 
@@ -191,7 +190,7 @@ def test_a_writer_asks_once_and_then_remembers(cache):
     assert writer.has(one)
     assert writer.write(one) == ("怎么办呢", "谁来负责")
     assert (writer.calls, writer.cache_hits, len(model.prompts)) == (1, 1, 1)
-    assert writer.generation == f"{prompt_version()}/fake/fixed/2"
+    assert writer.generation == f"{DOC2QUERY.version}/fake/fixed/2"
 
 
 def test_the_cache_outlives_the_writer_and_the_place_of_the_chunk(cache):
@@ -250,8 +249,8 @@ def test_no_heading_and_no_title_leaves_no_empty_line():
 
 
 def test_a_changed_prompt_has_a_changed_version():
-    hashes = {language: hashlib.sha1(_template(language)[1].encode()).hexdigest()[:12] for language in ("zh", "en")}
-    assert PROMPTS[prompt_version()] == hashes
+    hashes = {language: hashlib.sha1(text.encode()).hexdigest()[:12] for language, text in DOC2QUERY.texts.items()}
+    assert PROMPTS[DOC2QUERY.version] == hashes
 
 
 def record(text, *questions):

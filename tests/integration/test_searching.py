@@ -11,13 +11,17 @@ from core.errors import (
     CollectionNotFoundError,
     ElasticsearchError,
     IncompatibleCollectionError,
+    LLMError,
+    LLMUnavailableError,
+    MissingExtraError,
     ModelError,
     QueryError,
+    SettingsError,
     UnknownFieldError,
 )
 from search.pipeline import STRATEGIES, Searcher, SearchOptions
 from search.retrieve import retrieve
-from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
+from tests.fakes import FixedRewriter, FixedWriter, HashEncoder, OverlapCrossEncoder
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -52,7 +56,8 @@ def test_every_strategy_finds_it(filled, searcher, collection, strategy):
     assert result.hits[0].metadata == {"area": "hr", "year": "2024"}
     assert result.index == f"bothways-{collection}-v1"
     assert result.timings_ms["total"] >= result.timings_ms["retrieve"] > 0
-    assert list(result.degraded) == (["rerank"] if strategy == "hybrid_rerank" else [])
+    left_out = {"hybrid_rerank": ["rerank"], "hybrid_q2d_rerank": ["query2doc", "rerank"]}
+    assert list(result.degraded) == left_out.get(strategy, ["query2doc"] if "q2d" in strategy else [])
 
 
 def test_filters_act_inside_every_leg(filled, searcher, collection):
@@ -171,6 +176,89 @@ def test_a_reranker_that_cannot_be_loaded_degrades(filled, es, segmenter, encode
     result = ask(searcher, collection, "请假", strategy="hybrid_rerank")
     assert list(result.degraded) == ["rerank"]
     assert [h.chunk_id for h in result.hits] == [h.chunk_id for h in reference.hits]
+
+
+REFUND = "退货\n签收后七天内可以无理由退货。"
+"""A pseudo-document that is word for word what was embedded for one chunk."""
+
+PUMP = "水泵过热时显示 E07"
+
+
+@pytest.fixture
+def rewriting(es, segmenter, encoder):
+    """Make a searcher with a rewriter (or what makes one)."""
+
+    def make(rewriter, **parts):
+        return Searcher(
+            es[0], segmenter, lambda: encoder, embedding_model="fake/hash", rewriter=lambda: rewriter, **parts
+        )
+
+    return make
+
+
+def test_a_pseudo_document_speaks_to_the_dense_legs_alone(filled, rewriting, collection):
+    rewriter = FixedRewriter(REFUND)
+    searcher = rewriting(rewriter)
+    plain = ask(searcher, collection, PUMP, strategy="hybrid")
+    assert (rewriter.deadlines, plain.query.rewritten, plain.timings_ms["rewrite"]) == ([], None, 0)
+    result = ask(searcher, collection, PUMP, strategy="hybrid_q2d", weight_pseudo_doc=1, rewrite_deadline_ms=250)
+    assert rewriter.deadlines == [0.25]
+    assert (result.query.text, result.query.rewritten, list(result.degraded)) == (PUMP, REFUND, [])
+    assert result.timings_ms["rewrite"] > 0
+    assert result.legs["bm25"] == plain.legs["bm25"]
+    assert {leg: hits[0].doc_id for leg, hits in plain.legs.items()} == dict.fromkeys(plain.legs, "pump")
+    assert {leg: hits[0].doc_id for leg, hits in result.legs.items()} == {
+        "bm25": "pump", "text_sem": "refund", "questions": "refund",
+    }  # fmt: skip
+    assert result.legs["text_sem"][0].score == pytest.approx(1, abs=0.02)
+
+
+def test_the_dense_leg_asks_with_question_and_pseudo_document(filled, rewriting, collection):
+    searcher = rewriting(FixedRewriter(REFUND))
+    dense = ask(searcher, collection, PUMP, strategy="dense")
+    by_weight = {
+        weight: ask(searcher, collection, PUMP, strategy="dense_q2d", weight_pseudo_doc=weight)
+        for weight in (0, 0.5, 1)
+    }
+    assert [hit.chunk_id for hit in by_weight[0].hits] == [hit.chunk_id for hit in dense.hits]
+    assert [hit.score for hit in by_weight[0].hits] == pytest.approx([hit.score for hit in dense.hits])
+    assert set(by_weight[0.5].legs) == {"text_sem"}
+    assert {hit.doc_id for hit in by_weight[0.5].hits[:2]} == {"pump", "refund"}
+    assert by_weight[1].hits[0].doc_id == "refund"
+
+
+@pytest.mark.parametrize(
+    "error", [LLMUnavailableError("too late"), LLMError("refused"), ModelError("gone"), MissingExtraError("torch")]
+)
+def test_without_a_pseudo_document_the_question_is_searched_for(filled, rewriting, collection, error):
+    searcher = rewriting(FixedRewriter(error))
+    result = ask(searcher, collection, "提前几天申请请假", strategy="hybrid_q2d")
+    reference = ask(searcher, collection, "提前几天申请请假", strategy="hybrid")
+    assert (list(result.degraded), result.query.rewritten) == (["query2doc"], None)
+    assert result.hits == reference.hits
+
+
+def test_a_rewriter_that_cannot_be_made_degrades(filled, es, segmenter, encoder, collection):
+    def broken():
+        raise SettingsError("the cache cannot be used")
+
+    searcher = Searcher(es[0], segmenter, lambda: encoder, embedding_model="fake/hash", rewriter=broken)
+    assert ask(searcher, collection, "请假", strategy="hybrid").degraded == []
+    assert ask(searcher, collection, "请假", strategy="dense_q2d").degraded == ["query2doc"]
+
+
+def test_the_users_question_is_what_reranks(filled, rewriting, collection):
+    searcher = rewriting(FixedRewriter(REFUND), cross_encoder=OverlapCrossEncoder)
+    result = ask(searcher, collection, "水泵过热", strategy="hybrid_q2d_rerank", weight_pseudo_doc=1)
+    assert (result.hits[0].doc_id, result.hits[0].cross_encoder) == ("pump", 4.0)
+    assert list(result.degraded) == []
+
+
+def test_no_collection_no_call_of_the_language_model(rewriting):
+    rewriter = FixedRewriter(REFUND)
+    with pytest.raises(CollectionNotFoundError):
+        ask(rewriting(rewriter), "no-such-thing", "请假", strategy="hybrid_q2d")
+    assert rewriter.deadlines == []
 
 
 def test_synonyms_are_found_by_words(tmp_path, build, searcher, collection):

@@ -1,0 +1,144 @@
+"""Two builds against each other: the reports of two evaluations of the same queries, strategy by strategy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import EvaluationError
+from evaluation.markdown import comparison_table, signed, table
+from evaluation.qrels import lines_of
+from evaluation.statistics import Comparison
+from evaluation.statistics import compare as compare_values
+from evaluation.write import ROWS
+
+_CHANGED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One query that the second build answers better or worse."""
+
+    query_id: str
+    query: str
+    strategy: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class BuildComparison:
+    """What changed from one report to another.
+
+    `comparisons` has one entry a strategy (baseline: the same strategy in the first report), over the `queries` that
+    both reports have; `only_first` and `only_second` count the others. `changed` are the queries that changed most.
+    """
+
+    first: str
+    second: str
+    measure: str
+    queries: int
+    only_first: int
+    only_second: int
+    comparisons: Sequence[Comparison]
+    changed: Sequence[Changed]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give all of it as JSON has it."""
+        return asdict(self)
+
+    def markdown(self) -> str:
+        """Give it as text."""
+        parts = [f"# {self.measure}: {self.second} against {self.first}, {self.queries} queries in both"]
+        if self.only_first or self.only_second:
+            parts.append(
+                f"Left out: {self.only_first} queries only in the first, {self.only_second} only in the second."
+            )
+        parts.append(comparison_table(self.comparisons))
+        rows = [
+            [
+                one.strategy,
+                one.query_id,
+                one.query,
+                f"{one.before:.3f} → {one.after:.3f}",
+                signed(one.after - one.before),
+            ]
+            for one in self.changed
+        ]
+        if rows:
+            parts += ["Queries that changed most:", table(["strategy", "", "query", self.measure, ""], rows)]
+        return "\n\n".join(parts) + "\n"
+
+
+def compare_reports(first: Path, second: Path, *, measure: str | None = None) -> BuildComparison:
+    """Compare two `report.json` by the first's deciding measure, or another that both have.
+
+    Beside each lies its `per_query.jsonl`. Raises `EvaluationError` for reports that cannot be compared.
+    """
+    before, after = (_load(path) for path in (first, second))
+    measure = measure or str(before.report.get("measure", "ndcg@10"))
+    strategies = [name for name in before.report["strategies"] if name in after.report["strategies"]]
+    if not strategies:
+        raise EvaluationError(
+            f"The reports have no strategy in common: {', '.join(before.report['strategies'])} and "
+            f"{', '.join(after.report['strategies'])}."
+        )
+    common = [query_id for query_id in before.rows if query_id in after.rows]
+    if not common:
+        raise EvaluationError(f"{first} and {second} have no query in common.")
+    sides = {name: (after.values(common, name, measure), before.values(common, name, measure)) for name in strategies}
+    changed = [
+        Changed(query_id, str(before.rows[query_id]["query"]), name, float(old), float(new))
+        for name, (mine, base) in sides.items()
+        for query_id, old, new in zip(common, base, mine, strict=True)
+        if old != new
+    ]
+    return BuildComparison(
+        str(first),
+        str(second),
+        measure,
+        len(common),
+        len(before.rows) - len(common),
+        len(after.rows) - len(common),
+        compare_values(sides, baseline="the first report", measure=measure),
+        sorted(changed, key=lambda one: -abs(one.after - one.before))[:_CHANGED],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    path: Path
+    report: Mapping[str, Any]
+    rows: Mapping[str, Mapping[str, Any]]
+
+    def values(self, query_ids: Sequence[str], strategy: str, measure: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        try:
+            return np.array(
+                [self.rows[query_id]["strategies"][strategy][measure] for query_id in query_ids], dtype=float
+            )
+        except KeyError as error:
+            raise EvaluationError(f"{self.path.with_name(ROWS)} lacks {error} of {strategy}.") from error
+
+
+def _load(path: Path) -> _Loaded:
+    path = path / "report.json" if path.is_dir() else path
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path} cannot be read as a report: {error}.") from error
+    if not isinstance(report, dict) or not isinstance(report.get("strategies"), dict):
+        raise EvaluationError(f"{path} is not a report of `bothways eval`: it has no strategies.")
+    rows: dict[str, Mapping[str, Any]] = {}
+    beside = path.with_name(ROWS)
+    for number, line in lines_of(beside):
+        try:
+            row = json.loads(line)
+            rows[row["query_id"]] = row
+        except (ValueError, KeyError, TypeError) as error:
+            raise EvaluationError(f"{beside}, line {number}: not a query's row ({error}).") from error
+    return _Loaded(path, report, rows)
