@@ -17,7 +17,7 @@ from core.errors import UsageError
 from core.settings import settings
 from evaluation.build import evaluate_collection, evaluate_runs
 from evaluation.compare import compare_reports
-from evaluation.markdown import between, degraded_lines, p_value, signed
+from evaluation.markdown import between, degraded_lines, not_significant, p_value, signed
 from evaluation.qrels import Run, load_qrels, load_run
 from evaluation.queries import Split, load_queries, take_split
 from evaluation.report import Plan, Report, figure
@@ -187,6 +187,6 @@ def _tables(report: Report) -> None:
         out.print(
             f"{one.measure} of {one.name} against {one.baseline}: {signed(one.difference.mean)} "
             f"{between(one.difference, sign=True)}, p {p_value(one.p_adjusted)}"
-            f"{'' if one.significant else ' (not significant)'}",
+            f"{not_significant(one)}",
             markup=False,
         )

@@ -19,7 +19,7 @@ from core.elastic import connect
 from core.errors import UsageError
 from core.models.encoder import load_encoder
 from core.settings import settings
-from evaluation.markdown import between, p_value, signed, table
+from evaluation.markdown import between, not_significant, p_value, signed, table
 from evaluation.queries import load_queries, load_texts, take_split
 from evaluation.tune import GRIDS, SETTINGS_HEAD, Tuning, make_grid, settings_lines, tune
 from evaluation.vector_index import builds_of
@@ -180,7 +180,8 @@ def _show(found: Tuning, write: Path) -> None:
         "single legs: " + ", ".join(f"{leg} {mean:.4f}" for leg, mean in found.legs.items()),
         f"in use now ({now}): {found.current_mean:.4f}",
         f"chosen ({best}): {found.best_mean:.4f}, held out {found.held_out.mean:.4f} {between(found.held_out)}",
-        f"gain: {signed(gain.difference.mean)} {between(gain.difference, sign=True)}, p {p_value(gain.p)}",
+        f"gain: {signed(gain.difference.mean)} {between(gain.difference, sign=True)}, p {p_value(gain.p)}"
+        + not_significant(gain),
         f"Written to {write}: append it to .env, or `set -a; . {write}`."
         if found.improves
         else "Nothing better than what is in use was found; nothing is written.",

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from core.errors import EvaluationError
-from evaluation.markdown import comparison_table, signed, table
+from evaluation.markdown import between, comparison_table, signed, table
 from evaluation.qrels import lines_of
-from evaluation.statistics import Comparison
+from evaluation.slices import in_order, length_group
+from evaluation.statistics import Comparison, Interval, Values, confidence
 from evaluation.statistics import compare as compare_values
 from evaluation.write import ROWS
 
@@ -32,11 +33,21 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class LengthGroup:
+    """Queries of one length: how many, and each strategy's mean difference with its 95 % interval."""
+
+    label: str
+    queries: int
+    differences: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
 class BuildComparison:
     """What changed from one report to another.
 
     `comparisons` has one entry a strategy (baseline: the same strategy in the first report), over the `queries` that
-    both reports have; `only_first` and `only_second` count the others. `changed` are the queries that changed most.
+    both reports have; `only_first` and `only_second` count the others. `by_length` breaks the differences down by the
+    length of the query, `changed` are the queries that changed most.
     """
 
     first: str
@@ -46,6 +57,7 @@ class BuildComparison:
     only_first: int
     only_second: int
     comparisons: Sequence[Comparison]
+    by_length: Sequence[LengthGroup]
     changed: Sequence[Changed]
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,6 +72,16 @@ class BuildComparison:
                 f"Left out: {self.only_first} queries only in the first, {self.only_second} only in the second."
             )
         parts.append(comparison_table(self.comparisons))
+        names = [one.name for one in self.comparisons]
+        lengths = [
+            [
+                group.label,
+                str(group.queries),
+                *(f"{signed(i.mean)} {between(i, sign=True)}" for i in group.differences.values()),
+            ]
+            for group in self.by_length
+        ]
+        parts += ["By length of the query:", table(["length", "queries", *names], lengths)]
         rows = [
             [
                 one.strategy,
@@ -106,8 +128,19 @@ def compare_reports(first: Path, second: Path, *, measure: str | None = None) ->
         len(before.rows) - len(common),
         len(after.rows) - len(common),
         compare_values(sides, baseline="the first report", measure=measure),
+        _by_length([str(before.rows[query_id]["query"]) for query_id in common], sides),
         sorted(changed, key=lambda one: -abs(one.after - one.before))[:_CHANGED],
     )
+
+
+def _by_length(texts: Sequence[str], sides: Mapping[str, tuple[Values, Values]]) -> list[LengthGroup]:
+    labels = np.array([length_group(text) for text in texts])
+    groups = []
+    for label in in_order(sorted(set(labels.tolist()))):
+        members = labels == label
+        differences = {name: confidence((mine - base)[members]) for name, (mine, base) in sides.items()}
+        groups.append(LengthGroup(label, int(members.sum()), differences))
+    return groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +149,7 @@ class _Loaded:
     report: Mapping[str, Any]
     rows: Mapping[str, Mapping[str, Any]]
 
-    def values(self, query_ids: Sequence[str], strategy: str, measure: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def values(self, query_ids: Sequence[str], strategy: str, measure: str) -> Values:
         try:
             return np.array(
                 [self.rows[query_id]["strategies"][strategy][measure] for query_id in query_ids], dtype=float

@@ -79,6 +79,11 @@ def signed(value: float) -> str:
     return ("+" if value >= 0 else "−") + figure("", abs(value))
 
 
+def not_significant(one: Comparison) -> str:
+    """Say it where a difference may be luck."""
+    return "" if one.significant else " (not significant)"
+
+
 def p_value(p: float) -> str:
     """Print a p-value; what is smaller than the test can tell apart is said to be so."""
     return "< .001" if p < 0.001 else figure("", p)

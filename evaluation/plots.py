@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 from core.errors import MissingExtraError
@@ -42,8 +43,10 @@ def hit_rate_by_length(report: Report) -> str:
 
     def draw(axes: Any) -> None:  # noqa: ANN401
         labels = [f"{one.label}\n({one.queries})" for one in groups]
-        for name in report.strategies:
-            axes.plot(labels, [one.hit_rate[name] for one in groups], marker="o", label=name)
+        for name, marker in zip(report.strategies, cycle("os^Dv<>")):
+            # Open markers: where two strategies have the same rate, both are seen.
+            rates = [one.hit_rate[name] for one in groups]
+            axes.plot(labels, rates, marker=marker, markersize=8, markerfacecolor="none", alpha=0.8, label=name)
         axes.set_xlabel("length of the query in characters or words (number of queries)")
         axes.set_ylabel(f"hit@{report.depth}")
         axes.set_ylim(0, 1.03)

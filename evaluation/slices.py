@@ -20,12 +20,13 @@ def length_of(text: str) -> int:
 def label_of(query: JudgedQuery, field: str) -> str:
     """Give the group that a query belongs to; "–" where it has no such field."""
     if field == LENGTH:
-        return _bucket(length_of(query.text))
+        return length_group(query.text)
     return query.labels.get(field, "–")
 
 
-def _bucket(length: int) -> str:
-    low = 1
+def length_group(text: str) -> str:
+    """Give the group of lengths that a text belongs to."""
+    length, low = length_of(text), 1
     for edge in _EDGES:
         if length <= edge:
             return f"{low}–{edge}"

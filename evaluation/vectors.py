@@ -8,7 +8,7 @@ row, since its time is what exactness costs. Each build is tried by itself, one 
 (evaluation/vector_index.py). Nothing may be indexed into the collection meanwhile.
 
 Rescoring (`rescore_vector.oversample` x): the k · x best by quantised vectors are scored anew with the floats. Left
-unsaid, Elasticsearch from 8.19 and 9.1 on does it with x = 3 for `bbq_*` and not at all for `int8_*` and `int4_*`; it
+unsaid, Elasticsearch from 9.1 on does it with x = 3 for `bbq_*` and not at all for `int8_*` and `int4_*`; it
 writes what it does into the mapping, and from there the tables here have it.
 """
 

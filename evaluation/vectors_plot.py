@@ -13,7 +13,7 @@ COLOURS = {"flat": "#444444", "hnsw": "#2b5b84", "int8_hnsw": "#c1661c", "int4_h
 """A colour a type; its builds differ by marker."""
 
 MARKERS = "osD^vP*X"
-LARGEST = 220.0
+LARGEST = 140.0
 """Area in square points of the marker of whatever needs most memory; the others are in proportion."""
 
 
@@ -33,13 +33,13 @@ def plot_study(study: VectorStudy) -> str:
             axes.plot(*_points(front), color=style["color"], linewidth=1, alpha=0.7)
             area = max(8.0, LARGEST * front[0].memory_bytes / heaviest)
             megabytes = f"{build}: {front[0].memory_bytes / 1e6:.0f} MB"
-            axes.scatter(*_points(front), s=area, alpha=0.8, linewidths=0, label=megabytes, **style)
+            axes.scatter(*_points(front), s=area, alpha=0.75, linewidths=0, label=megabytes, **style)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("{x:g}")
         axes.set_xlabel("median time of a search, ms")
         axes.set_ylabel(f"recall@{study.k}")
-        axes.legend(fontsize="x-small", loc="lower right")
+        axes.legend(fontsize="x-small", loc="lower right", labelspacing=0.8)
 
     return svg("vectors", draw)
 

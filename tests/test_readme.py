@@ -22,6 +22,12 @@ def test_every_verb():
         assert f"`bothways {verb}" in README, verb
 
 
+def test_every_command_of_eval():
+    commands = typer.main.get_command(app).commands["eval"].commands
+    for command in commands.keys() - {"queries"}:
+        assert f"`bothways eval {command}" in README, command
+
+
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_every_strategy(strategy):
     assert f"| `{strategy}`" in README

@@ -29,6 +29,9 @@ def test_two_builds(reports):
     assert (bm25.better, bm25.p) == (0, 1.0)
     assert {one.query_id for one in found.changed} == {"q1", "q2", "q3"}
     assert "| `hybrid` | +.188 |" in found.markdown()
+    (group,) = found.by_length
+    assert (group.label, group.queries) == ("1–10", 8)
+    assert group.differences["hybrid"].mean == hybrid.difference.mean
     assert found.as_dict()["comparisons"][0]["name"] == "hybrid"
 
 

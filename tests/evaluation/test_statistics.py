@@ -3,22 +3,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.statistics import compare, confidence, holm, randomisation_test
+from evaluation.statistics import compare, confidence, holm, paired_test
 
 
 def test_the_exact_test_by_hand():
     # Three differences of one sign: of the 8 patterns of signs only +++ and --- are as extreme.
-    assert randomisation_test(np.array([1.0, 2.0, 3.0])) == pytest.approx(2 / 8)
+    assert paired_test(np.array([1.0, 2.0, 3.0])) == ("randomisation", pytest.approx(2 / 8))
 
 
 def test_no_difference_is_no_evidence():
-    assert randomisation_test(np.zeros(50)) == 1.0
+    assert paired_test(np.zeros(50))[1] == 1.0
 
 
 def test_a_clear_difference_is_found_and_noise_is_not():
     noise = np.random.default_rng(1).normal(size=400)
-    assert randomisation_test(noise - noise.mean()) > 0.9
-    assert randomisation_test(noise - noise.mean() + 0.3) < 0.001
+    assert paired_test(noise - noise.mean())[1] > 0.9
+    assert paired_test(noise - noise.mean() + 0.3)[1] < 0.001
 
 
 def test_holm_by_hand():
@@ -49,10 +49,20 @@ def test_one_value_and_none():
 
 def test_many_queries_are_resampled_in_pieces(monkeypatch):
     values = np.random.default_rng(1).random(300)
-    whole, p = confidence(values), randomisation_test(values - 0.5)
+    whole, (_, p) = confidence(values), paired_test(values - 0.5)
     monkeypatch.setattr("evaluation.statistics._NUMBERS_AT_ONCE", 30_000)
     assert confidence(values) == whole
-    assert randomisation_test(values - 0.5) == pytest.approx(p, abs=0.02)
+    assert paired_test(values - 0.5)[1] == pytest.approx(p, abs=0.02)
+
+
+def test_many_queries_are_not_resampled_and_give_the_same(monkeypatch):
+    differences = np.random.default_rng(1).normal(0.05, 1, 1500)
+    resampled, (name, p) = confidence(differences), paired_test(differences)
+    monkeypatch.setattr("evaluation.statistics.RESAMPLED_UP_TO", 1000)
+    quick, (other, near) = confidence(differences), paired_test(differences)
+    assert (name, other) == ("randomisation", "t")
+    assert near == pytest.approx(p, abs=0.01)
+    assert (quick.low, quick.high) == pytest.approx((resampled.low, resampled.high), abs=0.005)
 
 
 def test_compare():

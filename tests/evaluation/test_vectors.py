@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import MissingExtraError
 from evaluation.vector_index import FORMULA, SERVER, Build, Built, builds_of, documented, resident
-from evaluation.vector_report import EXACT, Arm, VectorStudy
+from evaluation.vector_report import EXACT, Arm, VectorStudy, pareto
 from evaluation.vectors import Truth, knn_of
 from evaluation.vectors_plot import plot_study
 
@@ -119,6 +119,11 @@ def test_what_each_build_is_worth(study):
 def test_the_same_figures_beat_nobody():
     same = (arm(EXACT, 10, None, 1.0, 9.0), arm(Build("hnsw"), 10, None, 1.0, 9.0))
     assert VectorStudy("law", "i", 1, 1, 1, 1, 3, same, {}).pareto == same
+
+
+def test_less_than_a_tenth_of_a_millisecond_is_no_advantage():
+    fast, good = arm(Build("hnsw"), 10, None, 0.8, 1.01), arm(Build("hnsw"), 50, None, 0.9, 1.04)
+    assert pareto([fast, good]) == (good,)
 
 
 def test_table(study):
