@@ -45,6 +45,7 @@ MeasureOption = Annotated[str, typer.Option(help="the measure that decides: inte
 SplitOption = Annotated[
     str | None, typer.Option(help="only a part of the queries: `dev` (a fifth, by hash of the id) or `train`")
 ]
+AllowLeaksOption = Annotated[bool, typer.Option(help="go on although judged queries are indexed questions")]
 SliceOption = Annotated[list[str] | None, typer.Option("--slice", help="a field of the queries to group by")]
 
 
@@ -64,7 +65,7 @@ def evaluate(
     pseudo_docs: Annotated[
         Path | None, typer.Option(help="recorded pseudo-documents for the q2d strategies, as JSON lines")
     ] = None,
-    allow_leaks: Annotated[bool, typer.Option(help="measure although judged queries are indexed questions")] = False,
+    allow_leaks: AllowLeaksOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure strategies on judged queries (the default: `bothways eval QUERIES --collection NAME`)."""

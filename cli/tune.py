@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TaskID
 
-from cli.evaluate import QrelsOption, SplitOption, parse_split
+from cli.evaluate import AllowLeaksOption, QrelsOption, SplitOption, parse_split
 from cli.options import CollectionOption, JsonOption
 from cli.output import err, out, print_json
 from core.collection import open_collection
@@ -43,6 +43,7 @@ def tune_fusion(
     ] = None,
     measure: Annotated[str, typer.Option(help="what to maximise")] = "ndcg@10",
     folds: Annotated[int, typer.Option(min=2, max=50, help="folds of the cross-validation")] = 5,
+    allow_leaks: AllowLeaksOption = False,
     write: Annotated[Path, typer.Option("--write", help="settings file to write")] = Path("tuned.env"),
     as_json: JsonOption = False,
 ) -> None:
@@ -57,7 +58,15 @@ def tune_fusion(
     searcher, _ = build_searcher(settings())
     with _bars() as advance:
         found = tune(
-            searcher, collection, judged, grid, options=options, measure=measure, folds=folds, progress=advance
+            searcher,
+            collection,
+            judged,
+            grid,
+            options=options,
+            measure=measure,
+            folds=folds,
+            allow_leaks=allow_leaks,
+            progress=advance,
         )
     if found.improves:
         lines = settings_lines(found, collection=collection, queries_file=queries.name)

@@ -14,7 +14,7 @@ import structlog
 
 from core.collection import Collection, open_collection
 from core.datatypes import Hit, Strategy
-from core.errors import UsageError
+from core.errors import EvaluationError, QueryError, UsageError
 from evaluation.gold import GoldDocument, resolve_gold
 from evaluation.leaks import find_leaks, named, refuse_leaks
 from evaluation.measures import require_measure
@@ -163,7 +163,10 @@ def _asks(
 
 
 def _search(searcher: Searcher, collection: str, options: SearchOptions, query: JudgedQuery) -> Answer:
-    result = searcher.search(query.text, collection, options)
+    try:
+        result = searcher.search(query.text, collection, options)
+    except QueryError as error:
+        raise EvaluationError(f"The query {query.query_id[:40]!r} cannot be searched for: {error}") from error
     return Answer(by_document(result.hits), _shown(result.hits), result.timings_ms["total"], result.degraded)
 
 

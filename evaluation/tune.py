@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from core.collection import open_collection
+from core.collection import Collection, open_collection
 from core.datatypes import Hit, Leg, Strategy
 from core.errors import UsageError
 from evaluation.build import by_document
 from evaluation.gold import resolve_gold
+from evaluation.leaks import find_leaks, refuse_leaks
 from evaluation.measures import evaluate, measures_of, require_measure
 from evaluation.qrels import Qrels
 from evaluation.queries import JudgedQuery
@@ -115,17 +116,22 @@ def tune(
     options: SearchOptions,
     measure: str = "ndcg@10",
     folds: int = 5,
+    allow_leaks: bool = False,
     progress: Callable[[str, int], None] = lambda _task, _of: None,
 ) -> Tuning:
     """Try all combinations of a grid on `hybrid`; `progress` hears of each search and each combination.
 
-    Raises `UsageError` for fewer queries than twice the folds: there would be nothing to choose on.
+    Raises `UsageError` for fewer queries than twice the folds: there would be nothing to choose on. Judged queries that
+    are indexed questions are refused as in an evaluation, unless `allow_leaks`.
     """
     if len(queries) < 2 * folds:
         raise UsageError(f"{len(queries)} queries are too few to choose by in {folds} folds.")
     depth = int(found.group(1)) if (found := re.search(r"@(\d+)$", measure)) else 10
     require_measure(measure, [depth])
-    qrels = _qrels(searcher, collection, queries)
+    opened = open_collection(searcher.client, collection)
+    if not allow_leaks:
+        refuse_leaks(find_leaks(searcher.client, opened, queries))
+    qrels = _qrels(searcher, opened, queries)
     score = _Scorer(qrels, measure, depth)
     trials: list[Trial] = []
     leg_means: dict[str, float] = {}
@@ -185,8 +191,7 @@ def _by_candidates(grid: Sequence[Mapping[str, float]], options: SearchOptions) 
     return groups
 
 
-def _qrels(searcher: Searcher, collection: str, queries: Sequence[JudgedQuery]) -> dict[str, dict[str, int]]:
-    opened = open_collection(searcher.client, collection)
+def _qrels(searcher: Searcher, opened: Collection, queries: Sequence[JudgedQuery]) -> dict[str, dict[str, int]]:
     remaining = iter(queries)
     qrels: dict[str, dict[str, int]] = {}
     while batch := list(islice(remaining, BATCH)):

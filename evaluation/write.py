@@ -18,6 +18,8 @@ from evaluation.run import QueryRow, Scored
 ROWS = "per_query.jsonl"
 """One line a query: its judged documents, and each strategy's measures, rank of the first one, and first hits."""
 
+_REPORTS = ("report.json", "report.md", "report.html")
+
 
 class ReportFolder:
     """Writes into a folder, made if need be: `add` each query as it is finished, `finish` once."""
@@ -30,6 +32,8 @@ class ReportFolder:
 
     def __enter__(self) -> ReportFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
+        for name in _REPORTS:  # those of an earlier run would not belong to the rows that are written now
+            (self._folder / name).unlink(missing_ok=True)
         self._rows = self._open(ROWS)
         self._qrels = self._open("qrels.trec")
         self._runs = {name: self._open(f"run-{name}.trec") for name in self._strategies}
@@ -54,9 +58,8 @@ class ReportFolder:
     def finish(self, report: Report) -> None:
         """Write the report itself."""
         text = json.dumps(report.as_dict(), ensure_ascii=False, indent=1)
-        (self._folder / "report.json").write_text(text + "\n", encoding="utf-8")
-        (self._folder / "report.md").write_text(markdown_page(report), encoding="utf-8")
-        (self._folder / "report.html").write_text(html_page(report), encoding="utf-8")
+        for name, content in zip(_REPORTS, (text + "\n", markdown_page(report), html_page(report)), strict=True):
+            (self._folder / name).write_text(content, encoding="utf-8")
 
     def _row(self, row: QueryRow) -> dict[str, Any]:
         relevant = {document.doc_id for document in row.gold if document.relevance > 0}

@@ -148,6 +148,23 @@ def test_a_query_that_is_an_indexed_question_is_refused(handbook, searcher, es, 
         evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS)
     report = evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS, allow_leaks=True)
     assert report.about["leaked_queries"] == 1
+    with pytest.raises(EvaluationError, match="word for word"):
+        tune(searcher, collection, queries, make_grid(["k"], OPTIONS), options=OPTIONS, folds=1)
+
+
+def test_a_query_that_cannot_be_searched_for_is_named(handbook, searcher, collection):
+    queries = [JudgedQuery("endless", "长" * 20_000, relevant={"x": 1})]
+    with pytest.raises(EvaluationError, match=r"The query 'endless' cannot be searched for: .*20000 characters"):
+        evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS)
+
+
+def test_a_run_that_breaks_off_leaves_no_report_of_an_earlier_one(handbook, queries, searcher, collection, tmp_path):
+    evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS, out=tmp_path)
+    assert (tmp_path / "report.html").exists()
+    broken = [*queries, JudgedQuery("endless", "长" * 20_000, relevant={"x": 1})]
+    with pytest.raises(EvaluationError):
+        evaluate_collection(searcher, collection, broken, ["bm25"], options=OPTIONS, out=tmp_path)
+    assert not list(tmp_path.glob("report.*"))
 
 
 def test_a_query_that_differs_only_in_punctuation_is_named_and_counted(handbook, searcher, collection, stored):
