@@ -13,6 +13,7 @@ COPY core core
 COPY indexer indexer
 COPY search search
 COPY evaluation evaluation
+COPY learning learning
 COPY api api
 COPY cli cli
 COPY bothways bothways
@@ -22,6 +23,10 @@ RUN if [ -n "$WITH_TORCH" ]; then \
     else \
         pip install --no-cache-dir .; \
     fi
+
+# A new volume mounted here begins with these rules; Elasticsearch reads them from the same volume.
+RUN install -d -o bothways -g bothways /synonyms && \
+    install -o bothways -g bothways -m 644 es_mappings/synonyms.txt /synonyms/bothways_synonyms.txt
 
 USER bothways
 ENV BOTHWAYS_CACHE_DIR=/cache BOTHWAYS_HOST=0.0.0.0 PYTHONUNBUFFERED=1

@@ -6,7 +6,7 @@ PORT ?= 8000
 BENCH ?=
 SAMPLE := samples/handbook
 
-.PHONY: demo test lint bench serve clean format
+.PHONY: demo test lint bench bench-scale serve clean format
 
 # A stamp a set of extras: pip is asked again only when pyproject.toml changes.
 .venv/.python:
@@ -64,6 +64,12 @@ format: .venv/.lint
 bench: .venv/.bench
 	$(BIN)/bothways es up
 	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.encoding
+	$(BIN)/python -m benchmarks.bulk
+
+bench-scale: .venv/.base
+	$(BIN)/bothways es up
+	$(BIN)/python -m benchmarks.scale $(BENCH)
 
 clean:
 	-[ -x $(BIN)/bothways ] && $(BIN)/bothways es down

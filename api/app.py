@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from threading import Thread
 
 import structlog
 from fastapi import Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 from api import problems
 from api.deps import require_key
-from api.middleware import RequestContext
-from api.routes import collections, health, search
+from api.middleware import Limits, RequestContext
+from api.routes import collections, documents, health, jobs, search
 from core.elastic import Server
 from core.errors import BothwaysError
 from core.once import Once
 from core.settings import Settings
+from indexer.build import default_job_options, opened_parts
+from indexer.parts import Parts
+from indexer.run import open_desk
+from indexer.spool import Spool
+from indexer.uploads import Uploads
 from search.build import build_searcher
 from search.pipeline import Searcher
 
 log = structlog.get_logger()
 
 
-def create_app(settings: Settings, build: Callable[[Settings], tuple[Searcher, Server]] = build_searcher) -> FastAPI:
-    """Make the application. It starts without Elasticsearch too, and says so in `/health/ready` until there is one."""
+def create_app(
+    settings: Settings,
+    build: Callable[[Settings], tuple[Searcher, Server]] = build_searcher,
+    parts: Callable[[Settings], AbstractContextManager[Parts]] = opened_parts,
+) -> FastAPI:
+    """Make the application. It starts without Elasticsearch too, and says so in `/health/ready` until there is one.
+
+    `parts` are what the jobs of uploads work with; the encoder of the searches is theirs too.
+    """
     built = Once(lambda: build(settings), retry_after_s=1.0)
+    uploads = _uploads(settings, built, parts)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         Thread(target=_warm_up, args=(built,), daemon=True).start()
+        uploads.resume()
         yield
+        await run_in_threadpool(uploads.close)
 
     app = FastAPI(
         title="Bothways",
@@ -41,15 +58,36 @@ def create_app(settings: Settings, build: Callable[[Settings], tuple[Searcher, S
     )
     app.state.settings = settings
     app.state.searcher = lambda: built()[0]
+    app.state.desk = lambda: open_desk(built()[0].client)
+    app.state.uploads = uploads
     app.state.url = lambda: built()[1].url
     problems.install(app)
-    app.add_middleware(RequestContext, max_body=int(settings.max_body_mb * 1_000_000))
+    app.add_middleware(RequestContext, limits=Limits(settings.max_body_mb, settings.max_upload_mb))
     app.include_router(health.router)
-    for module in (search, collections):
+    for module in (search, collections, documents, jobs):
         app.include_router(
             module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES
         )
     return app
+
+
+def _uploads(
+    settings: Settings,
+    built: Once[tuple[Searcher, Server]],
+    parts: Callable[[Settings], AbstractContextManager[Parts]],
+) -> Uploads:
+    @contextmanager
+    def shared_parts() -> Iterator[Parts]:
+        searcher, _ = built()
+        with parts(settings) as own:
+            yield replace(own, encoder=searcher.encoder, segmenter=searcher.segmenter)
+
+    return Uploads(
+        Spool(settings.cache_dir / "uploads"),
+        desk=lambda: open_desk(built()[0].client),
+        parts=shared_parts,
+        options=default_job_options(settings, ""),
+    )
 
 
 def _warm_up(built: Once[tuple[Searcher, Server]]) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, cast
 from fastapi import Depends, HTTPException, Request
 
 from core.settings import Settings
+from indexer.run import Desk
+from indexer.uploads import Uploads
 from search.pipeline import Searcher
 
 
@@ -36,5 +38,15 @@ def require_key(request: Request) -> None:
         )
 
 
+def _desk(request: Request) -> Desk:
+    return cast("Desk", request.app.state.desk())
+
+
+def _uploads(request: Request) -> Uploads:
+    return cast("Uploads", request.app.state.uploads)
+
+
 SearcherDep = Annotated[Searcher, Depends(_searcher)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+DeskDep = Annotated[Desk, Depends(_desk)]
+UploadsDep = Annotated[Uploads, Depends(_uploads)]

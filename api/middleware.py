@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,15 +20,42 @@ log = structlog.get_logger()
 
 REQUESTS = Counter("bothways_http_requests", "HTTP requests", ["path", "method", "status"])
 SECONDS = Histogram("bothways_http_request_seconds", "Time to answer", ["path"])
+_UPLOAD = re.compile(r"/api/v1/collections/[^/]+/documents")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class RequestContext:
-    """Echoes or makes `X-Request-ID`, refuses bodies over `max_body` bytes with 413, counts and times."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a request's body may be, in MB: of an upload, and of all others."""
 
-    def __init__(self, app: ASGIApp, *, max_body: int) -> None:
+    max_body_mb: float
+    max_upload_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """The limit that holds for one request."""
+
+    mb: float
+    setting: str
+    is_upload: bool
+
+    @property
+    def size(self) -> int:
+        return int(self.mb * 1_000_000)
+
+    @property
+    def message(self) -> str:
+        return f"The request is larger than {self.mb:g} MB ({self.setting})."
+
+
+class RequestContext:
+    """Echoes or makes `X-Request-ID`, refuses bodies over their limit with 413, counts and times."""
+
+    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self.app = app
-        self.max_body = max_body
+        self._body = _Limit(limits.max_body_mb, "BOTHWAYS_MAX_BODY_MB", is_upload=False)
+        self._upload = _Limit(limits.max_upload_mb, "BOTHWAYS_MAX_UPLOAD_MB", is_upload=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -58,40 +87,54 @@ class RequestContext:
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(1000 * seconds, 1))
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        limit = self._upload if scope["method"] == "POST" and _UPLOAD.fullmatch(scope["path"]) else self._body
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self.max_body:
-            await self._refuse(scope, receive, send)
-            return
-        if length.isdigit():
+        if length.isdigit() and int(length) > limit.size:
+            await problem(Request(scope), 413, limit.message)(scope, receive, send)
+        elif length.isdigit():
             await self.app(scope, receive, send)
-            return
-        messages = await self._body(receive)
-        if messages is None:
-            await self._refuse(scope, receive, send)
-            return
+        elif limit.is_upload:
+            await self.app(scope, _counting(receive, limit), send)
+        elif (messages := await _whole_body(receive, limit)) is None:
+            await problem(Request(scope), 413, limit.message)(scope, receive, send)
+        else:
+            await self.app(scope, _replay(messages, receive), send)
 
-        async def replay() -> Message:
-            return messages.pop(0) if messages else await receive()
 
-        await self.app(scope, replay, send)
+def _counting(receive: Receive, limit: _Limit) -> Receive:
+    """Count a body that did not say its length as it goes by; the route that reads it is told where it is too long."""
+    taken = 0
 
-    async def _body(self, receive: Receive) -> list[Message] | None:
-        """Take in a body that did not say its length; None when it is larger than allowed."""
-        messages: list[Message] = []
-        taken = 0
-        while True:
-            message = await receive()
-            messages.append(message)
-            taken += len(message.get("body", b""))
-            if taken > self.max_body:
-                return None
-            if not message.get("more_body"):
-                return messages
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit.size:
+            raise HTTPException(413, limit.message)
+        return message
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = f"{self.max_body / 1_000_000:g} MB"
-        answer = problem(Request(scope), 413, f"The request is larger than {limit} (BOTHWAYS_MAX_BODY_MB).")
-        await answer(scope, receive, send)
+    return counted
+
+
+async def _whole_body(receive: Receive, limit: _Limit) -> list[Message] | None:
+    """Take in a body that did not say its length; None when it is larger than allowed."""
+    messages: list[Message] = []
+    taken = 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        taken += len(message.get("body", b""))
+        if taken > limit.size:
+            return None
+        if not message.get("more_body"):
+            return messages
+
+
+def _replay(messages: list[Message], receive: Receive) -> Receive:
+    async def replay() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return replay
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

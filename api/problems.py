@@ -15,19 +15,29 @@ from api.wire import Problem
 from core.errors import (
     BothwaysError,
     CollectionNotFoundError,
+    DocumentNotFoundError,
     ElasticsearchError,
     ElasticsearchUnavailableError,
     IncompatibleCollectionError,
+    JobNotFoundError,
+    JobStateError,
+    LeaseHeldError,
     LLMError,
     LLMUnavailableError,
     MissingExtraError,
     ModelError,
+    StorageFullError,
     UsageError,
 )
 
 STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (UsageError, 422),
     (CollectionNotFoundError, 404),
+    (DocumentNotFoundError, 404),
+    (JobNotFoundError, 404),
+    (JobStateError, 409),
+    (LeaseHeldError, 409),
+    (StorageFullError, 507),
     (IncompatibleCollectionError, 409),
     (ElasticsearchUnavailableError, 503),
     (LLMUnavailableError, 503),
@@ -81,7 +91,8 @@ def install(app: FastAPI) -> None:
         if first["type"] == "json_invalid":
             at = first["loc"][-1]
             return problem(request, 400, f"The body is not JSON: {first['msg']} at character {at}.", errors=errors)
-        if not request.headers.get("content-type", "").startswith("application/json"):
+        in_body = first["loc"][0] == "body"
+        if in_body and not request.headers.get("content-type", "").startswith("application/json"):
             return problem(request, 415, "Send the body as JSON, with the header Content-Type: application/json.")
         where = ".".join(str(part) for part in first["loc"][1:]) or "body"
         return problem(request, 422, f"The request is not valid: {where}: {first['msg']}.", errors=errors)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.collection import Collection
 from core.datatypes import Hit, SearchResult, Strategy
+from core.valid_text import valid_text
+from indexer.documents import StoredDocument
+from indexer.jobs import Job, State
+from indexer.rollback import Version
 
 Scalar = str | int | float | bool
 FilterValues = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
+
+_PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
 
 
 class SearchRequest(BaseModel):
@@ -68,6 +78,18 @@ class SearchResponse(BaseModel):
     degraded: list[str]
 
 
+class VersionOut(BaseModel):
+    """One version of a collection. `kept` and `rolled back` ones can be gone back to."""
+
+    index: str
+    number: int
+    state: Literal["live", "kept", "rolled back", "failed its check", "unfinished"]
+    chunks: int
+    embedding_model: str
+    dimension: int
+    created_at: str
+
+
 class CollectionOut(BaseModel):
     """One collection and what it was built with."""
 
@@ -79,6 +101,120 @@ class CollectionOut(BaseModel):
     dimension: int
     analyzer: str
     metadata_fields: list[str]
+    versions: list[VersionOut]
+
+
+class RollbackOut(BaseModel):
+    """Which version searches went to, which they go to now, and what has to be set for it, if anything."""
+
+    collection: str
+    left: str
+    index: str
+    embedding_model: str
+    advice: str | None
+
+
+class DocumentIn(BaseModel):
+    """A document that is uploaded as JSON; one of the same id is replaced."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1, max_length=480, pattern=r"\S", description="what it is known and replaced by")
+    title: str = Field("", description="its title, indexed in front of each chunk")
+    text: str = Field(min_length=1, pattern=r"\S", description="its text")
+    metadata: dict[str, FilterValues] = Field(default_factory=dict, max_length=100, description="to filter by")
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file that it is kept in, which is its source: the id, where that can be one."""
+        if _PLAIN_ID.fullmatch(self.id):
+            return f"{self.id}.json"
+        digest = hashlib.sha1(valid_text(self.id).encode(), usedforsecurity=False).hexdigest()
+        return f"{re.sub('[^A-Za-z0-9_-]+', '-', self.id)[:60].strip('-')}-{digest[:16]}.json".lstrip("-")
+
+    def record(self) -> str:
+        """Give it as the JSON that the reader of records takes."""
+        fields = {"_id": self.id, "title": self.title, "text": self.text, "metadata": self.metadata}
+        return json.dumps(fields)
+
+
+class DocumentsIn(BaseModel):
+    """Documents that are uploaded as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    documents: list[DocumentIn] = Field(min_length=1, max_length=1000)
+
+
+class DocumentRow(BaseModel):
+    """A document in a list."""
+
+    doc_id: str
+    title: str
+    source: str
+    chunks: int
+
+
+class ChunkOut(BaseModel):
+    """A chunk of a document, without vectors. `generation` names what wrote its questions."""
+
+    chunk_id: str
+    position: int
+    heading: str
+    text: str
+    questions: list[str]
+    generation: str
+
+
+class DocumentOut(BaseModel):
+    """A document with its chunks in order."""
+
+    doc_id: str
+    title: str
+    source: str
+    metadata: dict[str, Any]
+    chunks: list[ChunkOut]
+
+
+class JobFailure(BaseModel):
+    """One thing that did not work in a job."""
+
+    item: str
+    stage: str
+    reason: str
+    title: str = ""
+
+
+class JobOut(BaseModel):
+    """An indexing job. `failures` and `skipped` have the first ones, `counts` all. Times are ISO 8601 in UTC."""
+
+    id: str
+    collection: str
+    kind: Literal["path", "upload"]
+    state: State
+    who: str
+    source: str
+    files: list[str]
+    options: dict[str, Any]
+    index: str
+    counts: dict[str, int | float]
+    failures: list[JobFailure]
+    skipped: list[tuple[str, str]]
+    error: str
+    cancel_requested: bool
+    retry_of: str | None
+    created: str
+    started: str | None
+    heartbeat: str | None
+    finished: str | None
+    seconds: float
+
+
+class JobList(BaseModel):
+    """Jobs, newest first; `total` counts all that fit."""
+
+    total: int
+    jobs: list[JobOut]
 
 
 class Problem(BaseModel):
@@ -137,7 +273,9 @@ def _explain(hit: Hit) -> dict[str, Any]:
     return told
 
 
-def collection_out(collection: Collection, documents: int, chunks: int) -> CollectionOut:
+def collection_out(
+    collection: Collection, documents: int, chunks: int, versions: Sequence[Version] = ()
+) -> CollectionOut:
     """Put a collection into the wire's shape."""
     return CollectionOut(
         name=collection.name,
@@ -148,4 +286,62 @@ def collection_out(collection: Collection, documents: int, chunks: int) -> Colle
         dimension=collection.dimension,
         analyzer=collection.analyzer,
         metadata_fields=sorted(collection.metadata_fields),
+        versions=[_version(version) for version in versions],
     )
+
+
+def _version(version: Version) -> VersionOut:
+    return VersionOut(
+        index=version.collection.index,
+        number=version.number,
+        state=version.state,
+        chunks=version.chunks,
+        embedding_model=version.collection.embedding_model,
+        dimension=version.collection.dimension,
+        created_at=version.created_at,
+    )
+
+
+def rollback_out(left: Version, live: Version, advice: str) -> RollbackOut:
+    """Put a rollback into the wire's shape."""
+    return RollbackOut(
+        collection=live.collection.name,
+        left=left.collection.index,
+        index=live.collection.index,
+        embedding_model=live.collection.embedding_model,
+        advice=advice or None,
+    )
+
+
+def document_row(document: StoredDocument) -> DocumentRow:
+    """Put a document of a list into the wire's shape."""
+    return DocumentRow(
+        doc_id=document.doc_id, title=document.title, source=document.source, chunks=document.chunk_count
+    )
+
+
+def document_out(document: StoredDocument) -> DocumentOut:
+    """Put a document and its chunks into the wire's shape."""
+    return DocumentOut(
+        doc_id=document.doc_id,
+        title=document.title,
+        source=document.source,
+        metadata=dict(document.metadata),
+        chunks=[
+            ChunkOut(
+                chunk_id=chunk.chunk_id,
+                position=chunk.position,
+                heading=chunk.heading,
+                text=chunk.text,
+                questions=list(chunk.questions),
+                generation=chunk.generation,
+            )
+            for chunk in document.chunks
+        ],
+    )
+
+
+def job_out(job: Job) -> JobOut:
+    """Put a job's record into the wire's shape."""
+    fields = {name: getattr(job, name) for name in JobOut.model_fields if name != "who"}
+    return JobOut.model_validate(fields | {"who": job.holder.who})

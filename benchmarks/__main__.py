@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import uuid
@@ -12,11 +11,12 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+from benchmarks.alone import verdict
 from benchmarks.corpus import ROOT, copy_limited, find_corpus, read_queries
 from benchmarks.indexing import remove_indices, run_indexing
-from benchmarks.machine import cores, machine_facts, one_line
+from benchmarks.machine import machine_facts, one_line
 from benchmarks.plan import Plan
-from benchmarks.report import Benchmark, table, write_json
+from benchmarks.report import Benchmark, show, write_json
 from benchmarks.searching import run_searching
 from benchmarks.sides import BenchmarkError, run_bothways
 from core.elastic import connect
@@ -49,13 +49,8 @@ def main() -> int:
     except (BenchmarkError, BothwaysError) as error:
         print(error, file=sys.stderr)
         return 1
-    targets = [target for benchmark in benchmarks for target in benchmark.targets]
-    print()
-    for target in targets:
-        print(target)
-    if not all(target.met for target in targets) and os.getloadavg()[0] > cores():
-        print(f"The machine was busy: load {os.getloadavg()[0]:.1f} on {cores()} cores. Run it again when it is idle.")
-    return 0 if wanted.no_assert or all(target.met for target in targets) else 1
+    all_met = verdict([target for benchmark in benchmarks for target in benchmark.targets])
+    return 0 if wanted.no_assert or all_met else 1
 
 
 def _run(wanted: argparse.Namespace, folder: Path) -> list[Benchmark]:
@@ -74,7 +69,7 @@ def _run(wanted: argparse.Namespace, folder: Path) -> list[Benchmark]:
         for step in steps:
             benchmark = step()
             path = write_json(benchmark, machine, wanted.out)
-            _print(benchmark, path)
+            print(show(benchmark, path), flush=True)
             benchmarks.append(benchmark)
     finally:
         remove_indices(plan, client)
@@ -107,14 +102,6 @@ def _prepare(wanted: argparse.Namespace, folder: Path, chosen: Settings, es_url:
         repeat=wanted.repeat,
         passes=wanted.passes,
     )
-
-
-def _print(benchmark: Benchmark, path: Path) -> None:
-    facts = ", ".join(f"{value:,} {name}" for name, value in benchmark.facts.items() if isinstance(value, int))
-    print(f"\n## {benchmark.name.capitalize()} ({facts})\n")
-    print(table(benchmark.rows), end="\n\n")
-    print(benchmark.about)
-    print(f"\nAll measurements: {path}", flush=True)
 
 
 def _say(what: str) -> None:

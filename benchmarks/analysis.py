@@ -24,9 +24,9 @@ from evaluation.markdown import table
 from evaluation.queries import JudgedQuery, load_queries
 from evaluation.report import figure
 from evaluation.run import Answer, run_strategies
-from indexer.expand import RecordedQuestions
 from indexer.job import index_path
 from indexer.parts import JobOptions, Parts
+from indexer.recorded_questions import RecordedQuestions
 from search.bodies import bm25_body
 from search.retrieve import retrieve
 

@@ -37,29 +37,30 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table; `ratio` above 1 is always in our favour."""
+    """One line of a table: we, what we are compared with, and a `ratio` that above 1 is always in our favour."""
 
     name: str
     bothways: float
-    haystack: float | None = None
+    other: float | None = None
     ratio: float | None = None
     target: Target | None = None
 
 
-def row_of(name: str, bothways: float, haystack: float) -> Row:
+def row_of(name: str, bothways: float, other: float) -> Row:
     """Make a row of something of which less is better; a side that is not known (0) gives no ratio."""
-    return Row(name, bothways, haystack, haystack / bothways if bothways and haystack else None)
+    return Row(name, bothways, other, other / bothways if bothways and other else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark: what each side did, the table, the counts, and every single measurement."""
+    """One benchmark: what each side did, the table, the counts, every single measurement, and who the other side is."""
 
     name: str
     about: str
     rows: tuple[Row, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict)
+    other: str = "Haystack"
 
     @property
     def targets(self) -> list[Target]:
@@ -67,14 +68,14 @@ class Benchmark:
         return [row.target for row in self.rows if row.target]
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row], other: str = "Haystack") -> str:
     """Write rows as a Markdown table whose columns line up."""
-    cells = [("", "Bothways", "Haystack", "ratio", "target")]
+    cells = [("", "Bothways", other, "ratio", "target")]
     cells += [
         (
             row.name,
             number(row.bothways),
-            number(row.haystack),
+            number(row.other),
             "" if row.ratio is None else f"{row.ratio:.2f} ×",
             "" if row.target is None else f"{row.target.bound} {'met' if row.target.met else 'NOT MET'}",
         )
@@ -99,6 +100,13 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
+def show(benchmark: Benchmark, path: Path) -> str:
+    """Write what is printed of a benchmark: its counts, its table, what was measured how, and where the rest is."""
+    facts = ", ".join(f"{value:,} {name}" for name, value in benchmark.facts.items() if isinstance(value, int))
+    heading = f"\n## {benchmark.name.capitalize()}" + (f" ({facts})" if facts else "")
+    return f"{heading}\n\n{table(benchmark.rows, benchmark.other)}\n\n{benchmark.about}\n\nAll measurements: {path}"
+
+
 def write_json(benchmark: Benchmark, machine: Mapping[str, Any], folder: Path) -> Path:
     """Write all of a benchmark, with the machine it ran on, to `{folder}/{name}.json`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +117,7 @@ def write_json(benchmark: Benchmark, machine: Mapping[str, Any], folder: Path) -
         "machine": dict(machine),
         "facts": dict(benchmark.facts),
         "table": [
-            {"name": row.name.strip(), "bothways": row.bothways, "haystack": row.haystack, "ratio": row.ratio}
+            {"name": row.name.strip(), "bothways": row.bothways, benchmark.other.lower(): row.other, "ratio": row.ratio}
             for row in benchmark.rows
         ],
         "targets": [{"name": t.name, "value": t.value, "bound": t.bound, "met": t.met} for t in benchmark.targets],

@@ -26,7 +26,12 @@ class BenchmarkError(Exception):
 
 def run_bothways(task: str, job: Mapping[str, Any]) -> dict[str, Any]:
     """Run a task of ours (`prepare`, `index`, `search`) in a new process."""
-    return _run([sys.executable, "-m", "benchmarks.bothways_side", task], job, {})
+    return run_program("benchmarks.bothways_side", task, job)
+
+
+def run_program(module: str, task: str, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a task of one of our modules in a new process, so that its memory is its own."""
+    return _run([sys.executable, "-m", module, task], job, {})
 
 
 def run_haystack(task: str, job: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`bothways collections` and `bothways delete collection`."""
+"""`bothways collections`, `bothways collections rollback` and `bothways delete collection`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,63 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from api.wire import collection_out
+from api.wire import collection_out, rollback_out
 from cli.options import JsonOption
 from cli.output import err, out, print_json
+from core.analysis import load_segmenter
 from core.collection import delete_collection, list_collections, open_collection
 from core.elastic import connect
 from core.errors import UsageError
 from core.settings import settings
+from indexer.rollback import advice, list_versions, rollback
 
-delete_app = typer.Typer(help="Delete a collection.", no_args_is_help=True)
+app = typer.Typer(help="List the collections; go back to an earlier version of one.", invoke_without_command=True)
+delete_app = typer.Typer(help="Delete a collection or a document.", no_args_is_help=True)
 
 
-def collections(as_json: JsonOption = False) -> None:
-    """List the collections."""
+@app.callback()
+def collections(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List the collections (the default: `bothways collections`)."""
+    if ctx.invoked_subcommand is not None:
+        return
     client, _ = connect(settings())
-    rows = [collection_out(*row) for row in list_collections(client)]
+    rows = [collection_out(*row, list_versions(client, row[0].name)) for row in list_collections(client)]
     if as_json:
         print_json([row.model_dump() for row in rows])
         return
     if not rows:
         err.print("There is no collection yet: make one with `bothways index PATH --collection NAME`.", markup=False)
         return
-    table = Table("collection", "index", "documents", "chunks", "embedding model", "analysis")
+    table = Table("collection", "index", "documents", "chunks", "embedding model", "analysis", "beside it")
     for row in rows:
-        table.add_row(row.name, row.index, f"{row.documents:,}", f"{row.chunks:,}", row.embedding_model, row.analyzer)
+        beside = ", ".join(f"v{version.number} {version.state}" for version in row.versions if version.state != "live")
+        counts = f"{row.documents:,}", f"{row.chunks:,}"
+        table.add_row(row.name, row.index, *counts, row.embedding_model, row.analyzer, beside)
     out.print(table)
+
+
+@app.command("rollback")
+def roll_back(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    to: Annotated[int | None, typer.Option(min=1, help="number of the version to go to; else the one before")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let searches go to the version before the last rebuild, or to another one that is kept."""
+    client, _ = connect(settings())
+    left, live = rollback(client, name, to=to)
+    what_to_set = advice(
+        live.collection, embedding_model=settings().embedding_model, analyzer=load_segmenter(settings()).name
+    )
+    if as_json:
+        print_json(rollback_out(left, live, what_to_set).model_dump())
+        return
+    err.print(
+        f"Searches in {name} go to {live.collection.index} now ({live.chunks:,} chunks). "
+        f"{left.collection.index} is kept until the next rebuild: `--to {left.number}` goes there again.",
+        markup=False,
+    )
+    if what_to_set:
+        err.print(what_to_set, markup=False)
 
 
 @delete_app.command("collection")

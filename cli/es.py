@@ -8,8 +8,8 @@ import typer
 
 from cli.options import JsonOption
 from cli.output import err, out, print_json
+from core.address import public_url
 from core.analysis import load_segmenter, segment_synonyms
-from core.elastic import public_url
 from core.errors import UsageError
 from core.node import NodeInfo, down, purge, status, up
 from core.node.local import Kind

@@ -3,48 +3,76 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.options import CollectionOption, JsonOption
 from cli.output import err, print_json, printable
-from core.errors import UsageError
+from core.datatypes import ChunkerName
+from core.errors import LeaseHeldError, UsageError
 from core.settings import Settings, load_settings
 from indexer.build import build_parts, build_writer
-from indexer.job import index_path
+from indexer.jobs import Job, new_id
 from indexer.parts import JobOptions
+from indexer.question_writer import TOKENS_A_QUESTION
 from indexer.report import JobReport
+from indexer.run import open_desk, recorded_options, run_job
 
 LOG_EVERY_S = 10.0
 NAMED = 20
 """Failures that are printed; all of them are in the file that the summary names."""
 KEPT = 50
 """Files of failures that are kept."""
+_NOT_REPEATED = frozenset({"path", "collection", "dry_run", "as_json", "retry_of"})
+"""What a retry says for itself, or not at all."""
 
 
 def index(
+    ctx: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a file or folder of documents")],
     collection: CollectionOption,
     recreate: Annotated[bool, typer.Option(help="build a new version beside the old one, then swap")] = False,
     no_questions: Annotated[bool, typer.Option("--no-questions", help="write no pseudo-questions")] = False,
     questions: Annotated[Path | None, typer.Option(help="recorded questions: JSON lines of text, questions")] = None,
+    chunker: Annotated[
+        str | None, typer.Option(help=f"where documents are cut: {', '.join(get_args(ChunkerName))}")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="requests to the LLM at once")] = None,
+    filter_questions: Annotated[
+        str | None,
+        typer.Option(metavar="none|round-trip|cross-encoder", help="drop questions that miss their own chunk"),
+    ] = None,
+    filter_top_k: Annotated[
+        int | None, typer.Option(help="round-trip: a question has to find its chunk among so many")
+    ] = None,
+    filter_min_score: Annotated[
+        float | None, typer.Option(help="cross-encoder: the least score (a logit) of a question with its chunk")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="ask again for chunks that the LLM had no answer to")] = False,
     dry_run: Annotated[bool, typer.Option(help="say what would be done, and do nothing")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="wait while another job writes the collection")] = False,
     as_json: JsonOption = False,
+    retry_of: Annotated[str | None, typer.Option(hidden=True, help="the job that this one retries")] = None,
 ) -> None:
     """Index documents; what has not changed since the last time is not done again."""
     if no_questions and questions is not None:
         raise UsageError("--no-questions and --questions exclude each other.")
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
-    chosen = load_settings(llm_concurrency=workers)
+    chosen = load_settings(
+        llm_concurrency=workers,
+        chunker=_chunker(chunker),
+        filter_questions=filter_questions,
+        filter_top_k=filter_top_k,
+        filter_min_score=filter_min_score,
+    )
     writer = None if no_questions else build_writer(chosen, questions)
     if writer is None and not no_questions:
         err.print(
@@ -57,24 +85,64 @@ def index(
         recreate=recreate,
         dry_run=dry_run,
         retry_failed=retry_failed,
+        chunker=chosen.chunker,
         max_chars=chosen.chunk_max_chars,
         max_file_mb=chosen.max_file_mb,
+        case_sections=chosen.case_sections,
         concurrency=chosen.llm_concurrency,
     )
+    words = recorded_options(options, words=typed_words(ctx))
+    job = Job(new_id(), collection, source=str(path.expanduser().resolve()), options=words, retry_of=retry_of)
     try:
         parts = build_parts(chosen, writer=writer)
-        with _progress() as progress:
-            report = index_path(path, options, parts, progress)
+        with _progress() as progress, ended_by_sigterm():
+            desk = open_desk(parts.client)
+            report = run_job(path, options, parts, job, desk, wait=wait, on_wait=_say_waiting, progress=progress)
     finally:
         if writer is not None:
             writer.close()
     kept = _keep_failures(report, chosen)
     if as_json:
-        print_json(report.as_dict())
+        print_json(report.as_dict() | {"job": None if dry_run else job.id})
     else:
         _summary(report, kept, dry_run=dry_run)
     if not report.succeeded:
         raise typer.Exit(1)
+
+
+def typed_words(ctx: typer.Context) -> list[str]:
+    """Give the options that were typed, as words, for the record: what a retry has to repeat, and paths in full."""
+    words: list[str] = []
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE" or parameter.name in _NOT_REPEATED:
+            continue
+        value = ctx.params[parameter.name or ""]
+        if isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            words += [parameter.opts[0], str(value.expanduser().resolve() if isinstance(value, Path) else value)]
+    return words
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as of a container that is stopped, end a job in good order like Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say_waiting(error: LeaseHeldError) -> None:
+    err.print(f"Waiting: {error}", markup=False)
+
+
+def _chunker(name: str | None) -> str | None:
+    if name is not None and name not in get_args(ChunkerName):
+        raise UsageError(f"There is no chunker {name!r}; there are {', '.join(get_args(ChunkerName))}.")
+    return name
 
 
 @contextmanager
@@ -117,7 +185,19 @@ def _keep_failures(report: JobReport, chosen: Settings) -> Path | None:
     return path
 
 
-def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
+def _tokens(report: JobReport, about: str = "") -> str:
+    """Say what the calls took, as in " (1,200 + 300 tokens, cost 0.0021)"; nothing where there were none."""
+    known = report.llm_prompt_tokens + report.llm_completion_tokens
+    if not known:
+        return " (tokens unknown)" if report.llm_uncounted else ""
+    said = f"{about}{report.llm_prompt_tokens:,} + {report.llm_completion_tokens:,} tokens"
+    if report.llm_uncounted:
+        said += f" and {report.llm_uncounted:,} answers without a count"
+    return f" ({said}, cost {report.llm_cost:.4g})" if report.llm_cost is not None else f" ({said})"
+
+
+def _problems(report: JobReport) -> None:
+    """Name the first of what was skipped and of what failed."""
     for item, why in report.skipped[:NAMED]:
         err.print(printable(f"skipped {item}: {why}"), markup=False)
     if len(report.skipped) > NAMED:
@@ -128,18 +208,38 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
         err.print(printable(f"{what} {name}: {failure.reason}"), markup=False)
     if len(report.failures) > NAMED:
         err.print(f"… and {len(report.failures) - NAMED} more")
+
+
+def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
+    _problems(report)
     if dry_run:
         err.print(
             f"Would index {report.new:,} new and {report.changed:,} changed of {report.chunks:,} chunks "
-            f"({report.documents:,} documents), with {report.llm_calls:,} calls of the language model."
+            f"({report.documents:,} documents), with {report.llm_calls:,} calls of the language model"
+            f"{_tokens(report, 'about ')}."
         )
+        if report.llm_calls:
+            err.print(
+                "Tokens are an estimate: a token for each Chinese character of the prompts and for four others, and "
+                f"{TOKENS_A_QUESTION} for each question."
+            )
         return
     err.print(
         f"{report.documents:,} documents, {report.chunks:,} chunks: {report.indexed:,} indexed "
-        f"({report.questions:,} questions; {report.llm_calls:,} calls of the language model, "
+        f"({report.questions:,} questions; {report.llm_calls:,} calls of the language model{_tokens(report)}, "
         f"{report.llm_cached:,} from the cache), {report.unchanged:,} unchanged, {report.removed:,} removed, "
         f"{len(report.failures) - report.refused:,} failed, in {report.seconds:.1f} s → {report.index}"
     )
+    if report.filter:
+        err.print(
+            f"The filter {report.filter} dropped {report.filter_dropped:,} of {report.filter_questions:,} questions.",
+            markup=False,
+        )
+    if report.reused:
+        err.print(
+            f"Of the indexed chunks {report.reused:,} have a text that was known, as of a renamed file: "
+            "their vectors and questions were taken over."
+        )
     if report.documents == 0:
         err.print(
             "No document was found that can be read, so nothing was removed either; "
@@ -156,7 +256,7 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
         )
     if report.held:
         err.print(
-            f"The new version {report.index} is not in use yet, since {report.held}: mend that and run the same "
-            "command again, it goes on where it stopped.",
+            f"The new version {report.index} is not in use yet, since {report.held}. The version before "
+            "is searched as it was; run the same command again when that is mended.",
             markup=False,
         )

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import collections, es, evaluate, index, search, serve, tune
+from cli import collections, documents, es, evaluate, index, jobs, learn, search, serve, synonyms, tune
 from cli.output import fail
 from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
@@ -42,11 +42,16 @@ app = typer.Typer(
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
-app.command("collections")(collections.collections)
+app.add_typer(collections.app, name="collections")
+app.command("documents")(documents.documents)
+collections.delete_app.command("document")(documents.delete)
 app.add_typer(collections.delete_app, name="delete")
+app.add_typer(jobs.app, name="jobs")
 evaluate.app.command("tune")(tune.tune_fusion)
 evaluate.app.command("vectors")(tune.study)
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(learn.app, name="learn")
+app.add_typer(synonyms.app, name="synonyms")
 app.add_typer(es.app, name="es")
 
 

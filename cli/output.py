@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -21,6 +22,11 @@ def fail(message: str, code: int) -> NoReturn:
 def printable(text: str) -> str:
     """Give text that a terminal prints and does not obey: control characters of foreign names are written out."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def plain(text: str) -> Text:
+    """Give foreign text as a cell of a table that shows it as it is: brackets are no markup, controls no commands."""
+    return Text(printable(text))
 
 
 def print_json(data: object) -> None:

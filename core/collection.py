@@ -6,13 +6,20 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from elasticsearch import Elasticsearch, NotFoundError
 
 from core.elastic import elasticsearch_errors
-from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
+from core.errors import CollectionNotFoundError, ElasticsearchError, IncompatibleCollectionError, UsageError
+from core.quiet import is_quiet, wake
+
+log = structlog.get_logger()
 
 SCHEMA_VERSION = 1
 """Goes up whenever es_mappings/chunks.json changes in a way that older indices cannot serve."""
+
+RESERVED = frozenset({"jobs", "leases", "feedback"})
+"""No collection has these names, since indices of our own have: bothways-jobs and its like."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _VERSION = re.compile(r"-v(\d+)$")
@@ -22,7 +29,8 @@ _VERSION = re.compile(r"-v(\d+)$")
 class Collection:
     """One version of a collection that exists.
 
-    `metadata_fields` are the names that filters may use; `built_from` is the folder that it was begun with.
+    `metadata_fields` are the names that filters may use; `built_from` is the path that it was begun with.
+    `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
     """
 
     name: str
@@ -33,30 +41,38 @@ class Collection:
     schema_version: int
     metadata_fields: frozenset[str]
     built_from: str = ""
+    is_discarded: bool = False
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
         if self.schema_version != SCHEMA_VERSION:
             self._refuse(f"index schema {self.schema_version}", f"{SCHEMA_VERSION}")
         if self.embedding_model != embedding_model:
-            self._refuse(f"embedding model {self.embedding_model!r}", f"{embedding_model!r}")
+            self._refuse(
+                f"embedding model {self.embedding_model!r}",
+                f"{embedding_model!r}",
+                f"BOTHWAYS_EMBEDDING_MODEL={self.embedding_model}",
+            )
         if dimension is not None and self.dimension != dimension:
             self._refuse(f"vectors of {self.dimension} dimensions", f"{dimension}")
         if self.analyzer != analyzer:
             self._refuse(f"the text analysis {self.analyzer!r}", f"{analyzer!r}")
 
-    def _refuse(self, built_with: str, in_use: str) -> None:
+    def _refuse(self, built_with: str, in_use: str, setting: str = "what it was built with") -> None:
         raise IncompatibleCollectionError(
-            f"The collection {self.name!r} was built with {built_with}, in use is {in_use}: set what it was built "
-            f"with, or build it anew with `bothways index PATH --collection {self.name} --recreate`."
+            f"The collection {self.name!r} was built with {built_with}, in use is {in_use}: set {setting}, "
+            f"or build it anew with `bothways index PATH --collection {self.name} --recreate`."
         )
 
 
 def alias_of(name: str) -> str:
     """Give the alias of a collection; raises `UsageError` for a name that Elasticsearch would not take.
 
-    A name that ends like a version (`law-v2`) is refused: its alias could be the index of another collection.
+    A name that ends like a version (`law-v2`) is refused: its alias could be the index of another collection. So are
+    the names of our own indices beside the collections.
     """
+    if name in RESERVED:
+        raise UsageError(f"{name!r} cannot be a collection's name: Bothways keeps its own {name} under it.")
     if not _NAME.fullmatch(name) or _VERSION.search(name):
         raise UsageError(
             f"{name[:80]!r} cannot be a collection's name: use up to 100 lower-case letters, digits, - and _, "
@@ -83,7 +99,28 @@ def open_collection(client: Elasticsearch, name: str) -> Collection:
                 "or see `bothways collections`."
             ) from error
     index, body = max(found.body.items(), key=lambda item: version_of(item[0]))
+    _show_all(client, index, body["mappings"])
     return from_mapping(name, index, body["mappings"])
+
+
+def open_index(client: Elasticsearch, name: str, index: str) -> Collection | None:
+    """Look one version of a collection up by its index, whether it is in use or not; None where it is gone."""
+    with elasticsearch_errors(f"opening {index}"):
+        try:
+            found = client.indices.get_mapping(index=index)
+        except NotFoundError:
+            return None
+    return from_mapping(name, index, found[index]["mappings"])
+
+
+def _show_all(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> None:
+    """Let all that a first build has sent so far be found, be it still going on or dead: somebody is looking."""
+    if is_quiet(mappings.get("_meta", {})):
+        try:
+            wake(client, index)
+        except ElasticsearchError as error:
+            # As with a key that may only read: what has been refreshed can be searched all the same.
+            log.warning("build_settings_not_restored", index=index, reason=str(error))
 
 
 def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
@@ -99,6 +136,7 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         schema_version=int(meta.get("schema_version", 0)),
         metadata_fields=frozenset(fields),
         built_from=str(meta.get("built_from", "")),
+        is_discarded=bool(meta.get("failed_check") or meta.get("rolled_back_at")),
     )
 
 
@@ -111,6 +149,7 @@ def list_collections(client: Elasticsearch) -> list[tuple[Collection, int, int]]
             for alias in body.get("aliases", {}):
                 name = alias.removeprefix("bothways-")
                 if version_of(index) and index.startswith(f"{alias}-v"):
+                    _show_all(client, index, body["mappings"])
                     rows.append((from_mapping(name, index, body["mappings"]), *count(client, index)))
     return sorted(rows, key=lambda row: row[0].name)
 
@@ -119,8 +158,9 @@ def count(client: Elasticsearch, index: str) -> tuple[int, int]:
     """Count an index's documents and chunks. Documents are exact up to 40,000, near (some per cent) above."""
     distinct = {"documents": {"cardinality": {"field": "doc_id", "precision_threshold": 40_000}}}
     with elasticsearch_errors(f"counting the documents of {index}"):
-        response = client.search(index=index, size=0, track_total_hits=True, aggs=distinct)
-    documents = response["aggregations"]["documents"]["value"]
+        # An index that a rebuild removes while collections are listed has nothing any more; that is no error.
+        response = client.search(index=index, ignore_unavailable=True, size=0, track_total_hits=True, aggs=distinct)
+    documents = response.get("aggregations", {}).get("documents", {}).get("value", 0)
     return int(documents), int(response["hits"]["total"]["value"])
 
 

@@ -25,6 +25,13 @@ Strategy = Literal[
 ]
 
 
+ChunkerName = Literal["sentence", "statute", "section", "semantic"]
+"""Where documents are cut into chunks."""
+
+CaseSection = Literal["关键词", "基本案情", "裁判结果", "裁判理由", "裁判要旨", "裁判要点", "相关法条", "关联索引"]
+"""A section of a report of a court's case, by its heading."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One record that a reader found: a file, a page of a PDF, an article of a statute, a line of JSON lines.
@@ -67,8 +74,23 @@ class Chunk:
     @property
     def content_hash(self) -> str:
         """SHA-1 over all that a reader took from the source: equal hashes mean that nothing has to be done again."""
-        fields = [self.title, self.heading, self.text, self.source, sorted(self.metadata.items())]
-        return hashlib.sha1(json.dumps(fields, ensure_ascii=False).encode(), usedforsecurity=False).hexdigest()
+        return _sha1([self.title, self.heading, self.text, self.source, sorted(self.metadata.items())])
+
+    @property
+    def is_named_after_file(self) -> bool:
+        """Whether the title is only the file's name, for want of one in the text."""
+        return self.title == self.source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+    @property
+    def text_hash(self) -> str:
+        """SHA-1 over what is embedded and asked about, wherever it stands: a renamed file's chunks keep it."""
+        return self.text_hashes[-1] if self.is_named_after_file else self.text_hashes[0]
+
+    @property
+    def text_hashes(self) -> tuple[str, str]:
+        """The hash with the title as it is, and the one without it, which is stored where it is the file's name."""
+        heading = self.heading or self.title
+        return _sha1([heading, self.text]), _sha1([heading.removeprefix(self.title), self.text])
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +178,7 @@ class Failure:
     item: str
     reason: str
     title: str = ""
+
+
+def _sha1(fields: list[object]) -> str:
+    return hashlib.sha1(json.dumps(fields, ensure_ascii=False).encode(), usedforsecurity=False).hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import elasticsearch
 from elastic_transport import ConnectionTimeout, SerializationError
@@ -16,6 +16,7 @@ from elastic_transport import TransportError as WireError
 from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import ScanError
 
+from core.address import public_url
 from core.errors import (
     ElasticsearchError,
     ElasticsearchUnavailableError,
@@ -52,12 +53,6 @@ class Server:
     def takes_packed_vectors(self) -> bool:
         """Whether vectors may be sent packed."""
         return self.release >= PACKED_VECTORS_SINCE
-
-
-def public_url(url: str) -> str:
-    """Give an address without the user and password that may stand in it, for messages and logs."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 @contextmanager

@@ -23,6 +23,10 @@ class UnknownFieldError(UsageError):
     """A filter names a metadata field that the collection does not have."""
 
 
+class SynonymsError(UsageError):
+    """Rules of synonyms cannot be used, or there is no place to put them; the message names the lines."""
+
+
 class QueryError(UsageError):
     """A query is empty, far too long or otherwise not a question."""
 
@@ -77,3 +81,44 @@ class LLMUnavailableError(LLMError):
 
 class EvaluationError(UsageError):
     """Queries or judgements cannot be used; the message names file and line."""
+
+
+class DocumentNotFoundError(BothwaysError):
+    """The collection has no such document: HTTP 404."""
+
+
+class JobNotFoundError(BothwaysError):
+    """There is no record of a job of that id: HTTP 404."""
+
+
+class JobStateError(BothwaysError):
+    """A job is not in a state in which it can be cancelled or retried: HTTP 409."""
+
+
+class JobStoppedError(BothwaysError):
+    """A job ends before its work is done."""
+
+
+class JobCancelledError(JobStoppedError):
+    """Somebody cancelled the job."""
+
+
+class JobInterruptedError(JobStoppedError):
+    """The process that runs the job is told to end; the job goes on when it starts again."""
+
+
+class LeaseLostError(JobStoppedError):
+    """Another process has taken over what this one held, since it was not heard of for too long."""
+
+
+class LeaseHeldError(BothwaysError):
+    """Somebody else holds the lease: HTTP 409. `who` is the holder, `note` what it holds it for."""
+
+    def __init__(self, message: str, *, who: str = "", note: str = "") -> None:
+        super().__init__(message)
+        self.who = who
+        self.note = note
+
+
+class StorageFullError(BothwaysError):
+    """The disk has no room for an upload: HTTP 507."""

@@ -10,6 +10,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.datatypes import CaseSection, ChunkerName
 from core.errors import SettingsError
 
 
@@ -41,11 +42,30 @@ class Settings(BaseSettings):
     llm_local_model: str | None = Field(None, description="a transformers causal LM, where there is no endpoint")
     llm_timeout_s: float = Field(60.0, gt=0, description="seconds for one answer of the language model")
     llm_concurrency: int = Field(8, ge=1, le=256, description="requests to the language model at once")
+    llm_requests_per_minute: float | None = Field(
+        None, gt=0, description="rate limit of each process, retries included; unset: none"
+    )
+    llm_price_prompt: float | None = Field(None, ge=0, description="what a million tokens that it reads cost")
+    llm_price_completion: float | None = Field(None, ge=0, description="what a million tokens that it writes cost")
     llm_max_retries: int = Field(4, ge=0, description="retries with back-off on 429, 5xx and lost connections")
     questions_per_chunk: int = Field(5, ge=1, le=40, description="pseudo-questions that are asked for a chunk")
+    filter_questions: Literal["none", "round-trip", "cross-encoder"] = Field(
+        "none", description="which pseudo-questions are dropped after a build (docs/decisions/doc2query.md)"
+    )
+    filter_top_k: int = Field(
+        10, ge=1, le=1000, description="`round-trip` keeps questions that find their chunk so high"
+    )
+    filter_min_score: float = Field(0.0, description="`cross-encoder` keeps questions from this score (a logit) on")
 
+    chunker: ChunkerName = Field("sentence", description="where documents are cut (docs/decisions/chunking.md)")
     chunk_max_chars: int = Field(300, ge=50, le=8000, description="longest chunk, in characters")
+    segmentation_model: str | None = Field(
+        None, description="document-segmentation model for `semantic`: name or folder; unset: sentence vectors"
+    )
     max_file_mb: float = Field(200.0, gt=0, description="a larger single file (other than JSON lines) is refused")
+    case_sections: Annotated[tuple[CaseSection, ...], NoDecode] = Field(
+        ("基本案情", "裁判理由"), min_length=1, description="sections of a case report that are indexed, by commas"
+    )
     user_dict_path: Path | None = Field(None, description="jieba user dictionary: a word a line")
     stopwords_path: Path | None = Field(None, description="stop words, one a line; unset: none are removed")
     synonyms_path: Path | None = Field(None, description="synonyms file; unset: es_mappings/synonyms.txt")
@@ -68,12 +88,13 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
     max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")
+    max_upload_mb: float = Field(100.0, gt=0, description="a larger upload of documents is refused with 413")
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("bothways"), description="models, node, LLM answers"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="log lines on stderr")
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "case_sections", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value

@@ -2,42 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 from core.analysis import load_segmenter, segment_synonyms
 from core.answer_cache import AnswerCache
 from core.elastic import connect
+from core.errors import SettingsError
+from core.models.cross_encoder import load_cross_encoder
 from core.models.encoder import load_encoder
+from core.models.llm import load_llm
+from core.models.protocols import CrossEncoder, Encoder
+from core.models.usage import Prices
 from core.once import Once
 from core.settings import Settings
 from core.synonyms import read_synonyms
-from indexer.expand import QuestionWriter, RecordedQuestions, Writer
-from indexer.parts import Parts
+from indexer.chunk.remembered import RememberedTurns
+from indexer.chunk.segmentation import SegmentationModel
+from indexer.chunk.semantic import PERCENTILE, WINDOW, Turns, turns_of_vectors
+from indexer.expand import Writer
+from indexer.filter import Answerable, QuestionFilter, RoundTrip
+from indexer.parts import JobOptions, Parts
+from indexer.question_writer import QuestionWriter
+from indexer.recorded_questions import RecordedQuestions
 
 
 def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:
     """Connect, and prepare what a job needs; the encoder is loaded when the first chunk wants it."""
     client, server = connect(settings)
     segmenter = load_segmenter(settings)
+    encoder = Once(lambda: load_encoder(settings))
     return Parts(
         client=client,
         server=server,
         segmenter=segmenter,
-        encoder=Once(lambda: load_encoder(settings)),
+        encoder=encoder,
         embedding_model=settings.embedding_model,
         writer=writer,
         synonyms=lambda: segment_synonyms(read_synonyms(settings), segmenter),
+        segmentation=lambda: build_turns(settings, encoder),
+        question_filter=build_filter(settings),
+        prices=Prices(settings.llm_price_prompt, settings.llm_price_completion),
     )
+
+
+@contextmanager
+def opened_parts(settings: Settings) -> Iterator[Parts]:
+    """Give what a job needs by the settings alone, with whoever writes the questions, and let go of it after that."""
+    writer = build_writer(settings, None)
+    try:
+        yield build_parts(settings, writer=writer)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def default_job_options(settings: Settings, collection: str) -> JobOptions:
+    """Give the options of a job that the settings ask for; a user puts his own on top."""
+    return JobOptions(
+        collection=collection,
+        chunker=settings.chunker,
+        max_chars=settings.chunk_max_chars,
+        max_file_mb=settings.max_file_mb,
+        case_sections=settings.case_sections,
+        concurrency=settings.llm_concurrency,
+    )
+
+
+def build_turns(settings: Settings, encoder: Callable[[], Encoder]) -> Turns:
+    """Choose what says where semantic chunks are cut: a model of its own, else the vectors of the collection's."""
+    path = settings.cache_dir / "turns.sqlite"
+    if settings.segmentation_model is not None:
+        return RememberedTurns(Once(lambda: SegmentationModel(settings)), settings.segmentation_model, path)
+    name = f"{settings.embedding_model} percentile={PERCENTILE:g} window={WINDOW}"
+    return RememberedTurns(lambda: partial(turns_of_vectors, encoder=encoder()), name, path)
+
+
+def build_filter(settings: Settings) -> QuestionFilter | None:
+    """Choose what drops questions; the cross-encoder is loaded when the first question wants it."""
+    match settings.filter_questions:
+        case "round-trip":
+            return RoundTrip(settings.filter_top_k, num_candidates=settings.num_candidates)
+        case "cross-encoder":
+            if settings.reranker_model is None:
+                raise SettingsError("Filtering questions by a cross-encoder needs BOTHWAYS_RERANKER_MODEL.")
+            load = cast("Callable[[], CrossEncoder]", Once(lambda: load_cross_encoder(settings)))  # None: none is set
+            return Answerable(settings.reranker_model, load, settings.filter_min_score)
+        case "none":
+            return None
 
 
 def build_writer(settings: Settings, recorded: Path | None) -> Writer | None:
     """Choose who writes the questions: a file of recorded ones, the language model that is set, or nobody."""
     if recorded is not None:
         return RecordedQuestions(recorded)
-    if not settings.llm_base_url and not settings.llm_local_model:
-        return None
-    from core.models.llm import load_llm  # half a second, paid only where there is a language model
-
     llm = load_llm(settings)
     if llm is None:
         return None

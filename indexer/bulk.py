@@ -1,9 +1,16 @@
-"""Chunks into Elasticsearch: actions built without a client, sent by count and bytes, every failed item kept."""
+"""Chunks into Elasticsearch: actions built without a client, several requests at once, every failed item kept.
+
+The client's own `parallel_bulk` is not used: it does not send rejected items (429) again, and after an error it goes
+on pulling and sending all actions that are left.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from elasticsearch import Elasticsearch, helpers
@@ -13,9 +20,17 @@ from core.analysis import Segmenter
 from core.datatypes import EmbeddedChunk, Failure, Vector
 from core.elastic import elasticsearch_errors
 from core.errors import ElasticsearchError
+from indexer.overlap import overlapped
 
+REQUESTS = 3
+"""`_bulk` requests under way at once: the server builds vector graphs in as many threads, and never waits for us."""
 MAX_BYTES = 8 * 1024 * 1024
 """Largest `_bulk` request: far below the server's limit (100 MB), large enough that round trips do not matter."""
+RETRIES = 5
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+RETRIED = frozenset({429, 502, 503})
+"""What a server answers that has no room just now: the item is sent again, after a wait that doubles each time."""
 
 
 @dataclass(slots=True)
@@ -46,6 +61,7 @@ def to_action(
         "source": chunk.source,
         "origin": origin,
         "content_hash": chunk.content_hash,
+        "text_hash": chunk.text_hash,
         "generation": expanded.generation,
         "metadata": dict(chunk.metadata),
         "text_kw": segmenter.segment(chunk.indexed_text),
@@ -75,38 +91,84 @@ def bulk(
     client: Elasticsearch,
     actions: Iterable[dict[str, Any]],
     *,
-    chunk_size: int = 256,
+    chunk_size: int = 128,
     on_ok: Callable[[str], None] = lambda _: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> BulkReport:
-    """Send actions lazily; rejected ones (429) are sent again with back-off, others become failures in the report.
+    """Send actions lazily, in any order; rejected ones (429) are sent again with back-off, others become failures.
 
-    Raises `ElasticsearchUnavailableError` when the server is gone: what was sent stays, the rest is for the next run.
+    `actions` are pulled, and `progress` is called after each request, in the caller's thread; `on_ok` is called with
+    each item that the server took, one at a time but from any thread, so that it has counted exactly that even when
+    this function raises. Raises `ElasticsearchUnavailableError` when the server is gone: requests under way are waited
+    for, what was sent stays, the rest is for the next run.
     """
     report = BulkReport()
-    with elasticsearch_errors("sending chunks"):
-        for ok, item in streaming_bulk(
-            client,
-            actions,
-            chunk_size=chunk_size,
-            max_chunk_bytes=MAX_BYTES,
-            raise_on_error=False,
-            max_retries=5,
-            initial_backoff=0.5,
-            max_backoff=30,
-            retry_on_status=(429, 502, 503),
-        ):
-            result = next(iter(item.values()))
-            if ok or (result.get("status") == 404 and "delete" in item):
-                report.ok += 1
-                on_ok(str(result["_id"]))
+    one_at_a_time, stop = threading.Lock(), threading.Event()
+
+    def send(batch: list[dict[str, Any]]) -> None:
+        for is_ok, result in _send(client, batch, stop):
+            with one_at_a_time:
+                if is_ok:
+                    report.ok += 1
+                    on_ok(str(result["_id"]))
+                else:
+                    report.failures.append(Failure("bulk", str(result.get("_id")), _why(result)))
+
+    batches = _batches(actions, chunk_size)
+    sent = overlapped(send, batches, threads=REQUESTS, ahead=REQUESTS + 1, stop=stop, name="bulk")
+    with closing(sent):
+        for _ in sent:
+            progress()
+    return report
+
+
+def _batches(actions: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    iterator = iter(actions)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _send(
+    client: Elasticsearch, actions: list[dict[str, Any]], stop: threading.Event
+) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Send actions and give the server's answer to each, with whether it is as it should be.
+
+    Once `stop` is set, rejected ones are not sent again, and have no answer.
+    """
+    wait_s = FIRST_WAIT_S
+    for attempt in range(RETRIES + 1):
+        rejected = []
+        for action, (op, result) in zip(actions, _request(client, actions), strict=True):
+            status = result.get("status")
+            if status in RETRIED and attempt < RETRIES:
+                rejected.append(action)
+            elif isinstance(failed := result.get("exception"), Exception):
+                with elasticsearch_errors("sending chunks"):
+                    raise failed
             elif _is_blocked(result):
                 raise ElasticsearchError(
                     f"Elasticsearch takes no more writes ({_why(result)}): most often its disk is full. Make room, "
                     "then run the same command again; what is indexed stays and is not done twice."
                 )
             else:
-                report.failures.append(Failure("bulk", str(result.get("_id")), _why(result)))
-    return report
+                yield status in range(200, 300) or (status == 404 and op == "delete"), result
+        if not rejected or stop.wait(wait_s):
+            return
+        actions, wait_s = rejected, min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _request(client: Elasticsearch, actions: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Send actions in one request, or in several where they are large; gives operation and answer, in order."""
+    with elasticsearch_errors("sending chunks"):
+        for _, item in streaming_bulk(
+            client,
+            actions,
+            chunk_size=len(actions),
+            max_chunk_bytes=MAX_BYTES,
+            raise_on_error=False,
+            raise_on_exception=False,
+        ):
+            yield from item.items()
 
 
 def _is_blocked(result: dict[str, Any]) -> bool:

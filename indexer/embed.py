@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 
-from core.datatypes import EmbeddedChunk, ExpandedChunk
+import numpy as np
+
+from core.datatypes import EmbeddedChunk, ExpandedChunk, Vector
 from core.models.protocols import Encoder
+from indexer.overlap import overlapped
+
+AHEAD = 2
+"""Windows that are taken and not yet given: one is encoded while the one before it is sent and the next one read."""
+SLICE = 128
+"""Texts in one call of the encoder: what a run that is cut off waits for."""
 
 
 def embed(chunks: Iterable[ExpandedChunk], encoder: Encoder, *, window: int = 128) -> Iterator[EmbeddedChunk]:
-    """Encode chunks and their questions, `window` chunks at a time, in order and lazily.
+    """Encode chunks and their questions, `window` chunks at a time, in order and lazily, in a thread of their own.
 
-    A window is one call of the encoder, which sorts its texts by length: the larger the window, the less padding,
-    and the more chunks are in memory and done again when a run is cut off.
+    The texts of a window are encoded by length: the larger the window, the less padding, and the more chunks are in
+    memory and done again when a run is cut off.
     """
+    stop = threading.Event()
+
+    def encode(batch: list[ExpandedChunk]) -> list[EmbeddedChunk]:
+        return _embed_window(batch, encoder, stop)
+
+    windows = overlapped(encode, _windows(chunks, window), threads=1, ahead=AHEAD, stop=stop, name="embed")
+    with closing(windows):
+        for done in windows:
+            yield from done
+
+
+def _windows(chunks: Iterable[ExpandedChunk], size: int) -> Iterator[list[ExpandedChunk]]:
     iterator = iter(chunks)
-    while batch := list(islice(iterator, window)):
-        yield from _embed_window(batch, encoder)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
-def _embed_window(batch: Sequence[ExpandedChunk], encoder: Encoder) -> Iterator[EmbeddedChunk]:
+def _embed_window(batch: Sequence[ExpandedChunk], encoder: Encoder, stop: threading.Event) -> list[EmbeddedChunk]:
     texts = [expanded.chunk.indexed_text for expanded in batch]
     questions = [question for expanded in batch for question in expanded.questions]
-    vectors = encoder.encode_documents([*texts, *questions])
+    vectors = _encode([*texts, *questions], encoder, stop)
+    if vectors is None:
+        return []
+    embedded = []
     start = len(batch)
     for expanded, vector in zip(batch, vectors[: len(batch)], strict=True):
         end = start + len(expanded.questions)
-        yield EmbeddedChunk(expanded, vector, vectors[start:end])
+        embedded.append(EmbeddedChunk(expanded, vector, vectors[start:end]))
         start = end
+    return embedded
+
+
+def _encode(texts: Sequence[str], encoder: Encoder, stop: threading.Event) -> Vector | None:
+    """Encode texts of like length together, a slice at a time; None where nobody waits for the vectors any more."""
+    vectors = np.empty((len(texts), encoder.dimension), np.float32)
+    order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+    for start in range(0, len(order), SLICE):
+        if stop.is_set():
+            return None
+        places = order[start : start + SLICE]
+        vectors[places] = encoder.encode_documents([texts[place] for place in places])
+    return vectors

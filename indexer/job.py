@@ -7,7 +7,8 @@ what is unchanged by content hash and does no work for it; an interrupted run is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
@@ -16,15 +17,19 @@ import structlog
 from core.datatypes import Chunk, Document, EmbeddedChunk, ExpandedChunk, Failure
 from core.elastic import elasticsearch_errors
 from core.errors import LLMUnavailableError, UsageError
+from core.models.usage import TokenUsage
 from indexer.bulk import bulk, delete_actions, to_action
 from indexer.chunk import chunk
 from indexer.embed import embed
 from indexer.expand import REFUSED, expand
+from indexer.filter import FilterReport, filter_questions, filtered
 from indexer.known import Differences, SeenChunks, gone, only_changed
 from indexer.parts import JobOptions, Parts
 from indexer.publish import live_version, open_version, publish
 from indexer.read import read
+from indexer.read.folder import relative_name
 from indexer.report import JobReport
+from indexer.reuse import KnownText, only_unknown_texts, to_copy
 
 log = structlog.get_logger()
 
@@ -39,31 +44,46 @@ def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress
     started = time.monotonic()
     report = JobReport(options.collection)
     differences = Differences()
-    origin, only_source = _scope(path)
+    origin, only_sources = _scope(path, options)
     if options.dry_run:
         index, compare_with = None, None if options.recreate else live_version(options, parts)
     else:
-        index = compare_with = open_version(options, parts, origin=origin)
+        index = compare_with = open_version(options, parts, built_from=str(path.expanduser().resolve()))
     report.index = compare_with or ""
+    generations = _done_generations(options, parts)
 
     with SeenChunks() as seen:
         documents = _counted(_read(path, options, report), report)
-        chunks = _first_of_each_id(chunk(documents, max_chars=options.max_chars), seen, report)
+        pieces = chunk(
+            documents,
+            options.chunker,
+            max_chars=options.max_chars,
+            encoder=parts.encoder,
+            segmentation=parts.segmentation,
+        )
+        chunks = _first_of_each_id(pieces, seen, report)
         changed = only_changed(
             _noted(chunks, report, differences, progress),
             parts.client,
             index=compare_with,
             origin=origin,
-            generations=_done_generations(options, parts),
+            generations=generations,
             differences=differences,
         )
+        if compare_with and not options.recreate:
+            take = _copying(compare_with, origin, options, differences, parts, report)
+            changed = only_unknown_texts(changed, parts.client, index=compare_with, generations=generations, take=take)
         if index is None:
             _dry_run(changed, parts, report)
         else:
-            _write(changed, index, origin, options, parts, report)
-            _settle(index, origin, only_source, seen, differences, parts, report)
+            _write(changed, index, origin, options, parts, report, progress)
+            report.indexed += differences.copied  # not before: the threads that send count too
+            progress(report)
+            _settle(index, origin, only_sources, seen, differences, parts, report)
+            _filter(index, parts, report, progress)
     _take(differences, report)
     if index is not None:
+        progress(report)
         publish(index, options, parts, report)
     report.seconds = round(time.monotonic() - started, 3)
     progress(report)
@@ -71,26 +91,52 @@ def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress
 
 
 def _write(
-    changed: Iterable[Chunk], index: str, origin: str, options: JobOptions, parts: Parts, report: JobReport
+    changed: Iterable[Chunk],
+    index: str,
+    origin: str,
+    options: JobOptions,
+    parts: Parts,
+    report: JobReport,
+    progress: Progress,
 ) -> None:
     """Expand, embed and send the chunks that need it."""
     expanded = expand(changed, parts.writer, concurrency=options.concurrency, on_failure=report.failures.append)
-    embedded = _counted_vectors(_embed_lazily(expanded, parts), report)
+    embedded = _counted_vectors(_embed_lazily(_told(expanded, report, progress), parts), report)
     packed = parts.server.takes_packed_vectors
     actions = (to_action(e, index=index, origin=origin, segmenter=parts.segmenter, packed=packed) for e in embedded)
 
     def one_more(_: str) -> None:
         report.indexed += 1
 
-    sent = bulk(parts.client, actions, on_ok=one_more)
+    with closing(embedded):  # an error in sending ends the encoding too, not when its traceback is let go
+        sent = bulk(parts.client, actions, on_ok=one_more, progress=lambda: progress(report))
     report.failures.extend(sent.failures)
     _count_calls(parts, report)
+
+
+def _copying(
+    index: str, origin: str, options: JobOptions, differences: Differences, parts: Parts, report: JobReport
+) -> Callable[[list[KnownText]], None]:
+    """Send chunks whose text is known as they come: nothing to encode or to ask, so nothing to wait for."""
+
+    def copy(known: list[KnownText]) -> None:
+        report.reused += len(known)
+        differences.refused_before += sum(text.generation.startswith(REFUSED) for text in known)
+        if options.dry_run:
+            return
+        packed = parts.server.takes_packed_vectors
+        copies = (to_copy(text, index=index, origin=origin, segmenter=parts.segmenter, packed=packed) for text in known)
+        sent = bulk(parts.client, copies)
+        differences.copied += sent.ok
+        report.failures.extend(sent.failures)
+
+    return copy
 
 
 def _settle(
     index: str,
     origin: str,
-    only_source: str | None,
+    only_sources: Sequence[str] | None,
     seen: SeenChunks,
     differences: Differences,
     parts: Parts,
@@ -111,7 +157,7 @@ def _settle(
         parts.client,
         index=index,
         origin=origin,
-        only_source=only_source,
+        only_sources=only_sources,
         adopted=differences.adopted,
         seen=seen,
         keep=could_not_be_read,
@@ -132,16 +178,38 @@ def _settle(
         parts.client.indices.refresh(index=index)
 
 
-def _scope(path: Path) -> tuple[str, str | None]:
-    """Give the folder that a run speaks for, and the one file in it when only that was named."""
+def _filter(index: str, parts: Parts, report: JobReport, progress: Progress) -> None:
+    """Drop the questions that the filter does not keep: this run's, and those of a run that was cut off before."""
+    if parts.question_filter is None or parts.writer is None:
+        return
+    try:
+        generation = parts.writer.generation
+    except LLMUnavailableError:
+        return  # said before; no question of this run came from it
+    by, packed = parts.question_filter, parts.server.takes_packed_vectors
+    report.filter = by.name
+
+    def so_far(done: FilterReport) -> None:
+        report.filter_questions, report.filter_dropped = done.questions, done.dropped
+        progress(report)
+
+    done = filter_questions(parts.client, index, by, generation=generation, packed=packed, progress=so_far)
+    report.failures.extend(done.failures)
+
+
+def _scope(path: Path, options: JobOptions) -> tuple[str, Sequence[str] | None]:
+    """Give the folder that a run speaks for, and the files in it when only those were named, as by an upload."""
     full = path.expanduser().resolve()
-    return (str(full.parent), full.name) if full.is_file() else (str(full), None)
+    if options.origin:
+        return options.origin, tuple(relative_name(file, full) for file in full.iterdir())
+    return (str(full.parent), (full.name,)) if full.is_file() else (str(full), None)
 
 
 def _read(path: Path, options: JobOptions, report: JobReport) -> Iterator[Document]:
     return read(
         path,
         max_file_mb=options.max_file_mb,
+        case_sections=options.case_sections,
         on_failure=report.failures.append,
         on_skip=lambda item, why: report.skipped.append((item, why)),
     )
@@ -157,7 +225,8 @@ def _done_generations(options: JobOptions, parts: Parts) -> frozenset[str] | Non
         # Which model it is cannot be asked now: what has questions keeps them, the rest is marked as failed.
         log.warning("language_model_unavailable", reason=str(error))
         return None
-    return frozenset({wanted} if options.retry_failed else {wanted, REFUSED + wanted})
+    done = {wanted} if parts.question_filter is None else {wanted, filtered(wanted, parts.question_filter)}
+    return frozenset(done if options.retry_failed else {*done, REFUSED + wanted})
 
 
 def _counted(documents: Iterable[Document], report: JobReport) -> Iterator[Document]:
@@ -187,6 +256,13 @@ def _noted(chunks: Iterable[Chunk], report: JobReport, differences: Differences,
         yield piece
 
 
+def _told(expanded: Iterable[ExpandedChunk], report: JobReport, progress: Progress) -> Iterator[ExpandedChunk]:
+    """Tell of each chunk that has its questions: a job can be watched and stopped while a slow model writes them."""
+    for item in expanded:
+        progress(report)
+        yield item
+
+
 def _take(differences: Differences, report: JobReport) -> None:
     report.refused_before = differences.refused_before
     report.new, report.changed, report.unchanged = differences.new, differences.changed, differences.unchanged
@@ -199,7 +275,9 @@ def _embed_lazily(expanded: Iterable[ExpandedChunk], parts: Parts) -> Iterator[E
         yield from embed(chain([first], iterator), parts.encoder())
 
 
-def _counted_vectors(embedded: Iterable[EmbeddedChunk], report: JobReport) -> Iterator[EmbeddedChunk]:
+def _counted_vectors(
+    embedded: Iterable[EmbeddedChunk], report: JobReport
+) -> Generator[EmbeddedChunk, None, None]:
     for item in embedded:
         report.questions += len(item.expanded.questions)
         report.encoded += 1 + len(item.expanded.questions)
@@ -209,10 +287,14 @@ def _counted_vectors(embedded: Iterable[EmbeddedChunk], report: JobReport) -> It
 def _count_calls(parts: Parts, report: JobReport) -> None:
     if parts.writer is not None:
         report.llm_calls, report.llm_cached = parts.writer.calls, parts.writer.cache_hits
+        report.count_tokens(parts.writer.usage, parts.prices)
 
 
 def _dry_run(changed: Iterable[Chunk], parts: Parts, report: JobReport) -> None:
     """Count what a real run would do, without asking, encoding or writing anything."""
+    usage = TokenUsage()
     for piece in changed:
         if parts.writer is not None and not parts.writer.has(piece):
             report.llm_calls += 1
+            usage += parts.writer.estimate(piece)
+    report.count_tokens(usage, parts.prices)

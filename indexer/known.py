@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -53,14 +53,16 @@ class SeenChunks:
 class Differences:
     """What comparing a run's chunks with the index has counted so far.
 
-    `moved` are unchanged chunks, and `adopted` all documents, that the index has from another folder; `overwritten`
-    are the sources among them whose content is another now.
+    `copied` chunks were written with what the index held for their text. `moved` are unchanged chunks, and `adopted`
+    all documents, that the index has from another folder; `overwritten` are the sources among them whose content is
+    another now.
     """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     refused_before: int = 0
+    copied: int = 0
     moved: list[str] = field(default_factory=list)
     adopted: set[str] = field(default_factory=set)
     overwritten: set[str] = field(default_factory=set)
@@ -118,19 +120,19 @@ def gone(
     *,
     index: str,
     origin: str,
-    only_source: str | None,
+    only_sources: Sequence[str] | None,
     adopted: Iterable[str],
     seen: SeenChunks,
     keep: Callable[[str], bool],
 ) -> Iterator[str]:
-    """Find the ids of chunks that came from `origin` (from one file of it, with `only_source`) and were not met now.
+    """Find the ids of chunks that came from `origin` (of its `only_sources`, where named) and were not met now.
 
     `adopted` documents came from another folder and are this one's now: what was not met of them is gone too.
     `keep` spares the chunks of a source that could not be read: a file that fails today is not a deleted file.
     """
     mine: list[dict[str, Any]] = [{"term": {"origin": origin}}]
-    if only_source is not None:
-        mine.append({"term": {"source": only_source}})
+    if only_sources is not None:
+        mine.append({"terms": {"source": list(only_sources)}})
     filters = [mine]
     documents = iter(adopted)
     while batch := list(islice(documents, WINDOW)):

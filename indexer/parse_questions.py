@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from rapidfuzz import fuzz
 
 MAX_CHARS = 200
 """A longer "question" is an explanation or a passage."""
@@ -21,6 +23,18 @@ MIN_COPIED_CHARS = 8
 """From this length on, a question that stands word for word in the text adds nothing; shorter ones are terms, which
 people do search for. All 24,740 recorded questions survive this rule, 15 of them only because they are shorter."""
 
+NEAR_COPY = 95.0
+MIN_NEAR_CHARS = 16
+"""From this likeness to a stretch of the text on (0 to 100), a question is its sentence with a word changed; from this
+length on, since in a shorter one the changed word is a good part of it ("非法出售增值税专用发票罪" is no copy of
+"非法出售增值税专用发票的")."""
+
+NEAR_ANOTHER = 90.0
+"""From this likeness to a question before it on, a question is that one again. Not lower: a keyword query and the full
+question that it was made of lie at 70 to 88, and both are wanted."""
+
+_CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+_NUMBER = re.compile(r"[\d零〇一二两三四五六七八九十百千万]+")
 _FENCE = re.compile(r"```[\w-]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _STRING = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?', re.DOTALL)
@@ -75,19 +89,22 @@ def clean_questions(raw: Iterable[str], *, n: int, text: str) -> list[str]:
     """Keep the first `n` of `raw` that are questions of their own.
 
     Numbering, bullets and quotes around a question go. Dropped are preambles, what is too short or too long, what
-    was said before (white space, case, width and the mark at the end do not count) and what is copied from `text`.
+    was said before or nearly so (white space, case, width and the mark at the end do not count) and what is copied, or
+    nearly, from `text`.
     """
     normalised_text = _normalised(text)
-    seen: set[str] = set()
+    seen: list[str] = []
     kept: list[str] = []
     for item in raw:
         if len(kept) >= n:
             break
         question = _bare(item)
         key = _squeezed(_normalised(question))
-        if not key or key in seen or not _is_question(question) or _is_copied(question, normalised_text):
+        if not key or not _is_question(question):
             continue
-        seen.add(key)
+        if _is_copied(question, normalised_text) or _is_said(key, seen):
+            continue
+        seen.append(key)
         kept.append(question)
     return kept
 
@@ -171,14 +188,33 @@ def _is_question(question: str) -> bool:
 
 
 def _is_copied(question: str, normalised_text: str) -> bool:
-    """Tell whether a question stands word for word in the text; one with spaces only with the same spaces.
+    """Tell whether a question stands in the text word for word or nearly; one with spaces only with the same spaces.
 
     Else a keyword query ("合法权益 不受侵犯") would count as a copy of a text that is written without spaces.
     """
     normalised = _normalised(question)
     if len(normalised) < MIN_COPIED_CHARS:
         return False
-    return normalised in (normalised_text if " " in normalised else _squeezed(normalised_text))
+    within = normalised_text if " " in normalised else _squeezed(normalised_text)
+    return normalised in within or _is_nearly_in(normalised, within)
+
+
+def _is_nearly_in(question: str, text: str) -> bool:
+    is_keywords = " " in question and _CJK.search(question) is not None
+    if is_keywords or not MIN_NEAR_CHARS <= len(question) <= len(text):
+        return False
+    return bool(fuzz.partial_ratio(question, text, score_cutoff=NEAR_COPY))
+
+
+def _is_said(key: str, seen: Sequence[str]) -> bool:
+    """Tell whether one of `seen` says the same or nearly so; with other numbers it does not ("16岁…", "18岁…")."""
+    return key in seen or any(
+        fuzz.ratio(key, other, score_cutoff=NEAR_ANOTHER) and _numbers(key) == _numbers(other) for other in seen
+    )
+
+
+def _numbers(text: str) -> list[str]:
+    return _NUMBER.findall(text)
 
 
 def _normalised(text: str) -> str:

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from elasticsearch import Elasticsearch
 
 from core.analysis import Segmenter
+from core.datatypes import CaseSection, ChunkerName
 from core.elastic import Server
 from core.models.protocols import Encoder
+from core.models.usage import Prices
+from indexer.chunk.semantic import Turns
 from indexer.expand import Writer
+from indexer.filter import QuestionFilter
+from indexer.read.folder import CASE_SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """What a user may choose for one job."""
+    """What a user may choose for one job. `origin` names where an upload comes from, in place of its folder."""
 
     collection: str
     recreate: bool = False
     dry_run: bool = False
     retry_failed: bool = False
+    chunker: ChunkerName = "sentence"
     max_chars: int = 300
     max_file_mb: float = 200.0
+    case_sections: tuple[CaseSection, ...] = CASE_SECTIONS
     concurrency: int = 8
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a job works with. `encoder` is called only when there is something to encode: loading it takes time."""
+    """What a job works with. `encoder` is called only when there is something to encode: loading it takes time.
+
+    `segmentation` says where semantic chunks are cut; None: the encoder's vectors do.
+    """
 
     client: Elasticsearch
     server: Server
@@ -37,3 +48,6 @@ class Parts:
     embedding_model: str
     writer: Writer | None = None
     synonyms: Callable[[], str] = str
+    segmentation: Callable[[], Turns] | None = None
+    question_filter: QuestionFilter | None = None
+    prices: Prices = field(default_factory=Prices)

@@ -10,9 +10,12 @@ from elasticsearch import Elasticsearch
 from core.collection import Collection, alias_of, from_mapping, version_of
 from core.elastic import elasticsearch_errors
 from core.errors import IncompatibleCollectionError
+from core.quiet import quieten, wake, without_graphs
+from indexer.check import check_version
+from indexer.merge import merge
 from indexer.parts import JobOptions, Parts
 from indexer.report import JobReport
-from indexer.versions import chunk_mapping, create_version, swap_alias, versions
+from indexer.versions import add_new_fields, chunk_mapping, create_version, note, swap_alias, versions
 
 log = structlog.get_logger()
 
@@ -25,26 +28,31 @@ def live_version(options: JobOptions, parts: Parts) -> str | None:
     return live
 
 
-def open_version(options: JobOptions, parts: Parts, *, origin: str) -> str:
-    """Find the index to write to: the live one, a rebuild of the same folder that was cut off, or a new one."""
+def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
+    """Find the index to write to: the live one, a rebuild of the same path that was cut off, or a new one."""
     alias = alias_of(options.collection)
     existing = _versions(options, parts)
     live = _live(existing)
     if live and not options.recreate:
         _require_same_build(live, options, parts)
+        add_new_fields(parts.client, live)
+        wake(parts.client, live)  # where its first build was cut off
         return live
     newer = [index for index in existing if version_of(index) > version_of(live or "")]
-    if newer and _goes_on(newer[-1], options, parts, origin):
+    if newer and _goes_on(newer[-1], options, parts, built_from):
+        add_new_fields(parts.client, newer[-1])
         return newer[-1]
-    for index in newer:
-        _delete(parts.client, index)
     mapping = chunk_mapping(
         embedding_model=parts.embedding_model,
         dimension=parts.encoder().dimension,
         analyzer=parts.segmenter.name,
-        built_from=origin,
+        built_from=built_from,
     )
-    created = create_version(parts.client, alias, mapping, synonyms=parts.synonyms())
+    created = create_version(parts.client, alias, without_graphs(mapping), synonyms=parts.synonyms())
+    for index in newer:
+        # Only now, so that no name is used twice: somebody may still search what was gone back from.
+        _delete(parts.client, index)
+    quieten(parts.client, created)
     if live is None:
         swap_alias(parts.client, alias, to=created)
     return created
@@ -53,15 +61,19 @@ def open_version(options: JobOptions, parts: Parts, *, origin: str) -> str:
 def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) -> None:
     """Let the alias point to a finished rebuild, unless searches would lose by it; then `report.held` says why.
 
-    The version before stays for going back; older ones are removed.
+    The version before stays for going back and for those who still search it; older ones are removed.
     """
     existing = _versions(options, parts)
     if existing.get(index):
+        if wake(parts.client, index):
+            merge(parts.client, index)
         return
     live = _live(existing)
-    report.held = _reason_to_wait(report, parts.client, live)
+    report.held = _reason_to_wait(report, parts.client, live) or _failed_check(index, parts, report)
     if report.held:
         return
+    wake(parts.client, index)
+    merge(parts.client, index)
     swap_alias(parts.client, alias_of(options.collection), to=index)
     for old in existing:
         if old not in {index, live}:
@@ -77,6 +89,21 @@ def _reason_to_wait(report: JobReport, client: Elasticsearch, live: str | None) 
     if live and unread and (lost := _served_now(client, live, unread)):
         return f"{lost} could not be read now, and the version in use has it"
     return ""
+
+
+def _failed_check(index: str, parts: Parts, report: JobReport) -> str:
+    """Look whether the new version holds and finds what was read; one that does not is built anew by the next run."""
+    wrong = check_version(
+        parts.client,
+        index,
+        chunks=report.chunks,
+        may_hold_more=any(failure.stage == "read" for failure in report.failures),
+        encoder=parts.encoder(),
+        segmenter=parts.segmenter,
+    )
+    if wrong:
+        note(parts.client, index, failed_check=wrong)
+    return wrong
 
 
 def _served_now(client: Elasticsearch, live: str, sources: Sequence[str]) -> str | None:
@@ -105,12 +132,13 @@ def _require_same_build(index: str, options: JobOptions, parts: Parts) -> Collec
     return version
 
 
-def _goes_on(index: str, options: JobOptions, parts: Parts, origin: str) -> bool:
-    """Tell whether an unfinished version was begun with the same parts and from the same folder."""
+def _goes_on(index: str, options: JobOptions, parts: Parts, built_from: str) -> bool:
+    """Tell whether an unfinished version was begun with the same parts and from the same path, and is sound."""
     try:
-        return _require_same_build(index, options, parts).built_from == origin
+        version = _require_same_build(index, options, parts)
     except IncompatibleCollectionError:
         return False
+    return version.built_from == built_from and not version.is_discarded
 
 
 def _delete(client: Elasticsearch, index: str) -> None:

@@ -6,14 +6,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.datatypes import Failure
+from core.models.usage import Prices, TokenUsage
 
 
 @dataclass(slots=True)
 class JobReport:
     """What a job did.
 
-    `failures` are all that did not work, each with its item and reason; nothing else was lost. `refused_before` counts
-    unchanged chunks for which an earlier run got no questions; `held` says why a rebuild is not in use yet.
+    `failures` are all that did not work, each with its item and reason; nothing else was lost. `reused` counts those
+    of the new and changed chunks whose text the index held already, as of a renamed file: nothing was encoded or asked
+    for them. `refused_before` counts chunks for which an earlier run got no questions; `held` says why a rebuild is not
+    in use yet.
+
+    `llm_*_tokens` are as the endpoint counted them; `llm_uncounted` answers came without a count; `llm_cost` is None
+    where no price is set. In a dry run calls, tokens and cost are those that a run would take, tokens by estimate.
+    `filter` names what dropped `filter_dropped` of the `filter_questions` that it looked at, with its threshold.
     """
 
     collection: str
@@ -23,6 +30,7 @@ class JobReport:
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    reused: int = 0
     refused_before: int = 0
     indexed: int = 0
     removed: int = 0
@@ -30,6 +38,13 @@ class JobReport:
     encoded: int = 0
     llm_calls: int = 0
     llm_cached: int = 0
+    llm_prompt_tokens: int = 0
+    llm_completion_tokens: int = 0
+    llm_uncounted: int = 0
+    llm_cost: float | None = None
+    filter: str = ""
+    filter_questions: int = 0
+    filter_dropped: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     held: str = ""
@@ -50,6 +65,11 @@ class JobReport:
         return (
             self.documents > 0 and not self.held and failed == 0 and (self.refused == 0 or self.refused < self.chunks)
         )
+
+    def count_tokens(self, usage: TokenUsage, prices: Prices) -> None:
+        """Take over what the language model used, and what that cost."""
+        self.llm_prompt_tokens, self.llm_completion_tokens = usage.prompt, usage.completion
+        self.llm_uncounted, self.llm_cost = usage.uncounted, prices.cost(usage)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as plain data."""

@@ -13,6 +13,7 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from core.collection import SCHEMA_VERSION, version_of
 from core.elastic import elasticsearch_errors, reason
+from indexer.synonyms.places import FILTER, set_for_new_index
 
 log = structlog.get_logger()
 
@@ -20,9 +21,9 @@ log = structlog.get_logger()
 def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str, built_from: str = "") -> dict[str, Any]:
     """Give the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set.
 
-    `built_from` is the folder that the version was begun with, so that a rebuild is resumed from no other.
+    `built_from` is the folder or file that the version was begun with, so that a rebuild is resumed from no other.
     """
-    body: dict[str, Any] = json.loads(files("es_mappings").joinpath("chunks.json").read_text(encoding="utf-8"))
+    body = _chunks_json()
     properties = body["mappings"]["properties"]
     for vector in (properties["text_sem"], properties["questions"]["properties"]["text_sem"]):
         vector["dims"] = dimension
@@ -35,6 +36,33 @@ def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str, built_
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return body
+
+
+def _chunks_json() -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(files("es_mappings").joinpath("chunks.json").read_text(encoding="utf-8"))
+    return body
+
+
+def add_new_fields(client: Elasticsearch, index: str) -> None:
+    """Give an index of an older Bothways the fields that chunks.json has gained since; what is in it stays as it is.
+
+    Its schema is strict, so that writing to it would fail otherwise. A field that changed needs a new version.
+    """
+    wanted = _chunks_json()["mappings"]["properties"]
+    with elasticsearch_errors(f"adding new fields to {index}"):
+        there = client.indices.get_mapping(index=index)[index]["mappings"].get("properties", {})
+        missing = {name: field for name, field in wanted.items() if name not in there}
+        if missing:
+            client.indices.put_mapping(index=index, properties=missing)
+            log.info("fields_added", index=index, fields=sorted(missing))
+
+
+def note(client: Elasticsearch, index: str, **facts: str | None) -> None:
+    """Write facts about a version into its `_meta`, beside what stands there; None takes one out."""
+    with elasticsearch_errors(f"noting what became of {index}"):
+        meta = client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})
+        kept = {name: value for name, value in (meta | facts).items() if value is not None}
+        client.indices.put_mapping(index=index, meta=kept)
 
 
 def versions(client: Elasticsearch, alias: str) -> dict[str, bool]:
@@ -52,7 +80,8 @@ def create_version(client: Elasticsearch, alias: str, mapping: dict[str, Any], *
     """Create the next index `{alias}-v{N}` without moving the alias; gives its name.
 
     `synonyms` are the (segmented) rules to fall back on where the server has no synonyms file, as on a cluster
-    whose configuration is not ours: they are then part of the index and change only with the next version.
+    whose configuration is not ours: they become a set of the server's synonyms API, and where it has none, a part of
+    the index that changes only with the next version.
     """
     with elasticsearch_errors(f"creating a version of {alias}"):
         number = max((version_of(index) for index in versions(client, alias)), default=0) + 1
@@ -62,15 +91,20 @@ def create_version(client: Elasticsearch, alias: str, mapping: dict[str, Any], *
         except BadRequestError as error:
             if "synonym" not in reason(error).lower():
                 raise
-            log.warning("synonyms_file_missing", index=index, server_says=reason(error), instead="rules in the index")
-            client.indices.create(index=index, **_inline_synonyms(mapping, synonyms))
+            body = _without_file(client, mapping, synonyms)
+            now_in = body["settings"]["analysis"]["filter"][FILTER].get("synonyms_set", "the index")
+            log.warning("synonyms_file_missing", index=index, server_says=reason(error), instead=f"rules in {now_in}")
+            client.indices.create(index=index, **body)
     return index
 
 
-def _inline_synonyms(mapping: dict[str, Any], synonyms: str) -> dict[str, Any]:
-    body = deepcopy(mapping)
+def _without_file(client: Elasticsearch, mapping: dict[str, Any], synonyms: str) -> dict[str, Any]:
+    """Let an index take its rules from a set of the synonyms API, and where there is none, from its own settings."""
     rules = [line for line in synonyms.splitlines() if line.strip() and not line.startswith("#")]
-    body["settings"]["analysis"]["filter"]["bothways_synonyms"] = {"type": "synonym_graph", "synonyms": rules}
+    set_id = set_for_new_index(client, rules)
+    its_filter = {"synonyms_set": set_id, "updateable": True} if set_id else {"synonyms": rules}
+    body = deepcopy(mapping)
+    body["settings"]["analysis"]["filter"][FILTER] = {"type": "synonym_graph", **its_filter}
     return body
 
 

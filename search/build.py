@@ -9,6 +9,7 @@ from core.answer_cache import AnswerCache
 from core.elastic import Server, connect
 from core.models.cross_encoder import load_cross_encoder
 from core.models.encoder import load_encoder
+from core.models.llm import load_llm
 from core.settings import Settings
 from search.pipeline import Searcher, SearchOptions
 from search.rewrite import Query2Doc, RecordedRewrites, Rewriter
@@ -35,10 +36,6 @@ def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple
 
 def build_rewriter(settings: Settings) -> Rewriter | None:
     """Give Query2Doc where a language model is set, else None."""
-    if not settings.llm_base_url and not settings.llm_local_model:
-        return None
-    from core.models.llm import load_llm  # half a second, paid only where a question is rewritten
-
     llm = load_llm(settings)
     if llm is None:
         return None

@@ -17,7 +17,7 @@ import structlog
 from elasticsearch import Elasticsearch
 
 from core.analysis import Segmenter
-from core.collection import Collection, alias_of, open_collection
+from core.collection import Collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Strategy, Vector
 from core.errors import (
     CollectionNotFoundError,
@@ -34,8 +34,9 @@ from search.bodies import FilterValue, bm25_body, filter_clauses, knn_body
 from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
 from search.rerank import rerank
-from search.retrieve import retrieve
+from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
+from search.versions import Versions
 
 log = structlog.get_logger()
 
@@ -53,8 +54,6 @@ LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
 REWRITTEN: frozenset[Strategy] = frozenset({"dense_q2d", "hybrid_q2d", "hybrid_q2d_rerank"})
 RERANKED: frozenset[Strategy] = frozenset({"hybrid_rerank", "hybrid_q2d_rerank"})
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-COLLECTION_TTL_S = 5.0
-"""How long a collection's mapping is believed: new metadata fields can be filtered by after that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,12 @@ class Searcher:
         self._encoder = Once(encoder)
         self._cross_encoder = Once(cross_encoder)
         self._rewriter = Once(rewriter)
-        self._collections: dict[str, tuple[float, Collection]] = {}
+        self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
+
+    @property
+    def encoder(self) -> Callable[[], Encoder]:
+        """What gives the encoder; an indexing job of the same process takes it too, instead of a second in memory."""
+        return self._encoder
 
     def warm_up(self) -> None:
         """Load dictionary and encoder now, so that the first search is as fast as the next."""
@@ -114,7 +118,7 @@ class Searcher:
         query = _query(text, options)
         degraded: list[str] = []
         with clock.stage("open"):
-            opened = self._open(collection)
+            opened = self.versions.open(collection)
         if options.strategy in REWRITTEN:
             with clock.stage("rewrite"):
                 query = self._rewrite(query, options, degraded)
@@ -123,12 +127,9 @@ class Searcher:
             words = self.segmenter.words(query.text) if "bm25" in legs or options.highlight else []
             vector = self._vector(query, legs, options, degraded)
         with clock.stage("retrieve"):
-            bodies = _bodies(query, words, vector, legs, options, opened)
-            try:
-                retrieved = retrieve(self.client, bodies, index=alias_of(collection))
-            except CollectionNotFoundError:
-                self._collections.pop(collection, None)
-                raise
+            opened, retrieved = self._retrieve(
+                opened, lambda version: _bodies(query, words, vector, legs, options, version)
+            )
             degraded += retrieved.failed
         with clock.stage("fuse"):
             hits = fuse(retrieved.legs, options)
@@ -140,21 +141,23 @@ class Searcher:
             query=query,
             strategy=options.strategy,
             collection=collection,
-            index=retrieved.index or opened.index,
+            index=opened.index,
             hits=_finish(hits, words, options),
             legs=retrieved.legs,
             timings_ms=clock.done(),
             degraded=degraded,
         )
 
-    def _open(self, name: str) -> Collection:
-        known = self._collections.get(name)
-        if known and time.monotonic() - known[0] < COLLECTION_TTL_S:
-            return known[1]
-        collection = open_collection(self.client, name)
-        collection.require(embedding_model=self.embedding_model, analyzer=self.segmenter.name)
-        self._collections[name] = (time.monotonic(), collection)
-        return collection
+    def _retrieve(
+        self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]]
+    ) -> tuple[Collection, Retrieved]:
+        """Ask the version that was opened; where it was removed since, the one that is in use instead."""
+        try:
+            return opened, retrieve(self.client, bodies(opened), index=opened.index)
+        except CollectionNotFoundError:
+            self.versions.forget(opened.name)
+        opened = self.versions.open(opened.name)
+        return opened, retrieve(self.client, bodies(opened), index=opened.index)
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
         """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +20,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What the legs brought: their rankings, those that failed, the index that answered, and the server's own ms."""
+    """What the legs brought: their rankings, those that failed, and the server's own ms."""
 
     legs: dict[Leg, list[Hit]]
     failed: list[Leg] = field(default_factory=list)
-    index: str | None = None
     took_ms: float = 0.0
 
 
@@ -36,24 +36,28 @@ def retrieve(client: Elasticsearch, bodies: Mapping[Leg, Mapping[str, Any]], *, 
         response = client.msearch(searches=msearch_lines(bodies, index=index))
     legs: dict[Leg, list[Hit]] = {}
     failed: dict[Leg, str] = {}
-    answered_by: str | None = None
     for leg, answer in zip(bodies, response["responses"], strict=True):
         if "error" in answer:
-            failed[leg] = _why(answer["error"], index)
-            log.warning("leg_failed", leg=leg, reason=failed[leg])
-            continue
-        hits = answer["hits"]["hits"]
-        legs[leg] = [to_hit(hit, leg, rank) for rank, hit in enumerate(hits, start=1)]
-        answered_by = hits[0]["_index"] if hits else answered_by
+            failed[leg] = _why(answer["error"])
+        else:
+            legs[leg] = [to_hit(hit, leg, rank) for rank, hit in enumerate(answer["hits"]["hits"], start=1)]
+    if failed and not _exists(client, index):
+        name = re.sub(r"-v\d+$", "", index.removeprefix("bothways-"))
+        raise CollectionNotFoundError(f"There is no collection {name!r} any more; see `bothways collections`.")
+    for leg, reason in failed.items():
+        log.warning("leg_failed", leg=leg, reason=reason)
     if not legs:
         raise ElasticsearchError(f"Elasticsearch failed while searching: {'; '.join(sorted(set(failed.values())))}")
-    return Retrieved(legs, list(failed), answered_by, float(response["took"]))
+    return Retrieved(legs, list(failed), float(response["took"]))
 
 
-def _why(error: Mapping[str, Any], index: str) -> str:
-    if error.get("type") == "index_not_found_exception":
-        name = index.removeprefix("bothways-")
-        raise CollectionNotFoundError(f"There is no collection {name!r} any more; see `bothways collections`.")
+def _exists(client: Elasticsearch, index: str) -> bool:
+    """Tell whether an index is there; one that is removed under a search fails its legs, or some, in many ways."""
+    with elasticsearch_errors("searching"):
+        return bool(client.indices.exists(index=index))
+
+
+def _why(error: Mapping[str, Any]) -> str:
     causes = error.get("root_cause") or [error]
     return str(causes[0].get("reason") or error.get("reason"))
 

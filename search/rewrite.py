@@ -12,16 +12,13 @@ import re
 import threading
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from core.answer_cache import AnswerCache, cache_key
 from core.errors import LLMError, LLMUnavailableError, UsageError
+from core.models.llm import LanguageModel
 from core.prompts import Prompt
 from core.valid_text import valid_text
-
-if TYPE_CHECKING:
-    # The client behind it takes half a second to import, which a search without Query2Doc need not pay.
-    from core.models.llm import LanguageModel
 
 QUERY2DOC = Prompt("search", "query2doc", data="question")
 

@@ -78,3 +78,6 @@ def collection(es):
     client, _ = es
     for index in client.indices.get(index=f"bothways-{name}-v*").body:
         client.indices.delete(index=index)
+    client.options(ignore_status=404).delete_by_query(
+        index="bothways-jobs", query={"term": {"collection": name}}, conflicts="proceed", refresh=True
+    )

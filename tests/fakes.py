@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from core.errors import LLMError
+from core.models.usage import TokenUsage
 
 
 class HashEncoder:
@@ -66,6 +67,11 @@ class FixedWriter:
 
     def has(self, chunk):
         return False
+
+    usage = TokenUsage(0, 0)
+
+    def estimate(self, chunk):
+        return TokenUsage(len(chunk.text), 10)
 
     def close(self):
         pass

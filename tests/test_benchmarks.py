@@ -3,16 +3,23 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from benchmarks.bulk import compare as compare_bulk
 from benchmarks.corpus import Corpus, copy_limited, first_articles, read_queries
+from benchmarks.encoding import compare as compare_encoding
 from benchmarks.indexing import compare as compare_indexing
 from benchmarks.indexing import lowest_cosine
+from benchmarks.made_up import clauses, near, separate, varied
 from benchmarks.measure import peak_rss_mb, percentile
-from benchmarks.report import Benchmark, Row, Target, number, row_of, table, write_json
+from benchmarks.report import Benchmark, Row, Target, number, row_of, show, table, write_json
+from benchmarks.scale import SEEDS
+from benchmarks.scale import compare as compare_scale
 from benchmarks.searching import added_by_server, added_ms
 from benchmarks.searching import compare as compare_searching
 from benchmarks.sides import BenchmarkError
+from core.datatypes import Chunk, ExpandedChunk
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,7 @@ def test_indexing_compares_rates_over_all_runs():
     result = compare_indexing([_run(10.0), _run(20.0)], [_run(30.0), _run(30.0)])
     [target] = result.targets
     assert result.rows[0].bothways == pytest.approx(4.0)
-    assert result.rows[0].haystack == pytest.approx(2.0)
+    assert result.rows[0].other == pytest.approx(2.0)
     assert (target.value, target.met) == (pytest.approx(2.0), True)
     assert result.rows[3].bothways == pytest.approx(7.5)
     assert "sample" not in result.raw["bothways"][0]
@@ -171,3 +178,81 @@ def test_queries_are_read_in_both_formats(tmp_path):
     path = tmp_path / "queries.jsonl"
     path.write_text('{"query": "甲", "gold": {}}\n\n{"_id": "2", "text": "乙"}\n', encoding="utf-8")
     assert read_queries(path) == ["甲", "乙"]
+
+
+def test_encoding_compares_the_medians_of_the_parts():
+    rates = {"bothways": [30.0, 10.0, 20.0], "sentence_transformers": [10.0, 11.0, 9.0]}
+    result = compare_encoding(rates, 0.9995, texts=60, version="6")
+    ratio, cosine = result.targets
+    assert (ratio.value, ratio.met) == (2.0, True)
+    assert (cosine.value, cosine.met) == (0.9995, True)
+    assert "| sentence-transformers |" in show(result, "somewhere")
+
+
+def test_bulk_compares_the_medians_of_the_runs():
+    def sent(seconds, *requests):
+        return {
+            "docs": 100,
+            "seconds": seconds,
+            "merge_seconds": 1.0,
+            "requests_ms": list(requests),
+            "peak_rss_mb": 80.0,
+        }
+
+    result = compare_bulk(
+        [sent(1.0, 5.0), sent(2.0, 15.0), sent(1.0, 10.0)],
+        [sent(10.0, 100.0), sent(4.0, 300.0), sent(5.0, 200.0)],
+        plain_rss_mb=160.0,
+        facts={"chunks": 100},
+    )
+    [target] = result.targets
+    assert (target.value, target.met) == (pytest.approx(5.0), True)
+    assert (result.rows[3].bothways, result.rows[3].other) == (pytest.approx(50.0), pytest.approx(100 / 6))
+    assert (result.rows[4].bothways, result.rows[4].other) == (10.0, 200.0)
+    assert result.rows[6].ratio == 2.0
+
+
+def test_scale_has_its_targets_at_the_largest_size():
+    times = {"bm25": [4.0, 6.0], "dense": [9.0, 13.0], "both": [12.0, 12.0]}
+    result = compare_scale(dict.fromkeys(SEEDS, times), "about", dict.fromkeys(SEEDS, 0.97))
+    assert [(target.value, target.met) for target in result.targets] == [(5.0, True), (11.0, False), (12.0, True)]
+    assert all("101,177" in target.name for target in result.targets)
+    assert (result.rows[0].other, result.rows[0].ratio) == (1.0, 0.2)
+    assert compare_scale({500: times}, "about", {500: 0.97}).targets == []
+
+
+def _chunk(name, text):
+    return Chunk(name, name, 0, "题", f"《法》{name}", text, "s.txt")
+
+
+def test_questions_become_chunks_of_their_own():
+    expanded = [ExpandedChunk(_chunk("a", "甲。"), ("问一", "问二")), ExpandedChunk(_chunk("b", "乙。"), ("问三",))]
+    made = separate(expanded)
+    assert [chunk.chunk_id for chunk in made] == ["a", "b", "a-q0", "a-q1", "b-q0"]
+    assert made[2].indexed_text == "问一"
+
+
+def test_variations_are_made_of_the_clauses_that_there_are():
+    chunks = [_chunk("a", "甲一，甲二。甲三。"), _chunk("b", "乙一，乙二，乙三。")]
+    vectors = np.eye(2, 512, dtype=np.float32)
+    pairs = list(varied(chunks, vectors, 50, np.random.default_rng(1)))
+    made = [chunk for chunk, _ in pairs]
+    assert made[:2] == chunks
+    np.testing.assert_array_equal([vector for _, vector in pairs[:2]], vectors)
+    assert {vector.shape for _, vector in pairs} == {(512,)}
+    assert len({chunk.chunk_id for chunk in made}) == 50
+    known = {clause for chunk in chunks for clause in clauses(chunk.text)}
+    assert known == {"甲一，", "甲二。", "甲三。", "乙一，", "乙二，", "乙三。"}
+    assert all(set(clauses(chunk.text)) <= known for chunk in made)
+    assert [chunk for chunk, _ in varied(chunks, vectors, 1, np.random.default_rng(1))] == chunks[:1]
+
+
+def test_made_up_vectors_lie_between_two_real_ones():
+    """Two perpendicular unit vectors: their mean has a cosine of √½ to each, and noise of .25 takes 3 % of that."""
+    real = np.eye(2, 512, dtype=np.float32)
+    made = near(real, 200, np.random.default_rng(1))
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1.0, rtol=1e-5)
+    cosines = made @ real.T
+    between = cosines[cosines.min(axis=1) > 0.5]
+    assert 60 < len(between) < 140
+    assert between.mean() == pytest.approx(np.sqrt(0.5) / np.sqrt(1 + 0.25**2), abs=0.01)

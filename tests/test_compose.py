@@ -45,10 +45,15 @@ def test_everything_waits_for_a_healthy_elasticsearch():
 def test_the_synonyms_file_is_mounted_where_the_mapping_looks():
     mapping = json.loads((ROOT / "es_mappings" / "chunks.json").read_text(encoding="utf-8"))
     path = mapping["settings"]["analysis"]["filter"]["bothways_synonyms"]["synonyms_path"]
+    folder, name = path.split("/")
     (mount,) = [volume for volume in SERVICES["elasticsearch"]["volumes"] if "synonyms" in volume]
-    source, target, _ = mount.split(":")
-    assert target == f"/usr/share/elasticsearch/config/{path}"
-    assert (ROOT / source).is_file()
+    source, target, mode = mount.split(":")
+    assert (target, mode) == (f"/usr/share/elasticsearch/config/{folder}", "ro")
+    assert source in COMPOSE["volumes"]
+    for service in ("api", "index"):
+        (writable,) = [volume for volume in SERVICES[service]["volumes"] if volume.startswith(f"{source}:")]
+        assert SERVICES[service]["environment"]["BOTHWAYS_SYNONYMS_PATH"] == f"{writable.split(':')[1]}/{name}"
+        assert f"{writable.split(':')[1]}/{name}" in DOCKERFILE, "a new volume takes the image's rules"
 
 
 def test_ports_are_published_on_loopback_only():

@@ -28,6 +28,12 @@ def test_every_command_of_eval():
         assert f"`bothways eval {command}" in README, command
 
 
+@pytest.mark.parametrize("group", ["learn", "synonyms"])
+def test_every_command_of(group):
+    for command in typer.main.get_command(app).commands[group].commands:
+        assert f"`bothways {group} {command}" in README, command
+
+
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_every_strategy(strategy):
     assert f"| `{strategy}`" in README

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from core.errors import LLMError, LLMUnavailableError, MissingExtraError, ModelError
+from core.models.usage import TokenUsage, UsageCounter
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ class LocalModel:
         self._max_new_tokens = max_new_tokens
         self._lock = threading.Lock()
         self._closed = False
+        self._usage = UsageCounter()
         self._tokenizer, self._model = _load(name_or_folder)
 
     @property
@@ -36,6 +38,11 @@ class LocalModel:
     def name(self) -> str:
         """The name or folder as set."""
         return self._name
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens of all answers so far, as the model's own tokenizer counts them."""
+        return self._usage.total
 
     def generate(
         self,
@@ -77,6 +84,7 @@ class LocalModel:
             )
         except (RuntimeError, ValueError, IndexError) as error:
             raise LLMError(f"The local language model {self._name} failed: {error}") from error
+        self._usage.add(TokenUsage(length, output.shape[1] - length))
         return str(self._tokenizer.decode(output[0, length:], skip_special_tokens=True)).strip()
 
     def _encoded(self, prompt: str) -> Any:  # noqa: ANN401 – transformers' BatchEncoding

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from core.node.place import Account, give_to, make_folder
+from core.synonyms import APPLIED
 
 SYNONYMS = "analysis/bothways_synonyms.txt"
 """The synonyms file, relative to the config folder: what an index's `synonyms_path` says."""
@@ -54,10 +55,15 @@ def write_config(home: Path, node: Path, *, port: int, heap: str, account: Accou
     return config
 
 
-def install_synonyms(config: Path, rules: str) -> Path:
-    """Put the synonyms where the node reads them, whole at any moment; a running node takes them when it reloads."""
+def install_synonyms(config: Path, rules: str, *, keep_applied: bool = False) -> Path:
+    """Put the synonyms where the node reads them, whole at any moment; a running node takes them when it reloads.
+
+    With `keep_applied`, a file that `bothways synonyms apply` wrote stays as it is.
+    """
     path = config / SYNONYMS
     make_folder(path.parent)
+    if keep_applied and path.is_file() and path.read_bytes().startswith(APPLIED.encode()):
+        return path
     new = path.with_suffix(".new")
     new.write_text(rules if rules.strip() else "# no synonyms\n", encoding="utf-8")
     new.chmod(0o644)

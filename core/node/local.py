@@ -138,13 +138,18 @@ def _check_alive(info: NodeInfo) -> None:
 
 def _install(info: NodeInfo, settings: Settings, rules: str) -> None:
     account = None if info.container else find_place(settings.cache_dir).account
-    give_to(account, install_synonyms(info.config, rules).parent)
+    give_to(account, _install_rules(info.config, settings, rules).parent)
+
+
+def _install_rules(config: Path, settings: Settings, rules: str) -> Path:
+    """Install the rules that are set; those of the package give way to what was applied since."""
+    return install_synonyms(config, rules, keep_applied=settings.synonyms_path is None)
 
 
 def _up_docker(settings: Settings, rules: str) -> NodeInfo:
     state = settings.cache_dir / "node"
     config = find_place(settings.cache_dir).node / "config"
-    install_synonyms(config, rules)
+    _install_rules(config, settings, rules)
     name = docker.start_container(port=settings.es_port, heap=settings.es_heap, config=config)
     info = NodeInfo(
         kind="docker",
@@ -176,7 +181,7 @@ def _up_local(settings: Settings, rules: str, progress: ShowProgress, home: Path
         _check_readable(place, home)
         make_folder(place.node)
         config = write_config(home, place.node, port=settings.es_port, heap=settings.es_heap, account=place.account)
-        give_to(place.account, install_synonyms(config, rules).parent)
+        give_to(place.account, _install_rules(config, settings, rules).parent)
         process = launch(home, jdk, place.node, account=place.account)
     except OSError as error:
         raise NodeError(f"The local Elasticsearch cannot be set up: {error}.") from error

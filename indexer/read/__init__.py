@@ -6,14 +6,18 @@ handed to `on_failure`, one that is no document to `on_skip`, and the rest goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from core.datatypes import Document, Failure
 from core.errors import ReadError, UsageError
-from indexer.read.folder import Source, document_id, walk
+from indexer.read.delimited import read_csv
+from indexer.read.epub import read_epub
+from indexer.read.folder import CASE_SECTIONS, Source, document_id, walk
 from indexer.read.html import read_html
+from indexer.read.mail import read_mail as read_message
 from indexer.read.markdown import read_markdown
+from indexer.read.other import not_read, read_other
 from indexer.read.records import read_json, read_jsonl
 from indexer.read.text import read_text
 
@@ -23,6 +27,32 @@ def read_pdf(source: Source) -> Iterator[Document]:
     from indexer.read.pdf import read_pdf as read_pages
 
     return read_pages(source)
+
+
+def read_docx(source: Source) -> Iterator[Document]:
+    """Read a Word file, its library imported only now."""
+    from indexer.read.word import read_docx as read_sections
+
+    return read_sections(source)
+
+
+def read_pptx(source: Source) -> Iterator[Document]:
+    """Read a PowerPoint file, its library imported only now."""
+    from indexer.read.slides import read_pptx as read_slides
+
+    return read_slides(source)
+
+
+def read_xlsx(source: Source) -> Iterator[Document]:
+    """Read an Excel file, its library imported only now."""
+    from indexer.read.workbook import read_xlsx as read_sheets
+
+    return read_sheets(source)
+
+
+def read_mail(source: Source) -> Iterator[Document]:
+    """Read a mail; its attachments are read by all the readers here."""
+    return read_message(source, READERS)
 
 
 __all__ = ["READERS", "document_id", "read"]
@@ -37,9 +67,24 @@ READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
     ".htm": read_html,
     ".xhtml": read_html,
     ".pdf": read_pdf,
+    ".docx": read_docx,
+    ".docm": read_docx,
+    ".pptx": read_pptx,
+    ".pptm": read_pptx,
+    ".xlsx": read_xlsx,
+    ".xlsm": read_xlsx,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".epub": read_epub,
+    ".eml": read_mail,
     ".json": read_json,
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
+    ".xls": read_other,
+    ".msg": read_other,
+    ".ipynb": read_other,
+    ".rss": read_other,
+    ".atom": read_other,
 }
 """The reader for each file name extension, in lower case."""
 
@@ -50,28 +95,36 @@ def read(
     max_file_mb: float,
     on_failure: Callable[[Failure], None],
     on_skip: Callable[[str, str], None] = lambda _source, _reason: None,
+    case_sections: Collection[str] = CASE_SECTIONS,
 ) -> Iterator[Document]:
     """Read a file, or all files below a folder in sorted order, lazily.
 
     `on_failure` gets what could not be read; its item is the path relative to the folder. `on_skip(source, reason)`
     gets what is no document: files of a type that is not read, and text that was left out of a file on purpose.
-    A path that does not exist is a `UsageError`, raised at once.
+    `case_sections` names what is read of a case report. A path that does not exist is a `UsageError`, raised at once.
     """
     if not path.exists():
         raise UsageError(f"There is no file or folder {str(path)!r}.")
-    return _read(path, max_file_mb, on_failure, on_skip)
+
+    def to_source(file: Path, relative: str) -> Source:
+        return Source(file, relative, max_file_mb, on_failure, on_skip, case_sections)
+
+    return _read(path, to_source, on_failure, on_skip)
 
 
 def _read(
-    path: Path, max_file_mb: float, on_failure: Callable[[Failure], None], on_skip: Callable[[str, str], None]
+    path: Path,
+    to_source: Callable[[Path, str], Source],
+    on_failure: Callable[[Failure], None],
+    on_skip: Callable[[str, str], None],
 ) -> Iterator[Document]:
     for file, relative in walk(path, on_failure=on_failure, on_skip=on_skip):
         reader = READERS.get(file.suffix.lower())
         if reader is None:
-            on_skip(relative, f"Files of type {file.suffix or 'without an extension'} are not read.")
+            on_skip(relative, not_read(file.suffix))
             continue
         try:
-            yield from reader(Source(file, relative, max_file_mb, on_failure, on_skip))
+            yield from reader(to_source(file, relative))
         except (ReadError, RecursionError) as error:
             on_failure(Failure("read", relative, str(error)))
         except OSError as error:

@@ -15,11 +15,11 @@ from charset_normalizer import from_bytes
 from core.errors import ReadError
 
 _BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with UTF-16's
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with UTF-16's
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MAGIC = (
     (b"\x89PNG", "a PNG image"),
@@ -49,31 +49,36 @@ def decode(data: bytes) -> str:
     for magic, kind in _MAGIC:
         if data.startswith(magic):
             raise ReadError(f"The file looks like binary data ({kind}), not text.")
-    text = _with_bom(data) or _without_bom(data)
+    text = data.decode(encoding_of(data), "replace")
     controls = len(_CONTROL.findall(text))
     if controls > max(2, len(text) * _MAX_CONTROL):
         raise ReadError("The file looks like binary data, not text.")
-    text = re.sub(r"\r\n?|\f|\v|\x85|\u2028|\u2029", "\n", text)
-    text = _CONTROL.sub("", text).replace("\ufeff", "")
+    text = without_controls(re.sub(r"\r\n?|\f|\v|\x85|\u2028|\u2029", "\n", text))
     if not text.strip(" \t\n\u3000\u00a0\u200b"):
         raise ReadError("The file is empty.")
     return text
 
 
-def _with_bom(data: bytes) -> str:
+def encoding_of(data: bytes) -> str:
+    """Name the codec of a text's bytes, which takes a byte order mark off where there is one.
+
+    Raises `ReadError` where none can be told. Only a piece of a text will do if no character is cut at its end.
+    """
     for bom, encoding in _BOMS:
         if data.startswith(bom):
-            return data[len(bom) :].decode(encoding, "replace") or "\n"
-    return ""
-
-
-def _without_bom(data: bytes) -> str:
+            return encoding
     if b"\0" in data:
         return _wide(data)
     try:
-        return data.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
         return _chinese(data) or _western(data) or _detected(data)
+    return "utf-8"
+
+
+def without_controls(text: str) -> str:
+    """Drop control characters (but tabs and line ends), replacement characters and byte order marks."""
+    return _CONTROL.sub("", text).replace("\ufeff", "")
 
 
 def _wide(data: bytes) -> str:
@@ -86,7 +91,7 @@ def _wide(data: bytes) -> str:
             continue
         share = _common(text, "gb18030", ascii_too=True)
         if "\0" not in text and share > best_share:
-            best, best_share = text, share
+            best, best_share = encoding, share
     if not best:
         raise ReadError("The file looks like binary data, not text.")
     return best
@@ -102,7 +107,7 @@ def _chinese(data: bytes) -> str:
             continue
         share = _common(text, encoding)
         if share > best_share:
-            best, best_share = text, share
+            best, best_share = encoding, share
     return best
 
 
@@ -110,7 +115,8 @@ def _common(text: str, encoding: str, *, ascii_too: bool = False) -> float:
     """Measure the share of symbols and frequent characters (level 1 of GB 2312 or Big5) among those beyond ASCII."""
     last_symbol, level_1 = (0xA9, range(0xB0, 0xD8)) if encoding == "gb18030" else (0xA3, range(0xA4, 0xC7))
     common = total = 0
-    for char, count in Counter(text[:_SAMPLE]).items():
+    sample = text[:_SAMPLE] if ascii_too else re.sub(r"[\x00-\x7f]+", "", text)[:_SAMPLE]
+    for char, count in Counter(sample).items():
         if char.isascii():
             total += count * ascii_too
             common += count * (ascii_too and (char.isprintable() or char in "\t\r\n"))
@@ -130,11 +136,11 @@ def _western(data: bytes) -> str:
     except UnicodeDecodeError:
         return ""
     plain = all(char.isalpha() or char in "‘’“”–—…•€£§°«»\u00a0·²³©®™¿¡" for char in text if not char.isascii())
-    return text if plain and high <= len(data) * 0.2 else ""
+    return "cp1252" if plain and high <= len(data) * 0.2 else ""
 
 
 def _detected(data: bytes) -> str:
     best = from_bytes(data[:100_000]).best()
     if best is None:
         raise ReadError("The file looks like binary data, or its encoding cannot be told; save it as UTF-8.")
-    return data.decode(best.encoding, "replace")
+    return best.encoding

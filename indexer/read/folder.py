@@ -9,15 +9,19 @@ import hashlib
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.datatypes import Failure
+from core.datatypes import CaseSection, Failure
 from core.errors import ReadError
 
 _NOT_DOCUMENTS = frozenset({"queries.jsonl", "pseudo_questions.jsonl", "pseudo_docs.jsonl"})
 _PROBE_BYTES = 1_000_000
+_LOCK = "~$"  # Office puts such a file beside each that is open; it holds the user's name and nothing else
+
+CASE_SECTIONS: tuple[CaseSection, ...] = ("基本案情", "裁判理由")
+"""The sections of a case report that are read unless others are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Source:
     max_file_mb: float
     on_failure: Callable[[Failure], None]
     on_skip: Callable[[str, str], None]
+    case_sections: Collection[str] = CASE_SECTIONS
 
     @property
     def stem(self) -> str:
@@ -37,16 +42,22 @@ class Source:
 
     def data(self) -> bytes:
         """All bytes of the file; an empty or too large one is a `ReadError`."""
+        self.check_size()
+        data = self.path.read_bytes()
+        if not data.strip():
+            raise ReadError("The file is empty.")
+        return data
+
+    def check_size(self) -> None:
+        """Refuse an empty or too large file by a `ReadError`, before it is opened."""
         size = self.path.stat().st_size
+        if not size:
+            raise ReadError("The file is empty.")
         if size > self.max_file_mb * 1_000_000:
             raise ReadError(
                 f"The file has {size / 1_000_000:.1f} MB, more than the {self.max_file_mb:g} MB that "
                 "BOTHWAYS_MAX_FILE_MB allows."
             )
-        data = self.path.read_bytes()
-        if not data.strip():
-            raise ReadError("The file is empty.")
-        return data
 
     def fail(self, reason: str) -> None:
         """Report one thing in the file that cannot be read, while the rest of the file goes on."""
@@ -132,6 +143,8 @@ def _why_not(entry: Path, only: Path | None, *, is_file: bool) -> str:
         return "It is not a regular file."
     if only is not None and entry != only:
         return "It stands beside a BEIR corpus.jsonl, which alone holds the documents."
+    if entry.name.startswith(_LOCK):
+        return "It is the lock file of an open Office document."
     if entry.name in _NOT_DOCUMENTS:
         return "It holds questions or queries, not documents."
     return ""

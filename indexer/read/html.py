@@ -13,7 +13,7 @@ from core.datatypes import Document
 from core.errors import ReadError
 from indexer.read.encoding import decode
 from indexer.read.folder import Source
-from indexer.read.markdown import Section, section_documents
+from indexer.read.markdown import Section, first_heading, section_documents
 
 _DROPPED = ["script", "style", "nav", "footer", "noscript", "template", "svg", "iframe", "head", "button", "select"]
 _BLOCK_NAME = re.compile(
@@ -26,16 +26,20 @@ _CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s
 
 def read_html(source: Source) -> Iterator[Document]:
     """Read a web page: a document for each h1 to h3 with text below it, and one for text before the first."""
-    markup = re.sub(r"^\s*<\?xml[^>]*\?>", "", _decode(source.data()))
-    soup = BeautifulSoup(markup, "lxml")
+    title, sections = html_sections(decode_html(source.data()))
+    yield from section_documents(source, title or first_heading(sections) or source.stem, sections, {})
+
+
+def html_sections(markup: str) -> tuple[str, list[Section]]:
+    """Take a page apart: its title ("" if it has none), and its sections, the first without headings."""
+    soup = BeautifulSoup(re.sub(r"^\s*<\?xml[^>]*\?>", "", markup), "lxml")
     title = _inline(soup.title.get_text()) if soup.title else ""
     for element in soup(_DROPPED):
         element.decompose()
     page = _Page()
     page.walk(soup)
     page.flush()
-    first = next((section.headings[1] for section in page.sections if 1 in section.headings), source.stem)
-    yield from section_documents(source, title or first, page.sections, {})
+    return title, page.sections
 
 
 class _Page:
@@ -105,8 +109,8 @@ def _inline(text: str) -> str:
     return re.sub(r"[\s\u200b]+", " ", text).strip()
 
 
-def _decode(data: bytes) -> str:
-    """By what the page says of itself, where that decodes; else by its bytes."""
+def decode_html(data: bytes) -> str:
+    """Turn a page's bytes into text, by what the page says of itself, where that decodes; else by the bytes."""
     match = _CHARSET.search(data[:4096])
     name = match[1].decode("ascii").lower() if match else ""
     wide = name.startswith(("utf-16", "utf-32"))  # cannot be true of bytes in which this very name was found

@@ -22,10 +22,11 @@ _SECTION_LEVELS = {"h1": 1, "h2": 2, "h3": 3}
 
 @dataclass(slots=True)
 class Section:
-    """The headings that lead to a piece of text, by level (1 to 3), and the text's blocks."""
+    """The headings that lead to a piece of text, by level (1 to 3), the text's blocks, and what else is known of it."""
 
     headings: dict[int, str] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def below(self, level: int, name: str) -> Section:
         """Open the section that a heading of that level starts."""
@@ -39,11 +40,19 @@ def read_markdown(source: Source) -> Iterator[Document]:
     matter become metadata.
     """
     front, body = _front_matter(decode(source.data()))
-    tokens = MarkdownIt("commonmark").enable("table").parse(body)
-    sections = _sections(tokens)
-    first = next((section.headings[1] for section in sections if 1 in section.headings), source.stem)
-    title = front.pop("title", "") or first
+    sections = markdown_sections(body)
+    title = front.pop("title", "") or first_heading(sections) or source.stem
     yield from section_documents(source, title, sections, to_metadata(front))
+
+
+def markdown_sections(text: str) -> list[Section]:
+    """Take a Markdown text apart into its sections, the first without headings."""
+    return _sections(MarkdownIt("commonmark").enable("table").parse(text))
+
+
+def first_heading(sections: Sequence[Section]) -> str:
+    """Return the first heading of the highest level, "" if there is none."""
+    return next((section.headings[1] for section in sections if 1 in section.headings), "")
 
 
 def section_documents(
@@ -62,7 +71,7 @@ def section_documents(
             blocks=tuple(section.blocks),
             source=source.relative,
             heading=" › ".join([title, *path]),
-            metadata={**metadata, **({"section": " › ".join(path)} if path else {})},
+            metadata={**metadata, **section.metadata, **({"section": " › ".join(path)} if path else {})},
         )
 
 

@@ -1,180 +1,176 @@
-"""PDF: one document a page. Lines become paragraphs again; running headers, footers and watermarks are dropped."""
+"""PDF: one document a page, or a section of a case report; pages that are images are read by OCR, or reported.
+
+A page is looked at by itself: one that is damaged is named, and the others go on. Pages stream, so that memory does
+not grow with their number.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Any
 
 import pymupdf
 
 from core.datatypes import Document
-from core.errors import ReadError
+from core.errors import MissingExtraError, ReadError
+from indexer.read.case import MAX_PAGES, has_sections, is_case, read_case
 from indexer.read.folder import Source, document_id
-from indexer.read.text import join_lines
+from indexer.read.ocr import INSTALL_OCR, load_ocr, ocr_lines
+from indexer.read.pdf_lines import Page, body, page_lines, without_running_lines
+from indexer.read.pdf_paragraphs import Paragraphs, mend, to_paragraphs
+from indexer.read.pdf_tables import PageTable, page_tables
 
-_MARGIN = 0.1
-_PAGE_NUMBER = re.compile(
-    r"^[\W_]*(第|page|p\.)?\W*\d{1,4}\W*(页|頁)?(\W*(/|of|共)\W*\d{1,4}\W*(页|頁)?)?[\W_]*$", re.IGNORECASE
-)
-_SENTENCE_END = re.compile(r"[。！？；：.!?;:…][”’」』）)】》\]\"']*$")
-_FIRST_SENTENCE = re.compile(r"^.{0,200}?(?:[。！？；…]|[.!?;](?=\s|$|[”’」』)\]\"']))[”’」』）)】》\]\"']*", re.DOTALL)
-_BULLET = re.compile(
-    r"^([-•·▪●◆■–]\s*\S|\d+[.、)）]\s*\D|[（(][\d一二三四五六七八九十]+[)）]|[一二三四五六七八九十]+、)"
-)
-_CJK = re.compile(r"[\u2e80-\u9fff]")
+_PAGE_FILLING = 0.5
+_DAMAGE = ("cannot load", "zlib error", "read error", "syntax error in content stream")
+_MUPDF_ERRORS = (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase)
 
 
 @dataclass(slots=True)
-class _Line:
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    size: float
-    text: str
+class _Left:
+    """The numbers of pages that gave no text: nothing is on them, or an image, or they are damaged."""
 
-
-@dataclass(slots=True)
-class _Paragraphs:
-    """One page's paragraphs, and whether the first and the last are cut by the page's edges."""
-
-    blocks: list[str]
-    starts_inside: bool
-    ends_inside: bool
+    blank: list[int] = field(default_factory=list)
+    scanned: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
 
 
 def read_pdf(source: Source) -> Iterator[Document]:
-    """Read a PDF that has text: a document for each page with text; a sentence belongs to the page it begins on."""
-    pages, blank = _without_running_lines(_pages(source.data())), 0
-    texts = [_paragraphs(lines) for lines in pages]
-    if not any(text.blocks for text in texts):
-        raise ReadError("The PDF has no text: it is probably scanned; OCR needed.")
-    for here, there in pairwise(texts):
-        _mend(here, there)
-    for number, text in enumerate(texts, start=1):
-        if not text.blocks:
-            blank += 1
+    """Read a PDF: a document for each page with text; a sentence belongs to the page it begins on.
+
+    A report of the case library gives a document for each of its sections that are to be indexed.
+    """
+    left = _Left()
+    found = False
+    with _open(source.data()) as pdf:
+        if pdf.is_repaired:
+            source.on_skip(source.relative, "The PDF is damaged, perhaps cut off; what is left of it is read.")
+        pages = without_running_lines(_pages(pdf, source, left))
+        for document in _documents(pdf, pages, source):
+            found = True
+            yield document
+        total = pdf.page_count
+    _report(source, left, total, found=found)
+
+
+def _documents(pdf: Any, pages: Iterator[Page], source: Source) -> Iterator[Document]:  # noqa: ANN401
+    if pdf.page_count > MAX_PAGES:
+        return _by_page(pages, source)
+    held = list(pages)
+    claimed = is_case(held, (pdf.metadata or {}).get("title") or "")
+    if has_sections(held):
+        sections = list(read_case(source, held))
+        if sections:
+            return iter(sections)
+    if not claimed:
+        return _by_page(held, source)
+    source.on_skip(source.relative, "A case report whose sections are not found is read page by page.")
+    return _by_page(held, source, {"degraded": "sections"})
+
+
+def _by_page(pages: Iterable[Page], source: Source, about: dict[str, str] | None = None) -> Iterator[Document]:
+    texts = ((page, to_paragraphs(page.lines)) for page in pages)
+    for (page, here), (_, there) in pairwise(chain(texts, [(None, Paragraphs([]))])):
+        mend(here, there)
+        if page is None or not here.blocks:
             continue
         yield Document(
-            doc_id=document_id(source.relative, page=number),
+            doc_id=document_id(source.relative, page=page.number),
             title=source.stem,
-            blocks=tuple(text.blocks),
+            blocks=tuple(here.blocks),
             source=source.relative,
             heading=source.stem,
-            metadata={"page": str(number)},
+            metadata={"page": str(page.number), **({"ocr": "true"} if page.ocr else {}), **(about or {})},
         )
-    if blank:
-        source.on_skip(source.relative, f"{blank} of {len(texts)} pages have no text of their own.")
 
 
-def _pages(data: bytes) -> list[tuple[float, list[_Line]]]:
-    """Each page's height and its lines in reading order; slanted text, which is watermark, is left out."""
+def _open(data: bytes) -> Any:  # noqa: ANN401  (pymupdf has no types)
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
     try:
-        with pymupdf.open(stream=data, filetype="pdf") as pdf:
-            if pdf.needs_pass:
-                raise ReadError("The PDF is encrypted: a password is needed to read it.")
-            if not pdf.page_count:
-                raise ReadError("The PDF is corrupt: it has no pages.")
-            return [(page.rect.height, _lines(page)) for page in pdf]
-    except (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase) as error:
+        pdf = pymupdf.open(stream=data, filetype="pdf")
+    except _MUPDF_ERRORS as error:
         raise ReadError(f"The PDF is corrupt: {error}.") from error
+    if pdf.needs_pass:
+        pdf.close()
+        raise ReadError("The PDF is encrypted: a password is needed to read it.")
+    if not pdf.page_count:
+        pdf.close()
+        raise ReadError("The PDF is corrupt: it has no pages.")
+    return pdf
 
 
-def _lines(page: Any) -> list[_Line]:  # noqa: ANN401  (pymupdf has no types)
-    flags = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES & ~pymupdf.TEXT_PRESERVE_LIGATURES
-    lines: list[_Line] = []
-    for block in page.get_text("dict", flags=flags)["blocks"]:
-        for line in block.get("lines", ()):
-            across, down = line["dir"]
-            text = "".join(span["text"] for span in line["spans"]).replace("\0", "").strip()
-            if not text or min(abs(across), abs(down)) > 0.1:
-                continue
-            box = pymupdf.Rect(line["bbox"]) * page.rotation_matrix
-            size = max(span["size"] for span in line["spans"])
-            last = lines[-1] if lines else None
-            if last and abs(box.y0 - last.y0) < size * 0.4 and box.x0 >= last.x1 - 1:  # one line, in pieces
-                gap = " " if box.x0 - last.x1 > size * 0.15 else ""
-                lines[-1] = _Line(last.x0, last.y0, box.x1, max(last.y1, box.y1), last.size, last.text + gap + text)
-            else:
-                lines.append(_Line(box.x0, box.y0, box.x1, box.y1, size, text))
-    return lines
+def _pages(pdf: Any, source: Source, left: _Left) -> Iterator[Page]:  # noqa: ANN401
+    """Read page after page, those without text too; what is wrong with one is reported, and the next is read."""
+    above: PageTable | None = None
+    for number in range(1, pdf.page_count + 1):
+        pymupdf.TOOLS.mupdf_warnings()  # empties the list: what is in it afterwards is this page's
+        try:
+            page, above = _page(pdf[number - 1], number, above, source, left)
+        except (*_MUPDF_ERRORS, ReadError) as error:
+            left.failed.append(number)
+            source.fail(f"Page {number} cannot be read: {error}")
+            continue
+        damage = [line for line in pymupdf.TOOLS.mupdf_warnings().split("\n") if any(sign in line for sign in _DAMAGE)]
+        if damage and not page.lines:
+            left.failed.append(number)
+            source.fail(f"Page {number} cannot be read: {damage[0]}.")
+        elif damage:
+            source.on_skip(source.relative, f"Page {number} is damaged, a part of it may be missing: {damage[0]}.")
+        elif not page.lines and number not in left.scanned:
+            left.blank.append(number)
+        yield page
 
 
-def _without_running_lines(pages: Sequence[tuple[float, list[_Line]]]) -> list[list[_Line]]:
-    """Drop lines in the upper and lower margin that are page numbers, or come, but for digits, on most pages."""
+def _page(
+    pdf_page: Any,  # noqa: ANN401
+    number: int,
+    above: PageTable | None,
+    source: Source,
+    left: _Left,
+) -> tuple[Page, PageTable | None]:
+    try:
+        tables = page_tables(pdf_page, above)
+    except (*_MUPDF_ERRORS, IndexError, TypeError, AttributeError, ReferenceError) as error:
+        # The detector guesses at drawings; no text is lost where it stumbles, only the tables' order.
+        source.on_skip(source.relative, f"The tables on page {number} are read as plain text: {error}")
+        tables = []
+    page = Page(number, pdf_page.rect.height, page_lines(pdf_page, tables))
+    if not body(page) and _is_image(pdf_page):
+        try:
+            page.lines = ocr_lines(pdf_page, load_ocr()) or page.lines
+            page.ocr = True
+        except MissingExtraError:
+            left.scanned.append(number)
+    return page, tables[-1] if tables else None
 
-    def key(line: _Line) -> str:
-        return re.sub(r"\d+", "#", line.text)
 
-    def in_margin(line: _Line, height: float) -> bool:
-        return line.y1 <= height * _MARGIN or line.y0 >= height * (1 - _MARGIN)
-
-    counts = Counter(name for height, lines in pages for name in {key(ln) for ln in lines if in_margin(ln, height)})
-    running = {name for name, count in counts.items() if count >= 2 and count * 2 > len(pages)}
-    return [
-        [ln for ln in lines if not (in_margin(ln, height) and (key(ln) in running or _PAGE_NUMBER.match(ln.text)))]
-        for height, lines in pages
-    ]
+def _is_image(page: Any) -> bool:  # noqa: ANN401
+    """Tell whether images fill the page, as in a scan: one, or the strips that some scanners write."""
+    area = sum(abs(pymupdf.Rect(image["bbox"]) & page.cropbox) for image in page.get_image_info())
+    return bool(area >= _PAGE_FILLING * abs(page.cropbox))
 
 
-def _paragraphs(lines: Sequence[_Line]) -> _Paragraphs:
-    """Join lines until the next begins a paragraph: by an indent, a gap, another size, or after a short line."""
-    blocks: list[str] = []
-    previous: _Line | None = None
-    for line in lines:
-        if previous is None or _begins(line, previous, lines):
-            blocks.append(line.text)
+def _report(source: Source, left: _Left, total: int, *, found: bool) -> None:
+    scanned = f"{_named(left.scanned)} of {total}. OCR reads them: {INSTALL_OCR}."
+    if not found and left.scanned:
+        raise ReadError(f"The PDF is scanned, images without text: {scanned}")
+    if not found and not left.failed:
+        raise ReadError("The PDF has no text: its pages are blank, or drawn without letters.")
+    if left.scanned:
+        source.fail(f"Scanned images without text: {scanned}")
+    if left.blank:
+        source.on_skip(source.relative, f"No text on {_named(left.blank)} of {total}.")
+
+
+def _named(numbers: Iterable[int]) -> str:
+    """Name pages in short: pages 2, 5-7."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
         else:
-            blocks[-1] = join_lines(blocks[-1], line.text)
-        previous = line
-    if previous is None:
-        return _Paragraphs([], starts_inside=False, ends_inside=False)
-    left, _ = _edges(lines[0], lines)
-    return _Paragraphs(
-        blocks,
-        starts_inside=lines[0].x0 - left < lines[0].size and not _BULLET.match(lines[0].text),
-        ends_inside=not _SENTENCE_END.search(previous.text) and not _is_short(previous, lines),
-    )
-
-
-def _begins(line: _Line, previous: _Line, lines: Sequence[_Line]) -> bool:
-    """Whether a line begins a paragraph. In a new column the gap says nothing."""
-    left, _ = _edges(line, lines)
-    indented = line.x0 - left > line.size
-    same_column = line.y0 > previous.y0
-    gap = same_column and line.y0 - previous.y1 > 1.2 * line.size
-    other_size = abs(line.size - previous.size) > 0.15 * max(line.size, previous.size)
-    return indented or gap or other_size or bool(_BULLET.match(line.text)) or _is_short(previous, lines)
-
-
-def _is_short(line: _Line, lines: Sequence[_Line]) -> bool:
-    """Whether a line stops well before the right edge: Chinese fills its lines, Latin text is ragged."""
-    left, right = _edges(line, lines)
-    missing = right - line.x1
-    if _CJK.search(line.text):
-        return missing > 3.5 * line.size
-    return missing > 0.3 * (right - left) and bool(_SENTENCE_END.search(line.text) or len(line.text) < 30)
-
-
-def _edges(line: _Line, lines: Sequence[_Line]) -> tuple[float, float]:
-    """Return the left and right edge of the column that a line stands in."""
-    column = [other for other in lines if abs(other.x0 - line.x0) < 4 * line.size]
-    ends = sorted(other.x1 for other in column)
-    return min(other.x0 for other in column), ends[int(len(ends) * 0.9)] if len(ends) > 9 else ends[-1]
-
-
-def _mend(here: _Paragraphs, there: _Paragraphs) -> None:
-    """Bring the rest of a sentence back from the next page, where it runs on there."""
-    if not (here.blocks and there.blocks and here.ends_inside and there.starts_inside):
-        return
-    if rest := _FIRST_SENTENCE.match(there.blocks[0]):
-        here.blocks[-1] = join_lines(here.blocks[-1], rest[0])
-        there.blocks[0] = there.blocks[0][rest.end() :].strip()
-        if not there.blocks[0]:
-            del there.blocks[0]
+            parts.append([number, number])
+    named = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+    return f"page {named}" if named.isdecimal() else f"pages {named}"

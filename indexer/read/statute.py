@@ -41,7 +41,7 @@ class _Article:
 def is_statute(text: str) -> bool:
     """Tell whether a text is a statute: three or more articles, which make up at least half of it."""
     lines = text.split("\n")
-    starts = _article_starts(lines)
+    starts = article_starts(lines)
     if len(starts) < _MIN_ARTICLES:
         return False
     body = sum(map(len, lines[min(starts) :]))
@@ -69,6 +69,17 @@ def read_statute(source: Source, text: str) -> Iterator[Document]:
         )
 
 
+def article_name(line: str) -> str:
+    """Give the name of the article that a line starts, "" if it starts none: 第三条之一."""
+    match = _ARTICLE.match(line)
+    return match[1] if match else ""
+
+
+def is_part_heading(line: str) -> bool:
+    """Tell whether a line is the heading of a part (编, 分编, 章, 节, 附则) of a law."""
+    return _heading(line, books=False) is not None
+
+
 def to_number(numeral: str) -> int:
     """Read a Chinese or Arabic numeral below 10,000: 一千二百六十 is 1260."""
     if numeral.isdecimal():
@@ -85,7 +96,7 @@ def to_number(numeral: str) -> int:
 
 def _articles(lines: Sequence[str], law: str) -> tuple[list[_Article], int]:
     """All articles, and the number of characters that belong to none (the note on adoption does not count)."""
-    starts = _article_starts(lines)
+    starts = article_starts(lines)
     books = any(match[2] == "编" for line in lines if (match := _HEADING.match(line)))
     parts: dict[str, str] = {}
     articles: list[_Article] = []
@@ -111,7 +122,7 @@ def _articles(lines: Sequence[str], law: str) -> tuple[list[_Article], int]:
     return articles, len(preamble)
 
 
-def _article_starts(lines: Sequence[str]) -> set[int]:
+def article_starts(lines: Sequence[str]) -> set[int]:
     """Find the lines that start an article: of those that look so, the longest run whose numbers increase.
 
     A cross-reference that happens to begin a line breaks the order and is left out, whichever way it jumps.

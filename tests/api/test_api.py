@@ -189,6 +189,35 @@ def test_collections(http, filled):
     assert http.delete(f"/api/v1/collections/{filled}").status_code == 404
 
 
+def test_rollback(http, filled, es, segmenter, tmp_path):
+    missing = http.post(f"/api/v1/collections/{filled}/rollback")
+    assert missing.status_code == 422
+    assert "no earlier version" in missing.json()["detail"]
+    other = HashEncoder(dimension=32, name="fake/other")
+    parts = Parts(*es, segmenter, lambda: other, other.name)
+    assert index_path(tmp_path, JobOptions(filled, recreate=True), parts).succeeded
+    row = http.get(f"/api/v1/collections/{filled}").json()
+    assert [(version["number"], version["state"]) for version in row["versions"]] == [(1, "kept"), (2, "live")]
+    assert search(http, query="请假", collection=filled).status_code == 409
+
+    answer = http.post(f"/api/v1/collections/{filled}/rollback")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "collection": filled,
+        "left": f"bothways-{filled}-v2",
+        "index": f"bothways-{filled}-v1",
+        "embedding_model": "fake/hash",
+        "advice": None,
+    }
+    assert search(http, query="请假", collection=filled).json()["index"] == f"bothways-{filled}-v1"
+
+    answer = http.post(f"/api/v1/collections/{filled}/rollback?to=2")
+    assert "set BOTHWAYS_EMBEDDING_MODEL=fake/other" in answer.json()["advice"]
+    assert search(http, query="请假", collection=filled).status_code == 409
+    assert http.post(f"/api/v1/collections/{filled}/rollback?to=0").status_code == 422
+    assert http.post("/api/v1/collections/no-such-thing/rollback").status_code == 404
+
+
 def test_health(http):
     assert http.get("/health/live").json() == {"status": "live"}
     ready = http.get("/health/ready")

@@ -18,6 +18,7 @@ import structlog
 
 from cli.main import main
 from core.settings import settings
+from tests.llm_server import Scripted, completion
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -228,6 +229,35 @@ def test_recorded_questions(run, folder, collection, tmp_path):
     assert hit["explain"]["questions"]["matched"] == "啥时候拿钱"
 
 
+def test_what_the_language_model_costs_and_what_the_filter_drops(run, folder, collection, tmp_path):
+    told = {"prompt_tokens": 1000, "completion_tokens": 50}
+    server = Scripted()
+    server.script = [(200, completion("年假有几天\n年假 天数") | {"usage": told})]
+    settings = {
+        "BOTHWAYS_LLM_BASE_URL": server.url,
+        "BOTHWAYS_LLM_MODEL": "m",
+        "BOTHWAYS_LLM_PRICE_PROMPT": "2",
+        "BOTHWAYS_LLM_PRICE_COMPLETION": "8",
+        "BOTHWAYS_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    try:
+        _, _, err = run("index", folder, "-c", collection, "--dry-run", **settings)
+        assert server.requests == []
+        assert "with 2 calls of the language model (" in err
+        assert "+ 240 tokens, cost 0.00" in err
+        assert "Tokens are an estimate" in err
+        filtering = ("--filter-questions", "round-trip", "--filter-top-k", "1")
+        code, _, err = run("index", folder, "-c", collection, *filtering, **settings)
+    finally:
+        server.close()
+    assert code == 0
+    assert "2 calls of the language model (2,000 + 100 tokens, cost 0.0048), 0 from the cache" in err.replace("\n", " ")
+    assert "The filter round-trip/1 dropped 2 of 4 questions." in err  # both files got the same, about one of them
+    code, _, err = run("index", folder, "-c", collection, "--filter-questions", "magic")
+    assert code == 2
+    assert "BOTHWAYS_FILTER_QUESTIONS" in err
+
+
 def test_dry_run(run, folder, collection):
     code, _, err = run("index", folder, "--collection", collection, "--dry-run", "--no-questions")
     assert code == 0
@@ -245,6 +275,7 @@ def test_dry_run(run, folder, collection):
         (["search", "x", "-c", "c", "--top-k", "0"], 2, "--top-k"),
         (["index", "/no/such/folder", "--collection", "c"], 2, "no file or folder"),
         (["index", ".", "--collection", "c", "--no-questions", "--questions", "x"], 2, "exclude"),
+        (["index", ".", "--collection", "c", "--chunker", "page"], 2, "sentence, statute, section, semantic"),
         (["eval", "/no/such/file", "--collection", "c"], 2, "cannot be read"),
         (["eval", "/no/such/file", "--collection", "c", "--k", "x"], 2, "--k wants"),
         (["eval", "/no/such/file", "--collection", "c", "--split", "test"], 2, "--split wants dev or train"),
@@ -362,7 +393,7 @@ def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch, folder, collection):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.index.index_path", interrupted)
+    monkeypatch.setattr("cli.index.run_job", interrupted)
     code, _, err = run("index", folder, "--collection", collection, "--no-questions")
     assert code == 1
     assert "run the same command again" in err

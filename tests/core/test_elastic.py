@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from core.elastic import Server, connect, public_url
+from core.elastic import Server, connect
 from core.errors import (
     ElasticsearchError,
     ElasticsearchUnavailableError,
@@ -104,8 +104,3 @@ def test_what_is_no_address(url):
 def test_user_and_password_go_together():
     with pytest.raises(SettingsError, match="BOTHWAYS_ES_PASSWORD"):
         connect(load_settings(es_url="http://127.0.0.1:1", es_user="elastic"))
-
-
-def test_public_url():
-    assert public_url("https://elastic:p%40ss@es.example:9200/x") == "https://es.example:9200/x"
-    assert public_url("http://127.0.0.1:9200") == "http://127.0.0.1:9200"

@@ -19,6 +19,14 @@ def test_environment(monkeypatch):
     assert [key.get_secret_value() for key in loaded.api_keys] == ["one", "two"]
 
 
+def test_sections_of_cases_are_named_by_commas(monkeypatch):
+    monkeypatch.setenv("BOTHWAYS_CASE_SECTIONS", "裁判要旨, 基本案情")
+    assert load_settings().case_sections == ("裁判要旨", "基本案情")
+    monkeypatch.setenv("BOTHWAYS_CASE_SECTIONS", "案情")
+    with pytest.raises(SettingsError, match=r"BOTHWAYS_CASE_SECTIONS.*基本案情"):
+        load_settings()
+
+
 def test_a_wrong_value_names_the_variable(monkeypatch):
     monkeypatch.setenv("BOTHWAYS_LEG_K", "many")
     with pytest.raises(SettingsError, match="BOTHWAYS_LEG_K"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.datatypes import Document
+from core.datatypes import ChunkerName, Document
 from indexer.chunk import chunk, pieces, sentences
+from tests.fakes import HashEncoder
 
 
 def document(*blocks: str) -> Document:
@@ -111,6 +113,23 @@ def test_a_limit_below_one_is_refused() -> None:
         list(chunk([document("甲")], max_chars=0))
 
 
+def test_a_section_is_cut_between_blocks_even_where_sentences_would_be_of_more_equal_length() -> None:
+    blocks = [sentence(30) * 3, sentence(30) * 9, sentence(30) * 2]
+    assert [piece.text for piece in chunk([document(*blocks)], "section", max_chars=300)] == blocks
+    assert [len(piece) for piece in pieces(blocks, 300)] == [211, 211]
+
+
+def test_a_block_that_is_too_long_for_a_section_chunk_is_cut_at_its_lines_and_then_at_sentences() -> None:
+    lines = [sentence(100), sentence(38) * 5, sentence(40) * 6]
+    texts = [piece.text for piece in chunk([document("\n".join(lines))], "section", max_chars=200)]
+    assert texts == [lines[0], lines[1], sentence(40) * 3, sentence(40) * 3]
+
+
+def test_sections_are_not_merged() -> None:
+    chunks = list(chunk([document("甲。"), document("乙。")], "section", max_chars=300))
+    assert [piece.text for piece in chunks] == ["甲。", "乙。"]
+
+
 PARTS = st.sampled_from(
     [
         "法律",
@@ -132,14 +151,20 @@ PARTS = st.sampled_from(
         "…",
         "！",
         "x" * 70,
+        "\n第三条　",
+        "\n第四条　",
+        "\n（二）",
     ]
 )
 BLOCKS = st.lists(st.lists(PARTS, max_size=60).map("".join) | st.text(max_size=80), max_size=8)
 
 
+@pytest.mark.parametrize("name", get_args(ChunkerName))
 @given(blocks=BLOCKS, max_chars=st.integers(1, 400))
-def test_nothing_is_lost_or_doubled(blocks: list[str], max_chars: int) -> None:
-    texts = [piece.text for piece in chunk([document(*blocks)], max_chars=max_chars)]
+def test_nothing_is_lost_or_doubled(name: ChunkerName, blocks: list[str], max_chars: int) -> None:
+    chunks = list(chunk([document(*blocks)], name, max_chars=max_chars, encoder=HashEncoder))
+    assert [piece.chunk_id for piece in chunks] == [f"id-{position}" for position in range(len(chunks))]
+    texts = [piece.text for piece in chunks]
     assert squeeze("".join(texts)) == squeeze("".join(blocks))
     assert all(0 < len(text) <= max_chars for text in texts)
     assert all(text == text.strip() for text in texts)

@@ -40,6 +40,11 @@ def test_short_gbk_is_not_misjudged(text: str) -> None:
     assert decode(text.encode("gbk")) == text
 
 
+def test_gbk_is_not_misjudged_after_a_long_beginning_in_ascii() -> None:
+    text = "x = 1\n" * 5_000 + SIMPLE
+    assert decode(text.encode("gbk")) == text
+
+
 def test_western_text() -> None:
     assert decode("Le café est fermé à cause de l’été.".encode("cp1252")) == "Le café est fermé à cause de l’été."
     russian = "Договор считается заключённым, если между сторонами достигнуто соглашение по всем условиям."

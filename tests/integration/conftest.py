@@ -19,6 +19,7 @@ def build(es, segmenter, encoder, collection):
     client, server = es
 
     def run(path, *, writer=None, server_=None, embedding_model="fake/hash", **options):
+        chosen = {name: options.pop(name) for name in ("question_filter", "prices") if name in options}
         parts = Parts(
             client=client,
             server=server_ or server,
@@ -26,6 +27,7 @@ def build(es, segmenter, encoder, collection):
             encoder=lambda: encoder,
             embedding_model=embedding_model,
             writer=writer,
+            **chosen,
         )
         return index_path(path, JobOptions(collection, **options), parts)
 

@@ -76,6 +76,29 @@ def test_changed_new_and_deleted_files(folder, build, stored):
     assert not any("差旅" in text or "三天" in text for text in texts)
 
 
+def test_another_chunker_indexes_what_it_cuts_otherwise_and_removes_what_is_gone(tmp_path, build, stored):
+    """Three paragraphs of 90, 270 and 60 characters: two chunks of 211 by sentences, three by sections."""
+    paragraphs = [("报" * 29 + "。") * number for number in (3, 9, 2)]
+    (tmp_path / "long.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    (tmp_path / "short.txt").write_text(LEAVE, encoding="utf-8")
+    assert build(tmp_path).new == 3
+    report = build(tmp_path, chunker="section")
+    assert (report.new, report.changed, report.unchanged, report.removed) == (1, 2, 1, 0)
+    assert {chunk["text"] for chunk in stored().values()} == {*paragraphs, LEAVE}
+    report = build(tmp_path)
+    assert (report.new, report.changed, report.unchanged, report.removed) == (0, 2, 1, 1)
+    assert sorted(len(chunk["text"]) for chunk in stored().values()) == [len(LEAVE), 211, 211]
+
+
+def test_semantic_chunks_are_cut_by_the_collections_own_encoder(tmp_path, build, stored, encoder):
+    """Two topics without a paragraph between them; the encoder of this test hears only which characters occur."""
+    topics = ["员工请假应当提前三天申请。" * 12, "差旅费凭发票报销两百元整。" * 12]
+    (tmp_path / "long.txt").write_text("".join(topics), encoding="utf-8")
+    assert build(tmp_path, chunker="semantic").chunks == 2
+    assert encoder.batches == [24, 2]
+    assert [chunk["text"] for _, chunk in sorted(stored().items())] == topics
+
+
 def test_a_file_that_cannot_be_read_today_keeps_its_chunks(folder, build, stored):
     build(folder)
     (folder / "a.txt").write_bytes(b"\x00\x01\x02binary")
@@ -316,8 +339,8 @@ def test_the_pipeline_is_lazy(tmp_path, build, encoder):
     counter = {"n": 0}
     real = job.chunk
 
-    def counting(documents, **options):
-        for piece in real(documents, **options):
+    def counting(documents, *chunker, **options):
+        for piece in real(documents, *chunker, **options):
             counter["n"] += 1
             yield piece
 
@@ -369,9 +392,10 @@ def test_a_job_that_was_cut_off_goes_on_without_asking_twice(folder, build, enco
     assert report.succeeded
 
 
-def test_without_a_synonyms_file_on_the_server_the_rules_go_into_the_index(es, collection):
-    """As on a cluster whose configuration is not ours."""
+def test_without_a_synonyms_file_on_the_server_the_rules_go_into_the_index(es, collection, monkeypatch):
+    """As on a cluster whose configuration is not ours, and that has no synonyms API."""
     client, _ = es
+    monkeypatch.setattr("indexer.versions.set_for_new_index", lambda *_: None)
     mapping = chunk_mapping(embedding_model="m", dimension=8, analyzer="jieba-cut")
     mapping["settings"]["analysis"]["filter"]["bothways_synonyms"]["synonyms_path"] = "analysis/not-there.txt"
     index = create_version(

@@ -80,7 +80,7 @@ def indexed(chosen, es, tmp_path_factory):
         client.indices.delete(index=index)
 
 
-def test_every_article_is_there_once_with_five_questions(indexed, es):
+def test_every_article_is_there_once_with_its_questions(indexed, es):
     collection, first, _ = indexed
     assert first.succeeded, first.failures
     assert first.documents == 1908
@@ -92,9 +92,11 @@ def test_every_article_is_there_once_with_five_questions(indexed, es):
     }  # fmt: skip
     assert len({chunk["chunk_id"] for chunk in chunks}) == len(chunks) == first.chunks
     # The recordings answer to 12 characters or more: three articles are shorter, one is recorded with a stray heading.
-    without = [chunk for chunk in chunks if len(chunk["questions"]) != 5]
+    without = [chunk for chunk in chunks if not chunk["questions"]]
     assert len(without) == first.refused == 4
-    assert all(chunk["questions"] == [] and chunk["generation"].startswith("refused:") for chunk in without)
+    assert all(chunk["generation"].startswith("refused:") for chunk in without)
+    # Five near-copies are dropped: three of a sentence of the text, two of another question.
+    assert Counter(len(chunk["questions"]) for chunk in chunks) == {0: 4, 4: 5, 5: len(chunks) - 9}
 
 
 def test_a_second_run_asks_nothing_and_encodes_nothing(indexed):

@@ -1,0 +1,113 @@
+"""`/api/v1/collections/{collection}/documents`: uploaded, listed, shown and deleted."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from api.deps import SearcherDep, UploadsDep
+from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, Problem, document_out, document_row, job_out
+from core.errors import UsageError
+from indexer.documents import delete_document, get_document, list_documents
+from indexer.spool import room_for
+
+router = APIRouter(tags=["documents"])
+
+MAX_FILES = 1000
+_TWO_FORMS = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                }
+            },
+            "application/json": {"schema": DocumentsIn.model_json_schema()},
+        },
+    }
+}
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    413: {"model": Problem, "description": "The upload is larger than BOTHWAYS_MAX_UPLOAD_MB"},
+    415: {"model": Problem, "description": "Neither files nor JSON"},
+    507: {"model": Problem, "description": "The server's disk is full"},
+}
+
+
+@router.post("/collections/{collection}/documents", status_code=202, openapi_extra=_TWO_FORMS, responses=_REFUSED)
+async def upload(collection: str, request: Request, response: Response, uploads: UploadsDep) -> JobOut:
+    """Add or replace documents: files as multipart/form-data, or JSON. Nothing else of the collection is touched.
+
+    A file replaces the one that was uploaded under its name, a JSON document the one of its id. They are indexed by a
+    job, whose address is in `Location`; the collection is made if there is none.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        with room_for(Path(tempfile.gettempdir())):
+            form = await request.form(max_files=MAX_FILES, max_fields=MAX_FILES)
+        try:
+            job = await run_in_threadpool(uploads.submit, collection, _files(form.multi_items()))
+        finally:
+            await form.close()
+    elif kind == "application/json":
+        documents = _documents(await request.body())
+        job = await run_in_threadpool(uploads.submit, collection, documents)
+    else:
+        raise HTTPException(415, "Send files as multipart/form-data, or documents as application/json.")
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job_out(job)
+
+
+@router.get("/collections/{collection}/documents")
+def list_all(
+    collection: str,
+    searcher: SearcherDep,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    after: Annotated[str | None, Query(description="the last id of the page before")] = None,
+) -> list[DocumentRow]:
+    """List documents in the order of their ids, a page at a time."""
+    return [document_row(row) for row in list_documents(searcher.client, collection, size=limit, after=after)]
+
+
+@router.get("/collections/{collection}/documents/{doc_id:path}")
+def get_one(collection: str, doc_id: str, searcher: SearcherDep) -> DocumentOut:
+    """Give a document with its chunks and their questions, without vectors."""
+    return document_out(get_document(searcher.client, collection, doc_id))
+
+
+@router.delete("/collections/{collection}/documents/{doc_id:path}", status_code=204)
+def delete(collection: str, doc_id: str, searcher: SearcherDep) -> None:
+    """Delete a document; when this returns, no search finds anything of it."""
+    delete_document(searcher.client, collection, doc_id)
+
+
+def _files(items: list[tuple[str, UploadFile | str]]) -> list[tuple[str, IO[bytes]]]:
+    fields = [name for name, value in items if not isinstance(value, UploadFile)]
+    if fields:
+        raise UsageError(f"{fields[0][:80]!r} is not a file: an upload has files alone, each with a file name.")
+    return [(value.filename or "", value.file) for _, value in items if isinstance(value, UploadFile)]
+
+
+def _documents(body: bytes) -> list[tuple[str, IO[bytes]]]:
+    try:
+        parsed = DocumentsIn.model_validate(json.loads(body))
+    except json.JSONDecodeError as error:
+        raise RequestValidationError(
+            [{"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}]
+        ) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise HTTPException(400, "The body is not JSON in UTF-8, or nested too deep.") from error
+    except ValidationError as error:
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from error
+    return [(one.file_name, io.BytesIO(one.record().encode())) for one in parsed.documents]

@@ -1,0 +1,48 @@
+"""`/api/v1/jobs`: indexing runs, of the command line and of uploads: listed, watched, cancelled, retried."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.deps import DeskDep, UploadsDep
+from api.wire import JobList, JobOut, job_out
+from indexer.jobs import State
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.get("/jobs")
+def list_jobs(
+    desk: DeskDep,
+    collection: Annotated[str | None, Query(description="only jobs on this collection")] = None,
+    state: Annotated[State | None, Query(description="only jobs in this state")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    offset: Annotated[int, Query(ge=0, le=9000)] = 0,
+) -> JobList:
+    """List jobs, newest first."""
+    jobs, total = desk.store.find(collection=collection, state=state, size=limit, skip=offset)
+    return JobList(total=total, jobs=[job_out(job) for job in jobs])
+
+
+@router.get("/jobs/{job_id}")
+def get_job(job_id: str, desk: DeskDep) -> JobOut:
+    """Say how a job stands."""
+    return job_out(desk.store.get(job_id))
+
+
+@router.delete("/jobs/{job_id}", status_code=202)
+def cancel(job_id: str, desk: DeskDep, uploads: UploadsDep) -> JobOut:
+    """Cancel a job: one that waits at once, one that runs within seconds; what it has indexed stays."""
+    job = desk.store.cancel(job_id)
+    uploads.cancel(job_id)
+    return job_out(job)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202)
+def retry(job_id: str, desk: DeskDep, uploads: UploadsDep, response: Response) -> JobOut:
+    """Queue an upload that did not succeed once more, as a new job."""
+    job = uploads.retry(desk.store.get(job_id))
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job_out(job)

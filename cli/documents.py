@@ -1,0 +1,49 @@
+"""`bothways documents` and `bothways delete document`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from api.wire import document_row
+from cli.options import CollectionOption, JsonOption
+from cli.output import err, out, plain, print_json, printable
+from core.elastic import connect
+from core.settings import settings
+from indexer.documents import delete_document, list_documents
+
+
+def documents(
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="the collection's name")],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many, in the order of their ids")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="DOC_ID", help="begin behind this id: the next page")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the documents of a collection, a page at a time."""
+    client, _ = connect(settings())
+    rows = list_documents(client, collection, size=limit, after=after)
+    if as_json:
+        print_json([document_row(row).model_dump() for row in rows])
+        return
+    table = Table("document", "title", "source", "chunks")
+    for row in rows:
+        table.add_row(plain(row.doc_id), plain(row.title), plain(row.source), f"{row.chunk_count:,}")
+    out.print(table)
+    if len(rows) == limit:
+        err.print(f"More: --after {printable(rows[-1].doc_id)}", markup=False)
+
+
+def delete(
+    doc_id: Annotated[str, typer.Argument(metavar="DOC_ID", help="the document's id, as `bothways documents` has it")],
+    collection: CollectionOption,
+) -> None:
+    """Delete a document from all versions of its collection; when this ends, no search finds anything of it."""
+    client, _ = connect(settings())
+    chunks = delete_document(client, collection, doc_id)
+    err.print(
+        f"Deleted {printable(doc_id)} ({chunks:,} chunks). If its file is still in an indexed folder, "
+        "the next run brings it back.",
+        markup=False,
+    )

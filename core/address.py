@@ -1,0 +1,14 @@
+"""Addresses as they may be shown: in messages, in logs, in the index."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+
+def public_url(url: str) -> str:
+    """Give an address without what may be secret in it: the user and password, and all behind the path.
+
+    Raises `ValueError` for an IPv6 address without its closing bracket.
+    """
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

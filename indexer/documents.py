@@ -1,0 +1,137 @@
+"""The documents of a collection: listed, shown with their chunks, and deleted so that nothing of them is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from core.collection import alias_of, open_collection
+from core.elastic import elasticsearch_errors
+from core.errors import DocumentNotFoundError, ElasticsearchError
+from indexer.versions import versions
+
+_SHOWN = ["chunk_id", "position", "title", "heading", "text", "source", "metadata", "generation", "questions.text"]
+_PAGE = 1000
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """One chunk as the index has it, without its vectors."""
+
+    chunk_id: str
+    position: int
+    heading: str
+    text: str
+    questions: Sequence[str] = ()
+    generation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """One document as the index has it; `chunks` are in order, and none where documents are only listed."""
+
+    doc_id: str
+    title: str
+    source: str
+    chunk_count: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    chunks: Sequence[StoredChunk] = ()
+
+
+def list_documents(
+    client: Elasticsearch, collection: str, *, size: int = 50, after: str | None = None
+) -> list[StoredDocument]:
+    """List `size` documents in the order of their ids, beginning behind the id `after`."""
+    index = open_collection(client, collection).index
+    pages: dict[str, Any] = {"sources": [{"doc_id": {"terms": {"field": "doc_id"}}}], "size": size}
+    if after is not None:
+        pages["after"] = {"doc_id": after}
+    first = {"top_hits": {"size": 1, "sort": [{"position": "asc"}], "_source": ["title", "source", "metadata"]}}
+    with elasticsearch_errors(f"listing the documents of {collection}"):
+        found = client.search(index=index, size=0, aggs={"documents": {"composite": pages, "aggs": {"first": first}}})
+    rows = []
+    for bucket in found["aggregations"]["documents"]["buckets"]:
+        source = bucket["first"]["hits"]["hits"][0]["_source"]
+        row = _document(bucket["key"]["doc_id"], source, int(bucket["doc_count"]))
+        rows.append(row)
+    return rows
+
+
+def get_document(client: Elasticsearch, collection: str, doc_id: str) -> StoredDocument:
+    """Give a document with all its chunks; raises `DocumentNotFoundError`."""
+    index = open_collection(client, collection).index
+    chunks: list[StoredChunk] = []
+    source: dict[str, Any] = {}
+    after: list[Any] | None = None
+    with elasticsearch_errors(f"reading a document of {collection}"):
+        while True:
+            hits = client.search(
+                index=index,
+                query=_is(doc_id),
+                sort=[{"position": "asc"}, {"chunk_id": "asc"}],
+                size=_PAGE,
+                source_includes=_SHOWN,
+                search_after=after,
+            )["hits"]["hits"]
+            source = source or (hits[0]["_source"] if hits else {})
+            chunks += [_chunk(hit["_source"]) for hit in hits]
+            if len(hits) < _PAGE:
+                break
+            after = hits[-1]["sort"]
+    if not chunks:
+        raise _unknown(collection, doc_id)
+    return _document(doc_id, source, len(chunks), chunks)
+
+
+def delete_document(client: Elasticsearch, collection: str, doc_id: str) -> int:
+    """Delete a document from every version of a collection, and look that nothing of it is left; gives its chunks.
+
+    Raises `DocumentNotFoundError`, and `ElasticsearchError` where a job writes the document faster than it is deleted.
+    """
+    open_collection(client, collection)
+    with elasticsearch_errors(f"deleting a document of {collection}"):
+        every = ",".join(versions(client, alias_of(collection)))
+        deleted = 0
+        for _ in range(_TRIES):
+            client.indices.refresh(index=every)
+            done = client.delete_by_query(index=every, query=_is(doc_id), conflicts="proceed", refresh=True)
+            deleted += int(done["deleted"])
+            if client.count(index=every, query=_is(doc_id))["count"] == 0:
+                break
+        else:
+            raise ElasticsearchError(
+                f"The document {doc_id[:80]!r} is being written while it is deleted: end the job first, "
+                f"see `bothways jobs --collection {collection}`."
+            )
+    if not deleted:
+        raise _unknown(collection, doc_id)
+    return deleted
+
+
+def _is(doc_id: str) -> dict[str, Any]:
+    return {"term": {"doc_id": doc_id}}
+
+
+def _document(doc_id: str, source: dict[str, Any], count: int, chunks: Sequence[StoredChunk] = ()) -> StoredDocument:
+    return StoredDocument(doc_id, source["title"], source["source"], count, source.get("metadata", {}), tuple(chunks))
+
+
+def _chunk(source: dict[str, Any]) -> StoredChunk:
+    return StoredChunk(
+        chunk_id=source["chunk_id"],
+        position=source["position"],
+        heading=source.get("heading", ""),
+        text=source["text"],
+        questions=tuple(question["text"] for question in source.get("questions", ())),
+        generation=source.get("generation", ""),
+    )
+
+
+def _unknown(collection: str, doc_id: str) -> DocumentNotFoundError:
+    return DocumentNotFoundError(
+        f"The collection {collection!r} has no document {doc_id[:80]!r}; see `bothways documents {collection}`."
+    )

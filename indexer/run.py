@@ -1,0 +1,135 @@
+"""An indexing job as others see it: alone on its collection, recorded, and stopped when somebody says so.
+
+`index_path` does the work and knows nothing of this: here are the lease around it, its record, and the check that each
+of its steps passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from core.collection import alias_of
+from core.errors import LeaseHeldError
+from core.lease import Lease, Leases
+from indexer.job import Progress, index_path
+from indexer.jobs import Job, JobStore
+from indexer.parts import JobOptions, Parts
+from indexer.record import EVERY_S, JobRecord, Stop
+from indexer.report import JobReport
+
+LOOK_AGAIN_S = 2.0
+"""How often a job that waits for its collection looks whether it is free."""
+
+_NOT_RECORDED = frozenset({"collection", "dry_run"})
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What jobs are run with: where their records are, who may write a collection, and the seconds between."""
+
+    store: JobStore
+    leases: Leases
+    record_every_s: float = EVERY_S
+    look_again_s: float = LOOK_AGAIN_S
+
+
+def open_desk(client: Elasticsearch) -> Desk:
+    """Prepare to run jobs; a record that hangs must not hold up the job, so requests for it are given up soon."""
+    return Desk(JobStore(client.options(request_timeout=10, max_retries=0)), Leases(client))
+
+
+def run_job(
+    path: Path,
+    options: JobOptions,
+    parts: Parts,
+    job: Job,
+    desk: Desk,
+    *,
+    wait: bool = False,
+    stop: Stop | None = None,
+    on_wait: Callable[[LeaseHeldError], None] = lambda _: None,
+    progress: Progress = lambda _: None,
+) -> JobReport:
+    """Run one job under the lease of its collection, and keep its record.
+
+    Without `wait`, a collection that another job holds is a `LeaseHeldError` at once, which leaves no record; with it,
+    `on_wait` is told once. A dry run writes nothing, so it needs neither lease nor record. Raises what `index_path`
+    raises, and a `JobStoppedError` when it is cancelled, interrupted, or has lost its lease.
+    """
+    if options.dry_run:
+        return index_path(path, options, parts, progress)
+    alias_of(options.collection)
+    stop = stop or Stop()
+    record = JobRecord(desk.store, job, stop, every_s=desk.record_every_s)
+    with _alone(record, desk, wait=wait, on_wait=on_wait) as lease, record.kept():
+
+        def step(report: JobReport) -> None:
+            record.report = report
+            stop.check()
+            lease.check()
+            progress(report)
+
+        record.report = index_path(path, options, parts, step)
+        return record.report
+
+
+def recorded_options(options: JobOptions, **more: Any) -> dict[str, Any]:  # noqa: ANN401 – JSON
+    """Give the options of a job as its record keeps them, to be retried with; `more` goes beside them."""
+    return {name: value for name, value in asdict(options).items() if name not in _NOT_RECORDED} | more
+
+
+def options_of(job: Job) -> JobOptions:
+    """Give back the options that a job was run with."""
+    known = {one.name for one in fields(JobOptions)} - _NOT_RECORDED
+    values = {name: value for name, value in job.options.items() if name in known}
+    # JSON has no tuples.
+    as_were: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+    return JobOptions(job.collection, **as_were)
+
+
+@contextmanager
+def _alone(record: JobRecord, desk: Desk, *, wait: bool, on_wait: Callable[[LeaseHeldError], None]) -> Iterator[Lease]:
+    """Hold the lease of the job's collection, waiting for it if that is wished."""
+    lease = _take(record, desk, wait=wait, on_wait=on_wait)
+    with lease.kept():
+        dead = lease.taken_from
+        if dead is not None and dead.note not in {"", record.job.id}:
+            record.say_lost(dead.note, dead.holder)
+        yield lease
+
+
+def _take(record: JobRecord, desk: Desk, *, wait: bool, on_wait: Callable[[LeaseHeldError], None]) -> Lease:
+    tell = on_wait
+    while True:
+        try:
+            return desk.leases.acquire(f"collection {record.job.collection}", note=record.job.id)
+        except LeaseHeldError as error:
+            if not wait:
+                raise LeaseHeldError(_busy(error), who=error.who, note=error.note) from error
+            _wait(record, desk, error, tell)
+            tell = _nobody
+
+
+def _wait(record: JobRecord, desk: Desk, held: LeaseHeldError, tell: Callable[[LeaseHeldError], None]) -> None:
+    try:
+        record.queue()
+        tell(held)
+        record.wait(desk.look_again_s)
+    except BaseException as error:
+        record.ended("cancelled", str(error) or "It was interrupted while it waited.")
+        raise
+
+
+def _nobody(_: LeaseHeldError) -> None:
+    """Tell nobody: waiting is announced once."""
+
+
+def _busy(error: LeaseHeldError) -> str:
+    shown = f", see `bothways jobs show {error.note}`," if error.note else ""
+    return f"{error} One job at a time writes a collection{shown}: --wait runs this one when that has ended."

@@ -1,0 +1,150 @@
+"""New rules into force: written, loaded, proved by asking the server, and put back as they were if that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import Elasticsearch
+from filelock import FileLock
+
+from core.errors import BothwaysError, ElasticsearchError
+from core.synonyms import Rule, rules_text, split_rules
+from indexer.synonyms.acting import not_acting, reload, require_reloaded
+from indexer.synonyms.places import FilePlace, IndexPlace, Place, SetPlace
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one place: the rules that came, went and stayed, and the indices in which they were proved.
+
+    `in_force` is False for rules that are part of an index: those wait for its next version.
+    """
+
+    place: str
+    added: Sequence[Rule]
+    removed: Sequence[Rule]
+    kept: Sequence[Rule]
+    proved_in: Sequence[str]
+    in_force: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain JSON values."""
+        return {
+            "place": self.place,
+            "in_force": self.in_force,
+            "added": [str(rule) for rule in self.added],
+            "removed": [str(rule) for rule in self.removed],
+            "unchanged": len(self.kept),
+            "proved_in": list(self.proved_in),
+        }
+
+
+def apply(client: Elasticsearch, place: Place, rules: Sequence[Rule], *, add: bool, lock: Path) -> Applied:
+    """Put checked rules in the place of those that are there, or with `add` beside them.
+
+    Each of `rules` is proved in every live index that reads the place. Raises `ElasticsearchError` when the server
+    does not take the rules or a rule does not act; the place is then as it was. `lock` keeps a second `apply` waiting.
+    """
+    with FileLock(lock):
+        before = split_rules(place.read() or "")
+        known = {rule.meaning: rule for rule in before}
+        wanted = {rule.meaning: rule for rule in (*(before if add else ()), *rules)}
+        now = list(wanted.values())
+        change = Applied(
+            place.name,
+            added=[rule for meaning, rule in wanted.items() if meaning not in known],
+            removed=[rule for meaning, rule in known.items() if meaning not in wanted],
+            kept=[rule for meaning, rule in wanted.items() if meaning in known],
+            proved_in=place.live,
+            in_force=not isinstance(place, IndexPlace),
+        )
+        if isinstance(place, FilePlace):
+            _apply_file(client, place, now, rules)
+        elif isinstance(place, SetPlace):
+            _apply_set(client, place, now, rules)
+    return change
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What a place holds: its rules, the live indices that use it, and the rules that do not act in all of them."""
+
+    place: str
+    rules: Sequence[Rule]
+    used_by: Sequence[str]
+    idle: Sequence[Rule]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain JSON values."""
+        return {
+            "place": self.place,
+            "used_by": list(self.used_by),
+            "rules": [str(rule) for rule in self.rules],
+            "idle": [str(rule) for rule in self.idle],
+        }
+
+
+def in_force(client: Elasticsearch, place: Place) -> InForce:
+    """Read a place, and ask every live index that uses it which of the rules do not act there."""
+    rules = split_rules(place.read() or "")
+    idle = {rule: None for index in place.live for rule in not_acting(client, index, rules)}
+    return InForce(place.name, rules, place.live, list(idle))
+
+
+def _apply_file(client: Elasticsearch, place: FilePlace, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
+    before = place.read()
+    place.write(rules_text(now))
+
+    def put_back() -> None:
+        place.write(before)
+        if place.indices and before is not None:
+            reload(client, place.indices)
+
+    with _or_as_before(place, put_back):
+        if place.indices:
+            reload(client, place.indices)
+        _prove(client, place, asked)
+
+
+def _apply_set(client: Elasticsearch, place: SetPlace, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
+    before = split_rules(place.read() or "")
+
+    def put_back() -> None:
+        require_reloaded(place.write(before))
+
+    with _or_as_before(place, put_back):
+        require_reloaded(place.write(now))
+        _prove(client, place, asked)
+
+
+@contextmanager
+def _or_as_before(place: Place, put_back: Callable[[], None]) -> Iterator[None]:
+    """Put the old rules back when the new ones fail, whatever stopped them."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            put_back()
+        except BothwaysError as second:
+            raise ElasticsearchError(
+                f"{error} Putting the rules before back into {place.name} failed too: {second}"
+            ) from error
+        if isinstance(error, BothwaysError):
+            raise ElasticsearchError(f"{error} The rules before are back in force.") from error
+        raise
+
+
+def _prove(client: Elasticsearch, place: Place, rules: Sequence[Rule]) -> None:
+    for index in place.live:
+        if idle := not_acting(client, index, rules):
+            named = "; ".join(str(rule) for rule in idle[:_NAMED])
+            raise ElasticsearchError(
+                f"{len(idle)} of {len(rules)} rules do not act in {index} ({named}): is {place.name} what this server "
+                "reads?"
+            )
