@@ -41,8 +41,8 @@ ABOUT = """\
 - Plain: `elasticsearch.helpers.bulk(client, actions)`, vectors as lists of floats, its defaults (500 a request, one at
   a time), the index's defaults (a refresh a second), one refresh at the end. Its actions are made before the clock
   starts; only the run that its memory is taken from makes them as they are sent, as ours are.
-- Merged: with the time that it then takes to make one segment with one graph of it, as our builds do (and plain does not
-  by itself: it is left with a graph a segment).
+- Merged: with the time that it then takes to make one segment with one graph of it, as our builds do (plain does not by
+  itself: it is left with a graph a segment).
 - The ratio is that of the medians of the runs; the sides take turns."""
 
 

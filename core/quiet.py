@@ -24,6 +24,9 @@ QUIET: Mapping[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": "f
 WHEN_BUILT = "when_built"
 """Where `_meta` keeps what is to be: `index_options` by vector field, and `settings` (null: the server's default)."""
 
+UNMERGED = "unmerged"
+"""Stands in `_meta` until the graphs have been made of all that was written without, which may be long after `wake`."""
+
 _WITHOUT_GRAPH = {"hnsw": "flat", "int8_hnsw": "int8_flat", "int4_hnsw": "int4_flat", "bbq_hnsw": "bbq_flat"}
 _OF_GRAPHS = {"m", "ef_construction"}
 
@@ -38,7 +41,10 @@ def without_graphs(body: Mapping[str, Any]) -> dict[str, Any]:
             wanted[path] = options
             kept = {name: value for name, value in options.items() if name not in _OF_GRAPHS}
             field["index_options"] = kept | {"type": _WITHOUT_GRAPH[options["type"]]}
-    quiet["mappings"].setdefault("_meta", {})[WHEN_BUILT] = {"index_options": wanted}
+    quiet["mappings"]["_meta"] = quiet["mappings"].get("_meta", {}) | {
+        WHEN_BUILT: {"index_options": wanted},
+        UNMERGED: True,
+    }
     return quiet
 
 

@@ -17,8 +17,8 @@ LARGEST_BYTES = 4 * 1024**3
 PATIENCE_S = 3600.0
 
 
-def merge(client: Elasticsearch, index: str) -> None:
-    """Merge a new version's segments, before or after it goes live; searches go on meanwhile.
+def merge(client: Elasticsearch, index: str) -> bool:
+    """Merge a new version's segments, whether it is live yet or not; searches go on meanwhile. True when it is done.
 
     Nothing depends on it but how fast searches are: where it may not be done, or takes longer than an hour (the server
     then goes on by itself), a warning says so.
@@ -33,5 +33,8 @@ def merge(client: Elasticsearch, index: str) -> None:
             )
         except ApiError as error:
             log.warning("not_merged", index=index, reason=reason(error))
+            return False
         except ConnectionTimeout:
             log.warning("merging_takes_long", index=index, waited_s=PATIENCE_S)
+            return False
+    return True

@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 from core.collection import Collection, alias_of, from_mapping, version_of
 from core.elastic import elasticsearch_errors
 from core.errors import IncompatibleCollectionError
-from core.quiet import quieten, wake, without_graphs
+from core.quiet import UNMERGED, quieten, wake, without_graphs
 from indexer.check import check_version
 from indexer.merge import merge
 from indexer.parts import JobOptions, Parts
@@ -65,19 +65,26 @@ def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) ->
     """
     existing = _versions(options, parts)
     if existing.get(index):
-        if wake(parts.client, index):
-            merge(parts.client, index)
+        _finish(parts.client, index)
         return
     live = _live(existing)
     report.held = _reason_to_wait(report, parts.client, live) or _failed_check(index, parts, report)
     if report.held:
         return
-    wake(parts.client, index)
-    merge(parts.client, index)
+    _finish(parts.client, index)
     swap_alias(parts.client, alias_of(options.collection), to=index)
     for old in existing:
         if old not in {index, live}:
             _delete(parts.client, old)
+
+
+def _finish(client: Elasticsearch, index: str) -> None:
+    """End a build: once, and also where it was cut off, or somebody looked at it before it was complete."""
+    wake(client, index)
+    with elasticsearch_errors(f"reading the mapping of {index}"):
+        meta = client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})
+    if meta.get(UNMERGED) and merge(client, index):
+        note(client, index, **{UNMERGED: None})
 
 
 def _reason_to_wait(report: JobReport, client: Elasticsearch, live: str | None) -> str:

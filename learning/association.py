@@ -1,4 +1,4 @@
-"""Which words of texts stand where questions use another: pairs in, associated terms out, best proved first.
+"""Which words of texts stand where questions use another: pairs in, associated terms out, strongest first.
 
 Counted over chunks: in how many do the questions use a term that the text lacks, how many texts have the other term,
 and in how many is it both. Twice through the collection: once for the terms, once for the pairs of those that count.
@@ -82,7 +82,7 @@ def associate(
     max_terms: int = MAX_TERMS,
     max_pairs: int = MAX_PAIRS,
 ) -> list[Association]:
-    """Give the associated terms within the bounds, by `g2`; `pairs` begins the stream anew each time."""
+    """Give the associated terms within the bounds, strongest first; `pairs` begins the stream anew each time."""
     chunks, asked_in, found_in = _count_terms(pairs(), stopwords, max_terms)
     most = bounds.max_share * chunks
     asked = {term: times for term, times in asked_in.at_least(bounds.min_chunks) if times <= most}
@@ -96,8 +96,7 @@ def associate(
         for (term, text), times in together.at_least(bounds.min_chunks)
     )
     strong = [one for one in every if one.score >= bounds.min_score and one.g2 >= bounds.min_g2]
-    # The ratio grows with the number of chunks too: whoever reviews from the top meets first what matters most.
-    strong.sort(key=lambda one: (-one.g2, -one.score, one.asked, one.found))
+    strong.sort(key=lambda one: (-one.score, -one.together, one.asked, one.found))
     return list(_at_most(strong, bounds.per_term))
 
 

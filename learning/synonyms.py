@@ -22,7 +22,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """What was found, best proved first: `candidates` to review, those that the language model `refused`, and counts.
+    """What was found, strongest first: `candidates` to review, those that the language model `refused`, and counts.
 
     `unjudged` candidates are proposed without the model's word although one is set, because of `trouble`.
     """

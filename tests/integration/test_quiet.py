@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.collection import list_collections, open_collection
-from core.quiet import WHEN_BUILT, is_quiet, quieten, wake, without_graphs
+from core.quiet import UNMERGED, WHEN_BUILT, is_quiet, quieten, wake, without_graphs
 from indexer.versions import chunk_mapping, create_version, note
 
 pytestmark = pytest.mark.elasticsearch
@@ -185,6 +185,8 @@ def test_the_next_run_ends_the_quiet_of_a_first_build_that_was_killed(killed, fo
     report = build(folder)
     assert settings_of(client, index) == USUAL
     assert index_options(client, index) == (GRAPH, GRAPH)
+    assert segments(client, index) == 1
+    assert UNMERGED not in meta_of(client, index)
     assert 0 < report.unchanged < ROWS
     assert report.unchanged + report.indexed == ROWS
     assert client.count(index=index)["count"] == ROWS
@@ -203,6 +205,7 @@ def test_whoever_looks_at_a_first_build_that_was_killed_finds_what_it_had_sent(k
         assert row[2] > 0
     assert settings_of(client, index) == USUAL
     assert 0 < client.count(index=index)["count"] < ROWS
+    assert meta_of(client, index)[UNMERGED] is True  # the run that completes it does that
 
 
 def test_a_rebuild_that_was_killed_is_woken_when_it_goes_live(killed, folder, build, es, collection):
