@@ -234,7 +234,13 @@ def _language_model() -> Iterator[tuple[str, Counter[str], Callable[[], int]]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 – the base class calls it so
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing of connections whose other end was killed; anything else is told."""
+            if not isinstance(sys.exc_info()[1], ConnectionError):
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1", asked, lambda: busy["calls"]
