@@ -275,9 +275,7 @@ def _embed_lazily(expanded: Iterable[ExpandedChunk], parts: Parts) -> Iterator[E
         yield from embed(chain([first], iterator), parts.encoder())
 
 
-def _counted_vectors(
-    embedded: Iterable[EmbeddedChunk], report: JobReport
-) -> Generator[EmbeddedChunk, None, None]:
+def _counted_vectors(embedded: Iterable[EmbeddedChunk], report: JobReport) -> Generator[EmbeddedChunk, None, None]:
     for item in embedded:
         report.questions += len(item.expanded.questions)
         report.encoded += 1 + len(item.expanded.questions)
