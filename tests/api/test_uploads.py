@@ -90,6 +90,10 @@ def ended(http, answer):
     return until(lambda: (job := http.get(location).json())["state"] not in {"queued", "running"} and job)
 
 
+def jobs_of(http, collection):
+    return http.get("/api/v1/jobs", params={"collection": collection}).json()
+
+
 def until(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -115,7 +119,8 @@ def test_files_are_indexed_by_a_job(http, documents, collection):
     body = {"query": "请假", "collection": collection, "strategy": "hybrid", "filters": {"source": "leave.txt"}}
     hit = http.post("/api/v1/search", json=body).json()["hits"][0]
     assert (hit["source"], hit["text"]) == ("leave.txt", LEAVE)
-    listed = http.get("/api/v1/jobs", params={"collection": collection}).json()
+    # A job is read as it is; a list is a search, which sees the job's end a moment later.
+    listed = until(lambda: (page := jobs_of(http, collection))["jobs"][0]["state"] == "done" and page)
     assert (listed["total"], [one["id"] for one in listed["jobs"]]) == (1, [job["id"]])
     assert listed["jobs"][0] == job
 
