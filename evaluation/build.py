@@ -24,7 +24,8 @@ from evaluation.report import FailureList, Plan, Report, make_report
 from evaluation.run import Answer, Ask, FindGold, QueryRow, run_strategies
 from evaluation.slices import LENGTH
 from evaluation.write import ReportFolder
-from search.pipeline import Searcher, SearchOptions
+from search.options import SearchOptions
+from search.pipeline import Searcher
 
 log = structlog.get_logger()
 

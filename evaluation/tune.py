@@ -26,7 +26,8 @@ from evaluation.qrels import Qrels
 from evaluation.queries import JudgedQuery
 from evaluation.run import BATCH
 from evaluation.statistics import SEED, Comparison, Interval, Values, compare, confidence
-from search.pipeline import Searcher, SearchOptions, fuse
+from search.options import SearchOptions
+from search.pipeline import Searcher, fuse
 
 GRIDS: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "rrf.weights": ("weight_bm25", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),

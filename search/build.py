@@ -11,7 +11,8 @@ from core.models.cross_encoder import load_cross_encoder
 from core.models.encoder import load_encoder
 from core.models.llm import load_llm
 from core.settings import Settings
-from search.pipeline import Searcher, SearchOptions
+from search.options import SearchOptions
+from search.pipeline import Searcher
 from search.rewrite import Query2Doc, RecordedRewrites, Rewriter
 
 

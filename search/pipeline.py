@@ -9,8 +9,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import structlog
@@ -18,7 +18,7 @@ from elasticsearch import Elasticsearch
 
 from core.analysis import Segmenter
 from core.collection import Collection
-from core.datatypes import Hit, Leg, Query, SearchResult, Strategy, Vector
+from core.datatypes import Hit, Leg, Query, SearchResult, Vector
 from core.errors import (
     CollectionNotFoundError,
     LLMError,
@@ -30,52 +30,16 @@ from core.errors import (
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
-from search.bodies import FilterValue, bm25_body, filter_clauses, knn_body
+from search.bodies import bm25_body, filter_clauses, knn_body
 from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
+from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
 from search.rerank import rerank
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
 from search.versions import Versions
 
 log = structlog.get_logger()
-
-LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
-    "bm25": ("bm25",),
-    "dense": ("text_sem",),
-    "questions": ("questions",),
-    "hybrid": ("bm25", "text_sem", "questions"),
-    "hybrid_rerank": ("bm25", "text_sem", "questions"),
-    "dense_q2d": ("text_sem",),
-    "hybrid_q2d": ("bm25", "text_sem", "questions"),
-    "hybrid_q2d_rerank": ("bm25", "text_sem", "questions"),
-    "dedup": ("bm25", "text_sem", "questions"),
-}
-REWRITTEN: frozenset[Strategy] = frozenset({"dense_q2d", "hybrid_q2d", "hybrid_q2d_rerank"})
-RERANKED: frozenset[Strategy] = frozenset({"hybrid_rerank", "hybrid_q2d_rerank"})
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-
-
-@dataclass(frozen=True, slots=True)
-class SearchOptions:
-    """How to search: the request's own wishes on top of the settings."""
-
-    strategy: Strategy = "hybrid_rerank"
-    top_k: int = 5
-    filters: Mapping[str, FilterValue] = field(default_factory=dict)
-    min_score: float | None = None
-    explain: bool = False
-    highlight: bool = False
-    leg_k: int = 30
-    num_candidates: int = 100
-    rank_constant: int = 60
-    weight_bm25: float = 1.0
-    weight_dense: float = 1.0
-    weight_questions: float = 0.5
-    weight_pseudo_doc: float = 0.25
-    rewrite_deadline_ms: float = 300.0
-    rerank_top_n: int = 30
-    max_query_chars: int = 10_000
 
 
 class Searcher:

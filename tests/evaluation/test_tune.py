@@ -6,7 +6,7 @@ import pytest
 from core.errors import UsageError
 from evaluation.statistics import Interval, compare
 from evaluation.tune import SETTINGS_HEAD, Tuning, cross_validate, make_grid, settings_lines
-from search.pipeline import SearchOptions
+from search.options import SearchOptions
 
 
 def test_the_grid_begins_with_what_is_in_use():

@@ -18,7 +18,8 @@ from indexer.parts import JobOptions, Parts
 from indexer.rollback import list_versions, rollback
 from indexer.versions import chunk_mapping, create_version, swap_alias
 from search import versions as search_versions
-from search.pipeline import Searcher, SearchOptions
+from search.options import SearchOptions
+from search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

@@ -23,7 +23,7 @@ from evaluation.queries import JudgedQuery, load_queries
 from evaluation.report import Plan
 from evaluation.tune import make_grid, tune
 from search.bodies import bm25_body
-from search.pipeline import SearchOptions
+from search.options import SearchOptions
 from tests.fakes import FixedWriter
 
 pytestmark = pytest.mark.elasticsearch

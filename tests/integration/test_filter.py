@@ -12,7 +12,7 @@ from core.settings import load_settings
 from indexer.build import build_filter
 from indexer.expand import FAILED
 from indexer.filter import Answerable, RoundTrip, filter_questions
-from search.pipeline import SearchOptions
+from search.options import SearchOptions
 from tests.fakes import FixedWriter, OverlapCrossEncoder
 
 pytestmark = pytest.mark.elasticsearch

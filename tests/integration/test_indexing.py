@@ -18,7 +18,7 @@ from core.errors import (
 )
 from indexer.bulk import bulk
 from indexer.versions import chunk_mapping, create_version, versions
-from search.pipeline import SearchOptions
+from search.options import SearchOptions
 from tests.fakes import FixedWriter
 
 pytestmark = pytest.mark.elasticsearch

@@ -19,7 +19,8 @@ from core.errors import (
     SettingsError,
     UnknownFieldError,
 )
-from search.pipeline import STRATEGIES, Searcher, SearchOptions
+from search.options import STRATEGIES, SearchOptions
+from search.pipeline import Searcher
 from search.retrieve import retrieve
 from tests.fakes import FixedRewriter, FixedWriter, HashEncoder, OverlapCrossEncoder
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from core.datatypes import Hit, LegScore
 from search.fuse import dense_mean, merge, rrf, union
-from search.pipeline import SearchOptions, fuse
+from search.options import SearchOptions
+from search.pipeline import fuse
 
 
 def ranking(leg, *rows):
