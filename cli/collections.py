@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from api.wire import collection_out, rollback_out
 from cli.options import JsonOption
-from cli.output import err, out, print_json
+from cli.output import err, listing, out, print_json
 from core.analysis import load_segmenter
 from core.collection import delete_collection, list_collections, open_collection
 from core.elastic import connect
@@ -34,7 +34,9 @@ def collections(ctx: typer.Context, as_json: JsonOption = False) -> None:
     if not rows:
         err.print("There is no collection yet: make one with `bothways index PATH --collection NAME`.", markup=False)
         return
-    table = Table("collection", "index", "documents", "chunks", "embedding model", "analysis", "beside it")
+    numbers = (Column(name, justify="right", no_wrap=True, min_width=len(name)) for name in ("documents", "chunks"))
+    names = [row.name for row in rows]
+    table = listing(names, "collection", "index", *numbers, "embedding model", "analysis", "beside it")
     for row in rows:
         beside = ", ".join(f"v{version.number} {version.state}" for version in row.versions if version.state != "live")
         counts = f"{row.documents:,}", f"{row.chunks:,}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from api.wire import document_row
 from cli.options import CollectionOption, JsonOption
-from cli.output import err, out, plain, print_json, printable
+from cli.output import err, listing, out, plain, print_json, printable
 from core.elastic import connect
 from core.settings import settings
 from indexer.documents import delete_document, list_documents
@@ -27,7 +27,7 @@ def documents(
     if as_json:
         print_json([document_row(row).model_dump() for row in rows])
         return
-    table = Table("document", "title", "source", "chunks")
+    table = listing((row.doc_id for row in rows), "document", "title", "source", Column("chunks", justify="right"))
     for row in rows:
         table.add_row(plain(row.doc_id), plain(row.title), plain(row.source), f"{row.chunk_count:,}")
     out.print(table)
