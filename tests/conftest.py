@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import uuid
 
 import pytest
+import structlog
 
 from core.analysis import Segmenter, load_segmenter, segment_synonyms
+from core.answer_cache import AnswerCache
 from core.elastic import connect
-from core.settings import load_settings
+from core.settings import load_settings, settings
+from tests.fakes import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +75,18 @@ def segmenter(tmp_path_factory):
 
 
 @pytest.fixture
+def cache(tmp_path):
+    """A cache of a model's answers that is empty."""
+    with AnswerCache(tmp_path / "answers.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
 def collection(es):
     """A name that no other test uses; whatever is made under it is removed."""
     name = f"test-{uuid.uuid4().hex}"
@@ -81,3 +97,28 @@ def collection(es):
     client.options(ignore_status=404).delete_by_query(
         index="bothways-jobs", query={"term": {"collection": name}}, conflicts="proceed", refresh=True
     )
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, es_url):
+    """Type a command: gives exit code, stdout and stderr."""
+    from cli.main import main
+
+    def typed(*words, **environment):
+        settings.cache_clear()
+        monkeypatch.setenv("BOTHWAYS_ES_URL", es_url)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["bothways", *map(str, words)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as left:
+            code = left.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    yield typed
+    settings.cache_clear()
+    structlog.reset_defaults()

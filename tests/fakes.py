@@ -10,6 +10,16 @@ from core.errors import LLMError
 from core.models.usage import TokenUsage
 
 
+class Clock:
+    """Tells the time, in seconds since 1970, that a test sets: 2027-01-15 08:00:00 UTC until then."""
+
+    def __init__(self):
+        self.now = 1_800_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
 class HashEncoder:
     """Bag of characters hashed into `dimension` buckets: texts that share characters are near, on every machine."""
 
@@ -81,3 +91,17 @@ class FixedWriter:
         if any(word in chunk.text for word in self.refuse):
             raise self.error("the model will not")
         return (f"问 {chunk.text[:6]}", f"怎么办 {chunk.text[-6:]}")
+
+
+class DyingWriter(FixedWriter):
+    """Has written to `after` chunks when it is interrupted, as by Ctrl-C, at the next text that holds `at`."""
+
+    def __init__(self, after=0, at=""):
+        super().__init__()
+        self.after = after
+        self.at = at
+
+    def write(self, chunk):
+        if self.calls >= self.after and self.at in chunk.text:
+            raise KeyboardInterrupt
+        return super().write(chunk)

@@ -14,39 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-import structlog
 
-from cli.main import main
-from core.settings import settings
 from tests.llm_server import Scripted, completion
 
 pytestmark = pytest.mark.elasticsearch
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, es_url):
-    """Type a command: gives exit code, stdout and stderr."""
-
-    def typed(*words, **environment):
-        settings.cache_clear()
-        monkeypatch.setenv("BOTHWAYS_ES_URL", es_url)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["bothways", *map(str, words)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as left:
-            code = left.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield typed
-    settings.cache_clear()
-    structlog.reset_defaults()
 
 
 @pytest.fixture

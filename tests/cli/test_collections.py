@@ -8,7 +8,6 @@ import pytest
 
 from indexer.job import index_path
 from indexer.parts import JobOptions, Parts
-from tests.cli.test_cli import run  # noqa: F401 – a fixture
 from tests.fakes import HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -25,7 +24,7 @@ def rebuilt(es, segmenter, collection, tmp_path):
     return collection
 
 
-def test_the_listing_names_all_versions(run, rebuilt):  # noqa: F811
+def test_the_listing_names_all_versions(run, rebuilt):
     code, out, _ = run("collections", "--json")
     (row,) = [row for row in json.loads(out) if row["name"] == rebuilt]
     assert code == 0
@@ -33,12 +32,12 @@ def test_the_listing_names_all_versions(run, rebuilt):  # noqa: F811
         (1, "kept", 1, "fake/old", 64),
         (2, "live", 1, "fake/new", 32),
     ]
-    code, out, _ = run("collections", COLUMNS="300")
+    code, out, _ = run("collections")
     assert code == 0
     assert "v1 kept" in next(line for line in out.splitlines() if rebuilt in line)
 
 
-def test_rollback_says_what_to_set(run, rebuilt):  # noqa: F811
+def test_rollback_says_what_to_set(run, rebuilt):
     code, out, err = run("collections", "rollback", rebuilt, BOTHWAYS_EMBEDDING_MODEL="fake/new")
     assert (code, out) == (0, "")
     assert f"go to bothways-{rebuilt}-v1 now (1 chunks)" in err
@@ -58,7 +57,7 @@ def test_rollback_says_what_to_set(run, rebuilt):  # noqa: F811
     }
 
 
-def test_rollback_of_nothing(run):  # noqa: F811
+def test_rollback_of_nothing(run):
     code, _, err = run("collections", "rollback", "no-such-thing")
     assert code == 1
     assert "There is no collection 'no-such-thing'" in err

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from cli.main import main
 from core.holder import Holder
 from core.lease import Leases
 from core.settings import settings
@@ -23,28 +22,6 @@ from indexer.spool import Spool
 pytestmark = pytest.mark.elasticsearch
 
 INDEX = [sys.executable, "-c", "from cli.main import main; main()", "index"]
-
-
-@pytest.fixture
-def type_in(monkeypatch, capsys, es_url, tmp_path):
-    """Type a command: gives exit code, stdout and stderr."""
-
-    def typed(*words):
-        settings.cache_clear()
-        monkeypatch.setenv("BOTHWAYS_ES_URL", es_url)
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["bothways", *map(str, words)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as left:
-            code = left.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield typed
-    settings.cache_clear()
 
 
 @pytest.fixture
@@ -81,63 +58,63 @@ def in_background(es_url, folder, collection):
     return start
 
 
-def test_jobs_and_documents(type_in, folder, collection):
+def test_jobs_and_documents(run, folder, collection):
     (folder / "broken.json").write_text("{", encoding="utf-8")
-    code, out, _ = type_in("index", folder, "-c", collection, "--no-questions", "--workers", 3, "--json")
+    code, out, _ = run("index", folder, "-c", collection, "--no-questions", "--workers", 3, "--json")
     assert code == 1
     first = json.loads(out)["job"]
-    code, out, _ = type_in("jobs", "--collection", collection, "--json")
+    code, out, _ = run("jobs", "--collection", collection, "--json")
     listed = json.loads(out)
     assert (code, listed["total"], [job["id"] for job in listed["jobs"]]) == (0, 1, [first])
     assert listed["jobs"][0]["options"]["words"] == ["--no-questions", "--workers", "3"]
-    code, out, _ = type_in("jobs", "show", first)
+    code, out, _ = run("jobs", "show", first)
     assert code == 0
     assert "read: broken.json" in out
     assert str(folder) in out
-    code, out, err = type_in("jobs", "watch", first)
+    code, out, err = run("jobs", "watch", first)
     assert (code, "failed" in out) == (1, True)
 
     (folder / "broken.json").unlink()
-    code, out, _ = type_in("jobs", "retry", first, "--json")
+    code, out, _ = run("jobs", "retry", first, "--json")
     assert code == 0
     second = json.loads(out)["job"]
-    code, out, _ = type_in("jobs", "show", second, "--json")
+    code, out, _ = run("jobs", "show", second, "--json")
     shown = json.loads(out)
     assert (shown["state"], shown["retry_of"], shown["counts"]["unchanged"]) == ("done", first, 2)
     assert shown["options"]["words"] == ["--no-questions", "--workers", "3"]
-    code, _, err = type_in("jobs", "retry", second)
+    code, _, err = run("jobs", "retry", second)
     assert (code, "nothing to retry" in err) == (1, True)
-    code, _, err = type_in("jobs", "cancel", second)
+    code, _, err = run("jobs", "cancel", second)
     assert (code, "nothing to cancel" in err) == (1, True)
-    assert type_in("jobs", "watch", second)[0] == 0
-    code, out, _ = type_in("jobs", "list", "-c", collection, "--state", "done")
+    assert run("jobs", "watch", second)[0] == 0
+    code, out, _ = run("jobs", "list", "-c", collection, "--state", "done")
     assert (second in out, first in out) == (True, False)
 
-    code, out, _ = type_in("documents", collection, "--json")
+    code, out, _ = run("documents", collection, "--json")
     rows = json.loads(out)
     assert (code, {row["source"]: row["chunks"] for row in rows}) == (0, {"leave.md": 1, "pay.txt": 1})
     assert rows[0]["doc_id"] < rows[1]["doc_id"]
-    code, out, err = type_in("documents", collection, "--limit", 1)
+    code, out, err = run("documents", collection, "--limit", 1)
     assert rows[0]["doc_id"] in out
     assert f"--after {rows[0]['doc_id']}" in err
-    code, out, _ = type_in("documents", collection, "--limit", 1, "--after", rows[0]["doc_id"], "--json")
+    code, out, _ = run("documents", collection, "--limit", 1, "--after", rows[0]["doc_id"], "--json")
     assert json.loads(out) == rows[1:]
-    assert type_in("delete", "document", rows[0]["doc_id"], "--collection", collection)[0] == 0
-    assert json.loads(type_in("documents", collection, "--json")[1]) == rows[1:]
-    code, _, err = type_in("delete", "document", rows[0]["doc_id"], "--collection", collection)
+    assert run("delete", "document", rows[0]["doc_id"], "--collection", collection)[0] == 0
+    assert json.loads(run("documents", collection, "--json")[1]) == rows[1:]
+    code, _, err = run("delete", "document", rows[0]["doc_id"], "--collection", collection)
     assert (code, "has no document" in err) == (1, True)
 
 
-def test_bad_usage(type_in):
-    code, _, err = type_in("jobs", "show", "nothing")
+def test_bad_usage(run):
+    code, _, err = run("jobs", "show", "nothing")
     assert (code, "no job 'nothing'" in err) == (1, True)
-    code, _, err = type_in("jobs", "--state", "sleeping")
+    code, _, err = run("jobs", "--state", "sleeping")
     assert (code, "queued, running" in err) == (2, True)
-    code, _, err = type_in("documents", "nobody-has-this")
+    code, _, err = run("documents", "nobody-has-this")
     assert (code, "no collection" in err) == (1, True)
 
 
-def test_an_upload_is_retried_here(type_in, es, collection, monkeypatch, tmp_path):
+def test_an_upload_is_retried_here(run, es, collection, monkeypatch, tmp_path):
     spool = Spool(settings().cache_dir / "uploads")
     desk = open_desk(es[0])
     job = desk.store.create(Job(new_id(), collection, "upload", files=["[b]a.txt"], options={"origin": "upload"}))
@@ -146,10 +123,10 @@ def test_an_upload_is_retried_here(type_in, es, collection, monkeypatch, tmp_pat
     (upload,) = [one for one in spool.waiting() if one.id == job.id]
     spool.keep(upload)
     desk.store.end(job.id, "failed")
-    code, out, err = type_in("jobs", "retry", job.id, "--json")
+    code, out, err = run("jobs", "retry", job.id, "--json")
     assert code == 0, err
     assert (json.loads(out)["state"], json.loads(out)["retry_of"]) == ("done", job.id)
-    listing = type_in("jobs", "-c", collection)[1]
+    listing = run("jobs", "-c", collection)[1]
     assert "upload of [b]a.txt" in listing
     assert job.id in listing
 

@@ -16,21 +16,9 @@ from core.elastic import connect
 from core.errors import LeaseHeldError, LeaseLostError
 from core.holder import Holder
 from core.lease import Leases
+from tests.fakes import Clock
 
 pytestmark = pytest.mark.elasticsearch
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from core.answer_cache import AnswerCache
 from core.datatypes import Chunk, ExpandedChunk
 from core.errors import LLMError, LLMUnavailableError
 from core.models.llm_endpoint import EndpointModel
@@ -56,12 +55,6 @@ class FixedModel:
 
     def close(self):
         pass
-
-
-@pytest.fixture
-def cache(tmp_path):
-    with AnswerCache(tmp_path / "answers.sqlite") as opened:
-        yield opened
 
 
 def test_a_writer_asks_once_and_then_remembers(cache):

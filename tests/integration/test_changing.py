@@ -20,7 +20,7 @@ from indexer.versions import chunk_mapping, create_version, swap_alias
 from search import versions as search_versions
 from search.options import SearchOptions
 from search.pipeline import Searcher
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import DyingWriter, FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -307,12 +307,8 @@ def test_a_rebuild_after_a_rollback_begins_anew(folder, build, es, collection):
 def test_an_unfinished_rebuild_is_no_version_to_go_to(folder, build, es, collection):
     build(folder)
 
-    class Dies(FixedWriter):
-        def write(self, chunk):
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        build(folder, writer=Dies(), recreate=True)
+        build(folder, writer=DyingWriter(), recreate=True)
     assert states(es, collection) == [(1, "live"), (2, "unfinished")]
     with pytest.raises(UsageError, match="no version 2"):
         rollback(es[0], collection, to=2)
@@ -323,14 +319,8 @@ def test_an_unfinished_rebuild_is_no_version_to_go_to(folder, build, es, collect
 def test_a_rebuild_of_one_file_does_not_go_on_with_that_of_its_folder(folder, build, stored):
     build(folder)
 
-    class Dies(FixedWriter):
-        def write(self, chunk):
-            if "请假" in chunk.text:
-                raise KeyboardInterrupt
-            return super().write(chunk)
-
     with pytest.raises(KeyboardInterrupt):
-        build(folder, writer=Dies(), recreate=True, concurrency=1)
+        build(folder, writer=DyingWriter(at="请假"), recreate=True, concurrency=1)
     assert build(folder / "leave.txt", recreate=True).held == ""
     assert [chunk["source"] for chunk in stored().values()] == ["leave.txt"]
 

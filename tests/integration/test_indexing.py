@@ -19,7 +19,7 @@ from core.errors import (
 from indexer.bulk import bulk
 from indexer.versions import chunk_mapping, create_version, versions
 from search.options import SearchOptions
-from tests.fakes import FixedWriter
+from tests.fakes import DyingWriter, FixedWriter
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -231,14 +231,8 @@ def test_recreate_of_nothing_keeps_the_old_version(folder, build, es, collection
 def test_a_rebuild_that_was_cut_off_goes_on(folder, build, encoder, es, collection):
     build(folder)
 
-    class Dies(FixedWriter):
-        def write(self, chunk):
-            if self.calls == 4:
-                raise KeyboardInterrupt
-            return super().write(chunk)
-
     with pytest.raises(KeyboardInterrupt):
-        build(folder, writer=Dies(), recreate=True, concurrency=1)
+        build(folder, writer=DyingWriter(after=4), recreate=True, concurrency=1)
     assert versions(es[0], f"bothways-{collection}")[f"bothways-{collection}-v1"] is True
     report = build(folder, writer=FixedWriter(), recreate=True)
     assert report.index == f"bothways-{collection}-v2"
@@ -248,12 +242,8 @@ def test_a_rebuild_that_was_cut_off_goes_on(folder, build, encoder, es, collecti
 def test_a_rebuild_of_another_folder_does_not_go_on_with_what_was_cut_off(folder, build, stored, tmp_path_factory):
     build(folder)
 
-    class Dies(FixedWriter):
-        def write(self, chunk):
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        build(folder, writer=Dies(), recreate=True)
+        build(folder, writer=DyingWriter(), recreate=True)
     other = tmp_path_factory.mktemp("other")
     (other / "only.txt").write_text("另一个文件夹。", encoding="utf-8")
     report = build(other, recreate=True)
@@ -377,13 +367,7 @@ def test_a_job_that_was_cut_off_goes_on_without_asking_twice(folder, build, enco
     rows = "".join(json.dumps({"text": f"第 {i} 条记录的内容。"}, ensure_ascii=False) + "\n" for i in range(900))
     (many / "c.jsonl").write_text(rows, encoding="utf-8")
 
-    class Dies(FixedWriter):
-        def write(self, chunk):
-            if self.calls > 600:
-                raise KeyboardInterrupt
-            return super().write(chunk)
-
-    first, second = Dies(), FixedWriter()
+    first, second = DyingWriter(after=600), FixedWriter()
     with pytest.raises(KeyboardInterrupt):
         build(many, writer=first, concurrency=1)
     report = build(many, writer=second, concurrency=1)

@@ -19,22 +19,9 @@ from indexer.jobs import NAMED, Job, JobStore, new_id
 from indexer.parts import JobOptions, Parts
 from indexer.record import Stop
 from indexer.run import Desk, open_desk, options_of, recorded_options, run_job
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import Clock, DyingWriter, FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
@@ -235,14 +222,8 @@ def test_a_stop_in_this_process_needs_no_heartbeat(run, started, es, clock):
 
 
 def test_ctrl_c(run, record, started):
-    class Interrupting(FixedWriter):
-        def write(self, chunk):
-            if self.calls == 3:
-                raise KeyboardInterrupt
-            return super().write(chunk)
-
     with pytest.raises(KeyboardInterrupt):
-        run(writer=Interrupting())
+        run(writer=DyingWriter(after=3))
     assert (record().state, record().error) == ("cancelled", "It was interrupted; run it again to go on.")
     assert run().succeeded
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import structlog
 from elasticsearch import ApiError, Elasticsearch
 
-from cli.main import main
 from core.elastic import elasticsearch_errors
 from core.errors import CollectionNotFoundError, ElasticsearchError, SynonymsError
 from core.node import status
-from core.settings import load_settings, settings
+from core.settings import load_settings
 from core.synonyms import APPLIED, Rule, parse_rules
 from indexer.synonyms import FilePlace, IndexPlace, SetPlace, apply, find_places, in_force
 from indexer.synonyms.acting import not_acting, require_reloaded, spells
@@ -323,26 +320,6 @@ def test_a_real_set(es, es_settings, collection, make, put):
 
 
 # The command line, and learning
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, es_url):
-    def typed(*words):
-        settings.cache_clear()
-        monkeypatch.setenv("BOTHWAYS_ES_URL", es_url)
-        monkeypatch.setattr(sys, "argv", ["bothways", *map(str, words)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as left:
-            code = left.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield typed
-    settings.cache_clear()
-    structlog.reset_defaults()
 
 
 def test_apply_and_show_on_the_command_line(run, own_file, collection, tmp_path):

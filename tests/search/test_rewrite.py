@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from core.answer_cache import AnswerCache
 from core.errors import LLMError, LLMUnavailableError, UsageError
 from search.rewrite import MAX_CHARS, QUERY2DOC, Query2Doc, RecordedRewrites, clean_pseudo_doc
 
@@ -43,12 +42,6 @@ class FixedModel:
 
     def close(self):
         pass
-
-
-@pytest.fixture
-def cache(tmp_path):
-    with AnswerCache(tmp_path / "answers.sqlite") as opened:
-        yield opened
 
 
 def eventually(done):
