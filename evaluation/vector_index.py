@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 from elasticsearch import ApiError, Elasticsearch
-from elasticsearch.helpers import pack_dense_vector, scan
+from elasticsearch.helpers import scan
 
 from core.collection import Collection
 from core.elastic import elasticsearch_errors, probe
 from core.errors import ElasticsearchError
+from core.vectors import stored_again
 from indexer.bulk import bulk
 
 FIELD = "text_sem"
@@ -149,9 +149,7 @@ def _actions(client: Elasticsearch, source: str, index: str, packed: bool) -> Ge
     """Stream the vectors as bulk actions. Named in `_source` they come although servers from 9.2 leave them out."""
     query = {"query": {"exists": {"field": FIELD}}, "_source": [FIELD]}
     for hit in scan(client, index=source, query=query, size=500):
-        vector = hit["_source"][FIELD]
-        if packed and not isinstance(vector, str):
-            vector = pack_dense_vector(np.asarray(vector, dtype=np.float32))
+        vector = stored_again(hit["_source"][FIELD], packed=packed)
         yield {"_op_type": "index", "_index": index, "_id": hit["_id"], FIELD: vector}
 
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from elasticsearch import Elasticsearch, helpers
+from elasticsearch import Elasticsearch
 from elasticsearch.helpers import streaming_bulk
 
 from core.analysis import Segmenter
-from core.datatypes import EmbeddedChunk, Failure, Vector
+from core.datatypes import EmbeddedChunk, Failure
 from core.elastic import elasticsearch_errors
 from core.errors import ElasticsearchError
+from core.vectors import to_stored
 from indexer.overlap import overlapped
 
 REQUESTS = 3
@@ -47,7 +48,6 @@ def to_action(
     """Build the `_bulk` action of one chunk. `packed` sends vectors as base64 text, a fifth of the JSON list."""
     expanded = embedded.expanded
     chunk = expanded.chunk
-    as_json = _pack if packed else _as_list
     return {
         "_op_type": "index",
         "_index": index,
@@ -65,26 +65,18 @@ def to_action(
         "generation": expanded.generation,
         "metadata": dict(chunk.metadata),
         "text_kw": segmenter.segment(chunk.indexed_text),
-        "text_sem": as_json(embedded.vector),
+        "text_sem": to_stored(embedded.vector, packed=packed),
         "questions": [
             {
                 "text": question,
                 "text_kw": segmenter.segment(question),
-                "text_sem": as_json(vector),
+                "text_sem": to_stored(vector, packed=packed),
                 "tag": "syn",
                 "generation": expanded.generation,
             }
             for question, vector in zip(expanded.questions, embedded.question_vectors, strict=True)
         ],
     }
-
-
-def _pack(vector: Vector) -> str:
-    return helpers.pack_dense_vector(vector)
-
-
-def _as_list(vector: Vector) -> list[float]:
-    return [float(value) for value in vector]
 
 
 def bulk(

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-import numpy as np
 from elasticsearch import Elasticsearch
-from elasticsearch.helpers import pack_dense_vector, scan
+from elasticsearch.helpers import scan
 
 from core.datatypes import Failure
 from core.elastic import elasticsearch_errors
 from core.errors import ElasticsearchError
 from core.models.protocols import CrossEncoder
+from core.vectors import stored_again
 from indexer.bulk import bulk
 
 WINDOW = 50
@@ -136,9 +136,7 @@ def _windows(chunks: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def _stored(question: Mapping[str, Any], generation: str, packed: bool) -> dict[str, Any]:
-    vector = question["text_sem"]
-    if packed and not isinstance(vector, str):
-        vector = pack_dense_vector(np.asarray(vector, dtype=np.float32))
+    vector = stored_again(question["text_sem"], packed=packed)
     return {**question, "text_sem": vector, "generation": generation}
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from elasticsearch import Elasticsearch
-from elasticsearch.helpers import pack_dense_vector
 
 from core.analysis import Segmenter
 from core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Vector
 from core.elastic import elasticsearch_errors
+from core.vectors import from_stored, stored_again
 from indexer.bulk import to_action
 
 WINDOW = 64
@@ -68,14 +68,14 @@ def to_copy(known: KnownText, *, index: str, origin: str, segmenter: Segmenter, 
     expanded = ExpandedChunk(known.chunk, (), known.generation)
     embedded = EmbeddedChunk(expanded, known.vector, known.vector[np.newaxis][:0])
     action = to_action(embedded, index=index, origin=origin, segmenter=segmenter, packed=packed)
-    action["questions"] = [_packed(question) if packed else dict(question) for question in known.questions]
+    action["questions"] = [_question(question, packed) for question in known.questions]
     return action
 
 
-def _packed(question: Mapping[str, Any]) -> dict[str, Any]:
+def _question(question: Mapping[str, Any], packed: bool) -> dict[str, Any]:
     if "text_sem" not in question:
         return dict(question)
-    return {**question, "text_sem": pack_dense_vector(_vector(question["text_sem"]))}
+    return {**question, "text_sem": stored_again(question["text_sem"], packed=packed)}
 
 
 def _has_hashes(client: Elasticsearch, index: str) -> bool:
@@ -115,8 +115,4 @@ def _of(chunk: Chunk, held: Mapping[str, dict[str, Any]]) -> dict[str, Any] | No
 
 
 def _known(chunk: Chunk, source: Mapping[str, Any]) -> KnownText:
-    return KnownText(chunk, source["generation"], _vector(source["text_sem"]), tuple(source["questions"]))
-
-
-def _vector(numbers: list[float]) -> Vector:
-    return np.asarray(numbers, dtype=np.float32)
+    return KnownText(chunk, source["generation"], from_stored(source["text_sem"]), tuple(source["questions"]))
