@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,11 @@ class GoldDocument:
     in_index: bool
     title: str = ""
     text: str = ""
+
+
+def relevance_of(gold: Iterable[GoldDocument]) -> dict[str, int]:
+    """Give one query's judgements as measures and TREC's files take them: `{document: relevance}`."""
+    return {document.doc_id: document.relevance for document in gold}
 
 
 def resolve_gold(

@@ -15,7 +15,7 @@ from itertools import islice
 import ir_measures
 import numpy as np
 
-from evaluation.gold import GoldDocument
+from evaluation.gold import GoldDocument, relevance_of
 from evaluation.measures import evaluate, measures_of
 from evaluation.queries import JudgedQuery
 from evaluation.slices import label_of
@@ -145,7 +145,7 @@ def _scored(
     answers: Mapping[str, Mapping[str, Answer]],
     named: Mapping[str, ir_measures.Measure],
 ) -> list[QueryRow]:
-    qrels = {q.query_id: {document.doc_id: document.relevance for document in gold[q.query_id]} for q in batch}
+    qrels = {q.query_id: relevance_of(gold[q.query_id]) for q in batch}
     values = {
         name: evaluate(qrels, {query_id: answer.ranking for query_id, answer in given.items()}, named)
         for name, given in answers.items()

@@ -19,7 +19,7 @@ from core.collection import Collection, open_collection
 from core.datatypes import Hit, Leg, Strategy
 from core.errors import UsageError
 from evaluation.build import by_document
-from evaluation.gold import resolve_gold
+from evaluation.gold import relevance_of, resolve_gold
 from evaluation.leaks import find_leaks, refuse_leaks
 from evaluation.measures import evaluate, measures_of, require_measure
 from evaluation.qrels import Qrels
@@ -197,7 +197,7 @@ def _qrels(searcher: Searcher, opened: Collection, queries: Sequence[JudgedQuery
     qrels: dict[str, dict[str, int]] = {}
     while batch := list(islice(remaining, BATCH)):
         for query_id, gold in resolve_gold(searcher.client, opened, batch).items():
-            qrels[query_id] = {document.doc_id: document.relevance for document in gold}
+            qrels[query_id] = relevance_of(gold)
     return qrels
 
 

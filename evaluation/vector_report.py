@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.report import figure
 from evaluation.vector_index import FIELD, Build, Built
 
 EXACT = Build("flat")
@@ -142,7 +143,7 @@ class VectorStudy:
             yield f"\nFailed: {build}. {reason}"
         yield "\nThe Pareto-optimal arms, fastest first:\n"
         for arm in self.pareto:
-            yield f"- {figure(arm.recall)} at {arm.p50_ms:.1f} ms: `{json.dumps(arm.snippet)}`"
+            yield f"- {figure('recall', arm.recall)} at {arm.p50_ms:.1f} ms: `{json.dumps(arm.snippet)}`"
 
 
 def pareto(arms: Sequence[Arm]) -> tuple[Arm, ...]:
@@ -164,7 +165,7 @@ def _cells(arm: Arm) -> Iterator[str]:
     yield from ("–" if value is None else str(value) for value in (arm.build.m, arm.build.ef_construction))
     yield "all" if arm.build == EXACT else str(arm.num_candidates)
     yield _oversample_cell(arm)
-    yield figure(arm.recall)
+    yield figure("recall", arm.recall)
     yield from (f"{value:.1f}" for value in (arm.p50_ms, arm.p95_ms))
     yield from (f"{value / 1e6:.1f}" for value in (arm.memory_bytes, arm.disk_bytes))
     yield f"{arm.built.seconds:.0f}"
@@ -176,8 +177,3 @@ def _oversample_cell(arm: Arm) -> str:
         return "–"
     times = f"{arm.rescored:g}" if arm.rescored else "none"
     return f"{times} (server's default)" if arm.oversample is None else times
-
-
-def figure(value: float) -> str:
-    """Print a share with three places and no leading zero."""
-    return f"{value:.3f}".removeprefix("0")

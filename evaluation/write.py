@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from evaluation.gold import relevance_of
 from evaluation.html import html_page
 from evaluation.markdown import markdown_page
 from evaluation.qrels import qrels_lines, run_lines
@@ -51,7 +52,7 @@ class ReportFolder:
         """Write one query's row, judgements and rankings."""
         query_id = row.query.query_id
         self._rows.write(json.dumps(self._row(row), ensure_ascii=False) + "\n")
-        self._qrels.writelines(qrels_lines(query_id, {d.doc_id: d.relevance for d in row.gold}))
+        self._qrels.writelines(qrels_lines(query_id, relevance_of(row.gold)))
         for name, scored in row.scored.items():
             self._runs[name].writelines(run_lines(query_id, scored.answer.ranking, f"bothways-{name}"))
 
