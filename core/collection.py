@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from elasticsearch import Elasticsearch, NotFoundError
 
+from core.collection_lease import alone_on
 from core.elastic import elasticsearch_errors
 from core.errors import CollectionNotFoundError, ElasticsearchError, IncompatibleCollectionError, UsageError
 from core.quiet import is_quiet, wake
@@ -165,13 +166,25 @@ def count(client: Elasticsearch, index: str) -> tuple[int, int]:
 
 
 def delete_collection(client: Elasticsearch, name: str) -> list[str]:
-    """Delete a collection with all its versions; gives the indices that are gone."""
-    alias = alias_of(name)
-    with elasticsearch_errors(f"deleting the collection {name!r}"):
-        found = client.indices.get(index=f"{alias}-v*", expand_wildcards="all")
-        indices = [index for index in found.body if re.fullmatch(re.escape(alias) + r"-v\d+", index)]
-        if not indices:
-            raise CollectionNotFoundError(f"There is no collection {name!r}; see `bothways collections`.")
+    """Delete a collection with all its versions; gives the indices that are gone.
+
+    Raises `CollectionNotFoundError`, and `LeaseHeldError` while a job writes the collection.
+    """
+    _indices_of(client, name)
+    with alone_on(client, name) as lease, elasticsearch_errors(f"deleting the collection {name!r}"):
+        indices = _indices_of(client, name)  # a job may have made one before the lease was ours
         for index in indices:
+            lease.check()
             client.indices.delete(index=index)
+    return indices
+
+
+def _indices_of(client: Elasticsearch, name: str) -> list[str]:
+    """List all versions of a collection, live or not."""
+    alias = alias_of(name)
+    with elasticsearch_errors(f"listing the versions of {name!r}"):
+        found = client.indices.get(index=f"{alias}-v*", expand_wildcards="all")
+    indices = [index for index in found.body if re.fullmatch(re.escape(alias) + r"-v\d+", index)]
+    if not indices:
+        raise CollectionNotFoundError(f"There is no collection {name!r}; see `bothways collections`.")
     return indices

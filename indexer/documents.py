@@ -9,6 +9,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from core.collection import alias_of, open_collection
+from core.collection_lease import alone_on
 from core.elastic import elasticsearch_errors
 from core.errors import DocumentNotFoundError, ElasticsearchError
 from indexer.versions import versions
@@ -90,13 +91,15 @@ def get_document(client: Elasticsearch, collection: str, doc_id: str) -> StoredD
 def delete_document(client: Elasticsearch, collection: str, doc_id: str) -> int:
     """Delete a document from every version of a collection, and look that nothing of it is left; gives its chunks.
 
-    Raises `DocumentNotFoundError`, and `ElasticsearchError` where a job writes the document faster than it is deleted.
+    Raises `DocumentNotFoundError`, `LeaseHeldError` while a job writes the collection, and `ElasticsearchError` where
+    somebody else, who knows no leases, writes the document faster than it is deleted.
     """
     open_collection(client, collection)
-    with elasticsearch_errors(f"deleting a document of {collection}"):
+    with alone_on(client, collection) as lease, elasticsearch_errors(f"deleting a document of {collection}"):
         every = ",".join(versions(client, alias_of(collection)))
         deleted = 0
         for _ in range(_TRIES):
+            lease.check()
             client.indices.refresh(index=every)
             done = client.delete_by_query(index=every, query=_is(doc_id), conflicts="proceed", refresh=True)
             deleted += int(done["deleted"])

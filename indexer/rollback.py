@@ -14,6 +14,7 @@ import structlog
 from elasticsearch import Elasticsearch
 
 from core.collection import Collection, alias_of, from_mapping, open_collection, version_of
+from core.collection_lease import alone_on
 from core.elastic import elasticsearch_errors
 from core.errors import UsageError
 from indexer.versions import note, swap_alias, versions
@@ -75,17 +76,20 @@ def _state(meta: dict[str, Any], *, is_older: bool) -> State:
 def rollback(client: Elasticsearch, name: str, *, to: int | None = None) -> tuple[Version, Version]:
     """Let searches go to the version before, or to number `to`; gives the version left and the one that is live now.
 
-    Raises `CollectionNotFoundError`, and `UsageError` where there is no such version to go to.
+    Raises `CollectionNotFoundError`, `UsageError` where there is no such version to go to, and `LeaseHeldError` while
+    a job writes the collection: a rebuild would remove the version that is gone back to.
     """
     open_collection(client, name)
-    there = list_versions(client, name)
-    left = next(version for version in there if version.state == "live")
-    target = _target(there, left, to, name)
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    # Noted before the swap: cut off between the two, a live version bears a note that nobody reads.
-    note(client, left.collection.index, rolled_back_at=when if left.number > target.number else None)
-    note(client, target.collection.index, rolled_back_at=None)
-    swap_alias(client, alias_of(name), to=target.collection.index)
+    with alone_on(client, name) as lease:
+        there = list_versions(client, name)
+        left = next(version for version in there if version.state == "live")
+        target = _target(there, left, to, name)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        lease.check()
+        # Noted before the swap: cut off between the two, a live version bears a note that nobody reads.
+        note(client, left.collection.index, rolled_back_at=when if left.number > target.number else None)
+        note(client, target.collection.index, rolled_back_at=None)
+        swap_alias(client, alias_of(name), to=target.collection.index)
     log.info("rolled_back", collection=name, left=left.collection.index, live=target.collection.index)
     return left, target
 

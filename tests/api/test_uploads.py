@@ -280,6 +280,34 @@ def test_cancel_while_it_runs_and_retry(serve, documents, collection):
     assert (gone.status_code, "upload them again" in gone.json()["detail"]) == (409, True)
 
 
+def test_nothing_is_deleted_while_a_job_writes(serve, documents, collection):
+    writer = Pausing()
+    writer.go.set()
+    http = serve(writer=writer)
+    ended(http, http.post(documents, files=files(leave__txt=LEAVE)))
+    (row,) = http.get(documents).json()
+    writer.go.clear()
+    writer.reached.clear()
+    answer = http.post(documents, files=files(pay__txt="工资每月十日发放。"))
+    assert writer.reached.wait(20)
+    of_it = f"/api/v1/collections/{collection}"
+    for method, path in (
+        ("DELETE", f"{documents}/{row['doc_id']}"),
+        ("DELETE", of_it),
+        ("POST", f"{of_it}/rollback"),
+    ):
+        refused = http.request(method, path)
+        assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
+        assert f"`bothways jobs cancel {answer.json()['id']}`" in refused.json()["detail"]
+    writer.go.set()
+    assert ended(http, answer)["state"] == "done"
+    assert len(http.get(documents).json()) == 2
+    assert http.delete(f"{documents}/{row['doc_id']}").status_code == 204
+    assert http.post(f"{of_it}/rollback").status_code == 422
+    assert http.delete(of_it).status_code == 204
+    assert http.get(of_it).status_code == 404
+
+
 def test_cancel_while_it_waits(serve, documents, collection, es):
     http = serve()
     with Leases(es[0]).hold(f"collection {collection}"):

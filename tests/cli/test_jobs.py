@@ -148,6 +148,25 @@ def test_two_processes_at_once(in_background, es, collection):
     assert (waits.returncode, json.loads(out)["indexed"]) == (0, 2)
 
 
+def test_nothing_is_deleted_while_a_job_writes(run, folder, es, collection):
+    assert run("index", folder, "-c", collection, "--no-questions")[0] == 0
+    (row, _) = json.loads(run("documents", collection, "--json")[1])
+    verbs = (
+        ("delete", "document", row["doc_id"], "-c", collection),
+        ("collections", "rollback", collection),
+        ("delete", "collection", collection, "--yes"),
+    )
+    with Leases(es[0]).hold(f"collection {collection}", note="job-1"):
+        for words in verbs:
+            code, out, err = run(*words)
+            assert (code, out) == (1, ""), words
+            assert f"is held by {Holder.here().who} since" in err
+            assert "`bothways jobs watch job-1`" in err
+    assert len(json.loads(run("documents", collection, "--json")[1])) == 2
+    assert [run(*words)[0] for words in verbs] == [0, 2, 0]
+    assert run("documents", collection)[0] == 1
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_leave_a_cancelled_job(in_background, es, collection, how):
     desk = open_desk(es[0])

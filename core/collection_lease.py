@@ -1,0 +1,57 @@
+"""Alone on a collection for something short that no job may cross: deleting from it, or going back to a version.
+
+A job holds the lease of its collection for as long as it runs, with its id as the note. Whoever finds it held by a job
+is told so at once; what holds it without a job is as short as this, and is waited for.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from elasticsearch import Elasticsearch
+
+from core.errors import LeaseHeldError
+from core.lease import Lease, Leases
+
+PATIENCE_S = 10.0
+"""So long others that delete, as many at once over HTTP, are waited for."""
+_LOOK_AGAIN_S = 0.1
+
+
+def lease_name(collection: str) -> str:
+    """Name the lease of a collection."""
+    return f"collection {collection}"
+
+
+@contextmanager
+def alone_on(client: Elasticsearch, collection: str) -> Iterator[Lease]:
+    """Hold the lease of a collection for the length of a `with`; `check` it before what only its holder may do.
+
+    Raises `LeaseHeldError` at once where a job writes the collection: nothing was changed, and the message names the
+    job and what to do.
+    """
+    with _take(Leases(client), lease_name(collection)).kept() as lease:
+        yield lease
+
+
+def _take(leases: Leases, name: str) -> Lease:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return leases.acquire(name)
+        except LeaseHeldError as error:
+            if error.note or time.monotonic() > deadline:
+                raise LeaseHeldError(_what_to_do(error), who=error.who, note=error.note) from error
+        time.sleep(_LOOK_AGAIN_S * random.random())  # noqa: S311 – so that those who wait do not come all at once
+
+
+def _what_to_do(error: LeaseHeldError) -> str:
+    if not error.note:
+        return f"{error} Something is deleted or rolled back there; nothing was changed by this one: try again."
+    return (
+        f"{error} The job {error.note} writes the collection, so nothing was changed: wait until it has ended "
+        f"(`bothways jobs watch {error.note}`) or cancel it (`bothways jobs cancel {error.note}`), then try again."
+    )
