@@ -17,6 +17,8 @@ from core.datatypes import CaseSection, Failure
 from core.errors import ReadError
 
 _NOT_DOCUMENTS = frozenset({"queries.jsonl", "pseudo_questions.jsonl", "pseudo_docs.jsonl"})
+_JUDGED = (*sorted(_NOT_DOCUMENTS), "qrels", "qrels.tsv")
+"""What stands beside the corpus of a BEIR data set, or one folder below (`test/queries.jsonl`)."""
 _PROBE_BYTES = 1_000_000
 _LOCK = "~$"  # Office puts such a file beside each that is open; it holds the user's name and nothing else
 
@@ -123,14 +125,27 @@ def relative_name(path: Path, folder: Path) -> str:
 
 
 def is_beir(folder: Path) -> Path | None:
-    """Return the folder's `corpus.jsonl` if its first record has `_id` and `text`: all else there is judgements."""
+    """Return the `corpus.jsonl` of a BEIR data set: all else there is judgements, questions and what is said of them.
+
+    Its first record has `_id` and `text`, and queries, qrels or our own files of questions stand beside it or one
+    folder below. Without them it is a file of records like others, as in an upload of several files.
+    """
     corpus = folder / "corpus.jsonl"
     try:
         with corpus.open("rb") as lines:
             record = json.loads(lines.readline(_PROBE_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
-    return corpus if isinstance(record, dict) and "_id" in record and "text" in record else None
+    is_corpus = isinstance(record, dict) and "_id" in record and "text" in record
+    return corpus if is_corpus and _is_judged(folder) else None
+
+
+def _is_judged(folder: Path) -> bool:
+    """Tell whether judgements or questions belong to the folder's corpus, and not to one that stands beside them."""
+    below = (path for name in _JUDGED for path in folder.glob(f"*/{name}"))
+    return any((folder / name).exists() for name in _JUDGED) or any(
+        not (path.parent / "corpus.jsonl").exists() for path in below
+    )
 
 
 def _kind(entry: Path) -> tuple[bool, bool]:

@@ -280,6 +280,14 @@ def test_cancel_while_it_runs_and_retry(serve, documents, collection):
     assert (gone.status_code, "upload them again" in gone.json()["detail"]) == (409, True)
 
 
+def test_a_corpus_is_one_file_of_an_upload(http, documents):
+    """Among the files of one upload a BEIR corpus is no reason to pass over the others."""
+    corpus = json.dumps({"_id": "d1", "title": "工资", "text": "工资每月十日发放。"})
+    job = ended(http, http.post(documents, files=files(corpus__jsonl=corpus, leave__txt=LEAVE)))
+    assert (job["state"], job["skipped"], job["counts"]["documents"]) == ("done", [], 2)
+    assert texts(http, documents) == {"工资每月十日发放。", LEAVE}
+
+
 def test_nothing_is_deleted_while_a_job_writes(serve, documents, collection):
     writer = Pausing()
     writer.go.set()

@@ -143,6 +143,41 @@ def test_in_a_beir_folder_only_the_corpus_is_read(tmp_path: Path) -> None:
     assert set(reading.skipped) == {"README.txt", "pseudo_questions.jsonl", "train/queries.jsonl"}
 
 
+RECORD = json.dumps({"_id": "d1", "title": "题", "text": "内容。"}, ensure_ascii=False)
+
+
+def test_a_corpus_without_judgements_is_one_file_among_others(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text(RECORD + "\n", encoding="utf-8")
+    (tmp_path / "sub").mkdir()
+    for name in ("leave.txt", "sub/travel.md"):
+        (tmp_path / name).write_text("员工请假应当提前三天提交申请。", encoding="utf-8")
+    reading = Reading(tmp_path)
+    assert reading.sources == ["corpus.jsonl", "leave.txt", "sub/travel.md"]
+    assert not reading.skipped
+
+
+@pytest.mark.parametrize(
+    "judgements", ["queries.jsonl", "qrels/test.tsv", "qrels.tsv", "dev/qrels.tsv", "dev/queries.jsonl"]
+)
+def test_judgements_beside_it_or_one_folder_below_make_a_beir_folder(tmp_path: Path, judgements: str) -> None:
+    (tmp_path / "corpus.jsonl").write_text(RECORD + "\n", encoding="utf-8")
+    (tmp_path / "README.txt").write_text("关于数据。", encoding="utf-8")
+    (tmp_path / judgements).parent.mkdir(exist_ok=True)
+    (tmp_path / judgements).write_text('{"_id": "q1", "text": "问"}', encoding="utf-8")
+    reading = Reading(tmp_path)
+    assert reading.sources == ["corpus.jsonl"]
+    assert set(reading.skipped) == {"README.txt", judgements}
+
+
+def test_judgements_of_a_corpus_below_are_not_those_of_the_corpus_above(tmp_path: Path) -> None:
+    for name in ("corpus.jsonl", "leave.txt", "set/corpus.jsonl", "set/queries.jsonl", "set/README.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(RECORD, encoding="utf-8")
+    reading = Reading(tmp_path)
+    assert reading.sources == ["corpus.jsonl", "leave.txt", "set/corpus.jsonl"]
+    assert set(reading.skipped) == {"set/README.txt", "set/queries.jsonl"}
+
+
 def test_files_of_questions_are_no_documents_anywhere(tmp_path: Path) -> None:
     (tmp_path / "pseudo_questions.jsonl").write_text('{"text": "问"}', encoding="utf-8")
     assert list(Reading(tmp_path).skipped) == ["pseudo_questions.jsonl"]
