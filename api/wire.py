@@ -87,11 +87,13 @@ class VersionOut(BaseModel):
     chunks: int
     embedding_model: str
     dimension: int
+    chunker: str | None
+    max_chars: int | None
     created_at: str
 
 
 class CollectionOut(BaseModel):
-    """One collection and what it was built with."""
+    """One collection and what it was built with; `chunker` and `max_chars` are null where that was not noted."""
 
     name: str
     index: str
@@ -100,6 +102,8 @@ class CollectionOut(BaseModel):
     embedding_model: str
     dimension: int
     analyzer: str
+    chunker: str | None
+    max_chars: int | None
     metadata_fields: list[str]
     versions: list[VersionOut]
 
@@ -285,6 +289,8 @@ def collection_out(
         embedding_model=collection.embedding_model,
         dimension=collection.dimension,
         analyzer=collection.analyzer,
+        chunker=collection.chunker,
+        max_chars=collection.max_chars,
         metadata_fields=sorted(collection.metadata_fields),
         versions=[_version(version) for version in versions],
     )
@@ -298,6 +304,8 @@ def _version(version: Version) -> VersionOut:
         chunks=version.chunks,
         embedding_model=version.collection.embedding_model,
         dimension=version.collection.dimension,
+        chunker=version.collection.chunker,
+        max_chars=version.collection.max_chars,
         created_at=version.created_at,
     )
 

@@ -32,6 +32,7 @@ class Collection:
 
     `metadata_fields` are the names that filters may use; `built_from` is the path that it was begun with.
     `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
+    `chunker` and `max_chars` are how its documents were cut; None where an older Bothways did not note it.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Collection:
     metadata_fields: frozenset[str]
     built_from: str = ""
     is_discarded: bool = False
+    chunker: str | None = None
+    max_chars: int | None = None
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
@@ -138,6 +141,8 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         metadata_fields=frozenset(fields),
         built_from=str(meta.get("built_from", "")),
         is_discarded=bool(meta.get("failed_check") or meta.get("rolled_back_at")),
+        chunker=meta.get("chunker"),
+        max_chars=meta.get("max_chars"),
     )
 
 

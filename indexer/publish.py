@@ -24,7 +24,7 @@ def live_version(options: JobOptions, parts: Parts) -> str | None:
     """Give the version that the alias points to, refusing one that was built with something else."""
     live = _live(_versions(options, parts))
     if live and not options.recreate:
-        _require_same_build(live, options, parts)
+        _warn_of_other_cuts(_require_same_build(live, options, parts), options)
     return live
 
 
@@ -34,19 +34,23 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
     existing = _versions(options, parts)
     live = _live(existing)
     if live and not options.recreate:
-        _require_same_build(live, options, parts)
+        _warn_of_other_cuts(_require_same_build(live, options, parts), options)
         add_new_fields(parts.client, live)
         wake(parts.client, live)  # where its first build was cut off
         return live
     newer = [index for index in existing if version_of(index) > version_of(live or "")]
     if newer and _goes_on(newer[-1], options, parts, built_from):
         add_new_fields(parts.client, newer[-1])
+        # It is read from its beginning, and what was cut otherwise is replaced.
+        note(parts.client, newer[-1], chunker=options.chunker, max_chars=options.max_chars)
         return newer[-1]
     mapping = chunk_mapping(
         embedding_model=parts.embedding_model,
         dimension=parts.encoder().dimension,
         analyzer=parts.segmenter.name,
         built_from=built_from,
+        chunker=options.chunker,
+        max_chars=options.max_chars,
     )
     created = create_version(parts.client, alias, without_graphs(mapping), synonyms=parts.synonyms())
     for index in newer:
@@ -137,6 +141,21 @@ def _require_same_build(index: str, options: JobOptions, parts: Parts) -> Collec
     version = from_mapping(options.collection, index, body["mappings"])
     version.require(embedding_model=parts.embedding_model, analyzer=parts.segmenter.name)
     return version
+
+
+def _warn_of_other_cuts(version: Collection, options: JobOptions) -> None:
+    """Say so where a run cuts its documents in another way than those that the version has already."""
+    built, now = (version.chunker, version.max_chars), (options.chunker, options.max_chars)
+    if version.chunker is None or built == now:
+        return
+    log.warning(
+        "cut_in_another_way",
+        collection=version.name,
+        built_with=f"{version.chunker}, {version.max_chars} characters",
+        now=f"{options.chunker}, {options.max_chars} characters",
+        meaning="the documents of this run are cut anew, all others stay as they are",
+        hint="--recreate builds all of them alike",
+    )
 
 
 def _goes_on(index: str, options: JobOptions, parts: Parts, built_from: str) -> bool:

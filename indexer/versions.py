@@ -18,10 +18,19 @@ from indexer.synonyms.places import FILTER, set_for_new_index
 log = structlog.get_logger()
 
 
-def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str, built_from: str = "") -> dict[str, Any]:
+def chunk_mapping(
+    *,
+    embedding_model: str,
+    dimension: int,
+    analyzer: str,
+    built_from: str = "",
+    chunker: str | None = None,
+    max_chars: int | None = None,
+) -> dict[str, Any]:
     """Give the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set.
 
     `built_from` is the folder or file that the version was begun with, so that a rebuild is resumed from no other.
+    `chunker` and `max_chars` say how its documents are cut.
     """
     body = _chunks_json()
     properties = body["mappings"]["properties"]
@@ -33,6 +42,8 @@ def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str, built_
         "analyzer": analyzer,
         "schema_version": SCHEMA_VERSION,
         "built_from": built_from,
+        "chunker": chunker,
+        "max_chars": max_chars,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return body
@@ -57,7 +68,7 @@ def add_new_fields(client: Elasticsearch, index: str) -> None:
             log.info("fields_added", index=index, fields=sorted(missing))
 
 
-def note(client: Elasticsearch, index: str, **facts: str | None) -> None:
+def note(client: Elasticsearch, index: str, **facts: str | int | None) -> None:
     """Write facts about a version into its `_meta`, beside what stands there; None takes one out."""
     with elasticsearch_errors(f"noting what became of {index}"):
         meta = client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})

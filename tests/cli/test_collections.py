@@ -32,6 +32,7 @@ def test_the_listing_names_all_versions(run, rebuilt):
         (1, "kept", 1, "fake/old", 64),
         (2, "live", 1, "fake/new", 32),
     ]
+    assert {(v["chunker"], v["max_chars"]) for v in [row, *row["versions"]]} == {("sentence", 300)}
     code, out, _ = run("collections")
     assert code == 0
     assert "v1 kept" in next(line for line in out.splitlines() if rebuilt in line)
