@@ -1,11 +1,5 @@
 from core.models.pace import Pace
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
+from tests.fakes import Clock
 
 
 def test_turns_lie_evenly_apart():
