@@ -15,6 +15,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from core.collection import alias_of
+from core.collection_lease import lease_name
 from core.errors import LeaseHeldError
 from core.lease import Lease, Leases
 from indexer.job import index_path
@@ -111,7 +112,7 @@ def _take(record: JobRecord, desk: Desk, *, wait: bool, on_wait: Callable[[Lease
     tell = on_wait
     while True:
         try:
-            return desk.leases.acquire(f"collection {record.job.collection}", note=record.job.id)
+            return desk.leases.acquire(lease_name(record.job.collection), note=record.job.id)
         except LeaseHeldError as error:
             if not wait:
                 raise LeaseHeldError(_busy(error), who=error.who, note=error.note) from error

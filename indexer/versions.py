@@ -9,13 +9,17 @@ from importlib.resources import files
 from typing import Any
 
 import structlog
-from elasticsearch import BadRequestError, Elasticsearch
+from elasticsearch import AuthorizationException, BadRequestError, Elasticsearch
 
 from core.collection import SCHEMA_VERSION, version_of
 from core.elastic import elasticsearch_errors, reason
 from indexer.synonyms.places import FILTER, set_for_new_index
 
 log = structlog.get_logger()
+
+TEMPLATE = "bothways-versions"
+"""The index template by which Elasticsearch makes no version by itself."""
+TEMPLATE_PRIORITY = 500
 
 
 def chunk_mapping(
@@ -95,6 +99,7 @@ def create_version(client: Elasticsearch, alias: str, mapping: dict[str, Any], *
     the index that changes only with the next version.
     """
     with elasticsearch_errors(f"creating a version of {alias}"):
+        _forbid_auto_creation(client)
         number = max((version_of(index) for index in versions(client, alias)), default=0) + 1
         index = f"{alias}-v{number}"
         try:
@@ -107,6 +112,17 @@ def create_version(client: Elasticsearch, alias: str, mapping: dict[str, Any], *
             log.warning("synonyms_file_missing", index=index, server_says=reason(error), instead=f"rules in {now_in}")
             client.indices.create(index=index, **body)
     return index
+
+
+def _forbid_auto_creation(client: Elasticsearch) -> None:
+    """Let no late write bring a version back that was deleted meanwhile: its fields would be guessed."""
+    try:
+        client.indices.put_index_template(
+            name=TEMPLATE, index_patterns=["bothways-*-v*"], allow_auto_create=False, priority=TEMPLATE_PRIORITY
+        )
+    except (AuthorizationException, BadRequestError) as error:
+        # A key without rights over templates, or a template of somebody else's for these names: both may be.
+        log.info("index_template_not_set", template=TEMPLATE, reason=reason(error))
 
 
 def _without_file(client: Elasticsearch, mapping: dict[str, Any], synonyms: str) -> dict[str, Any]:

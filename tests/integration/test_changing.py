@@ -12,6 +12,7 @@ from core.collection import open_collection
 from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
 from evaluation.build import evaluate_collection
 from evaluation.queries import load_queries
+from indexer.bulk import bulk
 from indexer.check import check_version
 from indexer.job import index_path
 from indexer.parts import JobOptions, Parts
@@ -366,3 +367,12 @@ def test_what_the_check_notices(folder, build, es, segmenter, encoder, collectio
         index=live(), refresh=True, script={"source": "ctx._source.text_kw = 'x'; ctx._source.text = 'y' + ctx._id"}
     )
     assert "for their own" in check()
+
+
+def test_a_late_write_does_not_bring_a_deleted_version_back(build, es, collection, tmp_path):
+    (tmp_path / "a.txt").write_text("年假有五天。", encoding="utf-8")
+    index = build(tmp_path).index
+    es[0].indices.delete(index=index)
+    report = bulk(es[0], [{"_op_type": "index", "_index": index, "_id": "late", "text": "late"}])
+    assert (report.ok, [failure.item for failure in report.failures]) == (0, ["late"])
+    assert not es[0].indices.exists(index=index)
