@@ -34,8 +34,9 @@ def facets(every: Sequence[Hit], fields: Sequence[str], *, known: Iterable[str],
 
 
 def _value(hit: Hit, field: str, known: set[str]) -> str | None:
-    name = field.removeprefix("metadata.")
-    value = hit.metadata.get(name) if name in known else {"doc_id": hit.doc_id, "source": hit.source}[field]
+    if field in _PLAIN and field not in known:
+        return hit.doc_id if field == "doc_id" else hit.source
+    value = hit.metadata.get(field.removeprefix("metadata."))
     return None if value is None else str(value)
 
 
