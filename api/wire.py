@@ -63,11 +63,11 @@ class LegExplain(BaseModel):
     rank: int
     score: float
     matched: str | None = None
-    words: list[str] | None = Field(None, description="the question's words that the heading or text has")
+    words: list[str] | None = Field(None, description="the question's words that BM25 found")
     synonyms: dict[str, str] | None = Field(
         None, description="what stands there instead: of which word of the question"
     )
-    in_questions: list[str] | None = Field(None, description="words and synonyms that only its pseudo-questions have")
+    in_questions: list[str] | None = Field(None, description="those of them that only its pseudo-questions have")
     bigrams: list[str] | None = Field(None, description="runs of characters in common besides")
 
 

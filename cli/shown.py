@@ -70,14 +70,15 @@ def _matched(placed: LegScore) -> Iterator[str]:
     if placed.matched:
         yield f"“{placed.matched}”"
     words = placed.words or MatchedWords()
-    if words.words:
-        yield f"words {' '.join(words.words)}"
-    if words.synonyms:
-        yield "synonyms " + ", ".join(f"{found} (of {asked})" for found, asked in words.synonyms.items())
-    if words.in_questions:
-        yield f"in its questions {' '.join(words.in_questions)}"
-    if words.bigrams:
-        yield f"characters {' '.join(words.bigrams)}"
+    told = [(word, word) for word in words.words]
+    told += [(found, f"{found} (for {asked})") for found, asked in words.synonyms.items()]
+    in_questions = set(words.in_questions)
+    groups = {
+        "words": [shown for found, shown in told if found not in in_questions],
+        "in its questions": [shown for found, shown in told if found in in_questions],
+        "characters": words.bigrams,
+    }
+    yield from (f"{name}: {' '.join(group)}" for name, group in groups.items() if group)
 
 
 def _counts(facet: Facet) -> str:

@@ -128,8 +128,8 @@ class Query:
 class MatchedWords:
     """What the BM25 leg found of a question in a hit, as words that the index has.
 
-    `words` are the question's own that stand in the heading or text, `synonyms` maps what stands there instead to the
-    word that was asked; `in_questions` are words and synonyms that only its pseudo-questions hold, and `bigrams` the
+    `words` are the question's own, `synonyms` maps what stands there instead to the word that was asked. Those of
+    both that its heading and text lack are in `in_questions`: only its pseudo-questions hold them. `bigrams` are the
     runs of characters in common besides, of two characters or more.
     """
 

@@ -40,17 +40,14 @@ def with_words(client: Elasticsearch, index: str, hits: Sequence[Hit], terms: Se
 def matched_words(source: Mapping[str, Any], terms: Sequence[Term], query: str) -> MatchedWords:
     """Compare a question with what the index has of one chunk (its `_source`)."""
     questions = source.get("questions", ())
-    in_chunk = [term for term in terms if _has(source.get("text_kw", ""), term)]
-    in_questions = [
-        term for term in terms if term not in in_chunk and any(_has(row.get("text_kw", ""), term) for row in questions)
-    ]
+    in_chunk = {term for term in terms if _has(source.get("text_kw", ""), term)}
+    found = [term for term in terms if term in in_chunk or any(_has(row["text_kw"], term) for row in questions)]
     texts = [source.get("heading", ""), source["text"], *(row["text"] for row in questions)]
-    known = [term.text for term in (*in_chunk, *in_questions)]
     return MatchedWords(
-        words=tuple(term.text for term in in_chunk if not term.is_synonym),
-        synonyms={term.text: term.asked for term in in_chunk if term.is_synonym},
-        in_questions=tuple(term.text for term in in_questions),
-        bigrams=shared_runs(query[: 2 * MAX_WORDS], texts, without=known),
+        words=tuple(term.text for term in found if not term.is_synonym),
+        synonyms={term.text: term.asked for term in found if term.is_synonym},
+        in_questions=tuple(term.text for term in found if term not in in_chunk),
+        bigrams=shared_runs(query[: 2 * MAX_WORDS], texts, without=[term.text for term in found]),
     )
 
 

@@ -22,7 +22,7 @@ def own(word):
 def test_words_synonyms_and_what_only_questions_have():
     terms = [own("晕倒"), own("救助"), own("赔偿"), Term(("施救",), "抢救"), Term(("没人救",), "不救")]
     assert matched_words(SOURCE, terms, "晕倒 救助") == MatchedWords(
-        words=("救助",), synonyms={"施救": "抢救"}, in_questions=("晕倒", "没人救")
+        words=("晕倒", "救助"), synonyms={"施救": "抢救", "没人救": "不救"}, in_questions=("晕倒", "没人救")
     )
 
 
