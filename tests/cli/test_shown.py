@@ -20,7 +20,8 @@ HIT = Hit(
     rrf=0.0325,
     cross_encoder=2.614,
     context=Context(
-        (Neighbour("a-0", "a", 0, "甲法 第二条", "前面。"),), (Neighbour("b-0", "b", 0, "甲法 第三条", "后面。"),)
+        before=(Neighbour("a-0", "a", 0, "甲法 第二条", "前面。"),),
+        after=(Neighbour("b-0", "b", 0, "甲法 第三条", "后面。"),),
     ),
 )
 
@@ -67,9 +68,8 @@ def test_highlights_instead_of_the_text(printed):
 
 
 def test_nothing_and_nothing_more(printed):
-    assert printed(result(degraded=["rerank"])).startswith(
-        "Nothing was found.\nhybrid on bothways-c-v1, 12 ms, without: r"
-    )
+    nothing = printed(result(degraded=["rerank"]))
+    assert nothing == "Nothing was found.\nhybrid on bothways-c-v1, 12 ms, without: rerank\n"
     assert printed(result(offset=20, total=12)).startswith("There are only 12 hits.\n")
 
 
