@@ -1,7 +1,7 @@
 """Pages that fit together: one ranking for every page of a query, cut anew each time; nothing is kept between pages.
 
-What a leg is asked depends on the window and not on the offset, equal scores have an order of their own, and all pages
-of a query come from the same copies of the index (docs/decisions/showing.md).
+What a leg is asked for does not depend on the offset, equal scores have an order of their own, and all pages of a query
+come from the same copies of the index (docs/decisions/showing.md).
 """
 
 from __future__ import annotations
@@ -20,11 +20,6 @@ MOST_WINDOW = 200
 """The most hits that a request may have each leg bring."""
 
 
-def window(options: SearchOptions) -> int:
-    """Give how many hits each leg is asked for, whatever the page: fusion sees the same rankings for each."""
-    return max(options.leg_k, options.top_k)
-
-
 def preference(text: str) -> str:
     """Name the copies of the shards that answer a query: the same ones each time, and other ones for other queries.
 
@@ -39,18 +34,22 @@ def in_order(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(found, key=lambda hit: (-float(hit["_score"]), hit["_id"]))
 
 
-def candidates(ranked: Sequence[Hit], fused: Sequence[Hit], options: SearchOptions) -> list[Hit]:
-    """Give all that the pages of a query show, in order: the ranking, then what the reranker did not see of `fused`.
-
-    `min_score` speaks of the last stage's scores: beside reranked hits those without such a score do not reach it.
-    """
+def followed_by(ranked: Sequence[Hit], fused: Sequence[Hit]) -> list[Hit]:
+    """Give all candidates: what the last stage ranked, then what it did not see, in the order before."""
     seen = {hit.chunk_id for hit in ranked}
-    every = [*ranked, *(hit for hit in fused if hit.chunk_id not in seen)]
-    if options.min_score is None:
-        return every
+    return [*ranked, *(hit for hit in fused if hit.chunk_id not in seen)]
+
+
+def reaching(every: Sequence[Hit], min_score: float | None) -> list[Hit]:
+    """Drop the candidates that score less.
+
+    `min_score` speaks of the last stage's scores: beside reranked hits, those without such a score do not reach it.
+    """
+    if min_score is None:
+        return list(every)
     if any(hit.cross_encoder is not None for hit in every):
         every = [hit for hit in every if hit.cross_encoder is not None]
-    return [hit for hit in every if hit.score >= options.min_score]
+    return [hit for hit in every if hit.score >= min_score]
 
 
 def cut(every: Sequence[Hit], options: SearchOptions) -> list[Hit]:

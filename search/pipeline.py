@@ -34,7 +34,7 @@ from search.bodies import bm25_body, filter_clauses, knn_body
 from search.facets import check_fields, facets
 from search.fuse import dense_mean, rrf, union
 from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
-from search.paging import candidates, cut, preference, window
+from search.paging import cut, followed_by, preference, reaching
 from search.rerank import rerank
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
@@ -106,7 +106,7 @@ class Searcher:
             with clock.stage("rerank"):
                 hits = self._rerank(query, hits, options, degraded)
         with clock.stage("show"):
-            every = candidates(hits, fused, options)
+            every = reaching(followed_by(hits, fused), options.min_score)
             page = Shown(opened.index, query.text, words, _filters(options, opened))
             shown = show(self.client, self._terms, cut(every, options), page, options, degraded)
             counted = facets(every, options.facets, known=opened.metadata_fields, size=options.facet_size)
@@ -231,7 +231,7 @@ def _bodies(
     collection: Collection,
 ) -> dict[Leg, dict[str, Any]]:
     filters = _filters(options, collection)
-    k = window(options)
+    k = max(options.leg_k, options.top_k)
     bodies: dict[Leg, dict[str, Any]] = {}
     for leg in legs:
         if leg == "bm25":

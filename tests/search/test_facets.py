@@ -50,3 +50,9 @@ def test_an_unknown_field_is_refused_with_what_there_is(field):
 def test_a_metadata_field_that_is_named_like_one_of_ours_goes_first():
     hit = Hit("a-0", 1, source="x.txt", metadata={"source": "Reuters"})
     assert facets([hit], ["source"], known={"source"}, size=5) == {"source": Facet((("Reuters", 1),))}
+
+
+def test_several_values_count_each():
+    hit = Hit("a-0", 1, metadata={"tag": ["b", "a", "b"]})
+    rows = [hit, Hit("b-0", 1, metadata={"tag": "a"}), Hit("c-0", 1, metadata={"tag": []})]
+    assert facets(rows, ["tag"], known={"tag"}, size=1) == {"tag": Facet((("a", 2),), others=1, missing=1)}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.datatypes import Hit, LegScore, Query, SearchResult
 from search.options import SearchOptions
-from search.paging import candidates, cut, in_order, preference, window
+from search.paging import cut, followed_by, in_order, preference, reaching
 from search.pipeline import fuse
 from search.rerank import rerank
 
@@ -36,11 +36,6 @@ def result(options, every):
     )
 
 
-def test_what_a_leg_is_asked_does_not_depend_on_the_page():
-    assert {window(SearchOptions(top_k=5, leg_k=30, offset=offset)) for offset in (0, 5, 100)} == {30}
-    assert window(SearchOptions(top_k=50, leg_k=30)) == 50
-
-
 def test_equal_scores_are_in_the_order_of_their_ids():
     found = [{"_id": "b", "_score": 1.0}, {"_id": "c", "_score": 2.0}, {"_id": "a", "_score": 1.0}]
     assert [hit["_id"] for hit in in_order(found)] == ["c", "a", "b"]
@@ -56,16 +51,18 @@ def test_copies_are_chosen_by_the_question_alone():
 def test_what_the_reranker_did_not_see_follows_in_the_order_before():
     fused = hits("a", "b", "c", "d", score=0.03)
     ranked = hits("b", "a", score=0.9, cross_encoder=2.2)
-    assert ids(candidates(ranked, fused, SearchOptions())) == ["b", "a", "c", "d"]
-    assert ids(candidates([*ranked, *fused[2:]], fused, SearchOptions())) == ["b", "a", "c", "d"]
+    assert ids(followed_by(ranked, fused)) == ["b", "a", "c", "d"]
+    assert ids(followed_by([*ranked, *fused[2:]], fused)) == ["b", "a", "c", "d"]
+    assert followed_by(fused, fused) == fused
 
 
 def test_min_score_drops_what_has_no_score_of_the_last_stage():
     fused = hits("a", "b", "c", score=0.03)
     ranked = [Hit("b", 0.9, cross_encoder=2.2), Hit("a", 0.01, cross_encoder=-4.6)]
-    assert ids(candidates(ranked, fused, SearchOptions(min_score=0.02))) == ["b"]
-    assert ids(candidates(fused, fused, SearchOptions(min_score=0.02))) == ["a", "b", "c"]
-    assert candidates(fused, fused, SearchOptions(min_score=0.04)) == []
+    assert ids(reaching(followed_by(ranked, fused), 0.02)) == ["b"]
+    assert ids(reaching(fused, 0.02)) == ["a", "b", "c"]
+    assert reaching(fused, 0.04) == []
+    assert ids(reaching(followed_by(ranked, fused), None)) == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +114,7 @@ def test_pages_put_together_are_the_one_long_page(bm25, text, questions, strateg
     def ask(options):
         fused = fuse({"bm25": bm25, "text_sem": text, "questions": questions}, options)
         ranked = rerank("x", fused, Lengths(), top_n=options.rerank_top_n) if "rerank" in strategy else fused
-        return result(options, candidates(ranked, fused, options))
+        return result(options, reaching(followed_by(ranked, fused), options.min_score))
 
     pages = []
     offset = 0
