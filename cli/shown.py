@@ -42,13 +42,15 @@ def _print(text: str, style: str = "", *, indent: str = _INDENT, end: str = "\n"
 
 
 def _text(hit: Hit) -> None:
-    """Print the marked sentences where there are some, else the whole text."""
+    """Print the marked sentences where there are some, else the whole text; without colours, marks are `**`."""
     if not hit.highlights:
         _print(hit.text)
     for sentence in hit.highlights:
         line = Text(_INDENT)
         for number, piece in enumerate(_MARK.split(sentence)):
             line.append(printable(html.unescape(piece)), "bold yellow" if number % 2 else "")
+            if not out.is_terminal and number < 2 * sentence.count("<em>"):
+                line.append("**")
         out.print(line)
 
 

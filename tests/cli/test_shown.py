@@ -64,7 +64,7 @@ year: –
 
 def test_highlights_instead_of_the_text(printed):
     hit = Hit("a-0", 1, title="t", text="x", source="s", highlights=("a &lt;b&gt; <em>c&amp;d</em>。",))
-    assert printed(result(hit)) == "1. t  s  1.0000\n   a <b> c&d。\n1–1 of 1, hybrid on bothways-c-v1, 12 ms\n"
+    assert printed(result(hit)) == "1. t  s  1.0000\n   a <b> **c&d**。\n1–1 of 1, hybrid on bothways-c-v1, 12 ms\n"
 
 
 def test_nothing_and_nothing_more(printed):
