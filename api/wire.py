@@ -6,16 +6,21 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
+from api.shown import ContextOut, FacetOut, context_out, facet_out
 from core.collection import Collection
 from core.datatypes import Hit, SearchResult, Strategy
 from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
 from indexer.rollback import Version
+from search.context import MOST as MOST_CONTEXT
+from search.paging import MOST_OFFSET, MOST_WINDOW
 
 Scalar = str | int | float | bool
 FilterValues = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
@@ -26,7 +31,7 @@ _PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
 class SearchRequest(BaseModel):
     """A search. Unknown fields are refused, so that a misspelt option is noticed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": SEARCH_EXAMPLES})
 
     query: str = Field(description="the question, in the user's words")
     collection: str = Field(description="where to search")
@@ -38,15 +43,32 @@ class SearchRequest(BaseModel):
     rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
     min_score: float | None = Field(None, allow_inf_nan=False, description="drop hits that score less")
     explain: bool = Field(False, description="say for each hit where each leg placed it")
-    highlight: bool = Field(False, description="mark the question's words in the sentences that hold them")
+    highlight: bool = Field(
+        False, description="mark the question's words and their synonyms in the sentences that hold them"
+    )
+    offset: int = Field(0, ge=0, le=MOST_OFFSET, description="candidates to pass over; go on with `next_offset`")
+    rank_window_size: int | None = Field(
+        None, ge=1, le=MOST_WINDOW, description="hits that each leg brings; unset: BOTHWAYS_LEG_K"
+    )
+    facets: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=10, description="metadata fields by which to count the candidates"
+    )
+    facet_size: int = Field(10, ge=1, le=100, description="values that a facet names")
+    context: int = Field(0, ge=0, le=MOST_CONTEXT, description="chunks to show before and after each hit")
 
 
 class LegExplain(BaseModel):
-    """Where one leg placed a hit."""
+    """Where one leg placed a hit, and what it found: the nearest question, or what BM25 matched."""
 
     rank: int
     score: float
     matched: str | None = None
+    words: list[str] | None = Field(None, description="the question's words that BM25 found")
+    synonyms: dict[str, str] | None = Field(
+        None, description="what stands there instead: of which word of the question"
+    )
+    in_questions: list[str] | None = Field(None, description="those of them that only its pseudo-questions have")
+    bigrams: list[str] | None = Field(None, description="runs of characters in common besides")
 
 
 class HitOut(BaseModel):
@@ -62,10 +84,13 @@ class HitOut(BaseModel):
     metadata: dict[str, Any]
     highlights: list[str]
     explain: dict[str, LegExplain | float] | None = None
+    context: ContextOut | None = None
 
 
 class SearchResponse(BaseModel):
-    """The answer to a search."""
+    """The answer to a search: one page of `total` candidates; `next_offset` is null at the end."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ANSWER_EXAMPLE]})
 
     query_id: str
     query: str
@@ -76,6 +101,10 @@ class SearchResponse(BaseModel):
     hits: list[HitOut]
     timings_ms: dict[str, float]
     degraded: list[str]
+    offset: int
+    total: int
+    next_offset: int | None
+    facets: dict[str, FacetOut]
 
 
 class VersionOut(BaseModel):
@@ -241,9 +270,13 @@ def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
         "strategy": result.strategy,
         "collection": result.collection,
         "index": result.index,
-        "hits": [_hit(hit, rank, explain) for rank, hit in enumerate(result.hits, start=1)],
+        "hits": [_hit(hit, rank, explain) for rank, hit in enumerate(result.hits, result.offset + 1)],
         "timings_ms": dict(result.timings_ms),
         "degraded": list(result.degraded),
+        "offset": result.offset,
+        "total": result.total,
+        "next_offset": result.next_offset,
+        "facets": {field: facet_out(facet) for field, facet in result.facets.items()},
     }
 
 
@@ -261,6 +294,8 @@ def _hit(hit: Hit, rank: int, explain: bool) -> dict[str, Any]:
     }
     if explain:
         row["explain"] = _explain(hit)
+    if hit.context is not None:
+        row["context"] = context_out(hit.context)
     return row
 
 
@@ -270,6 +305,8 @@ def _explain(hit: Hit) -> dict[str, Any]:
         told[leg] = {"rank": placed.rank, "score": placed.score}
         if placed.matched is not None:
             told[leg]["matched"] = placed.matched
+        if placed.words is not None:
+            told[leg] |= asdict(placed.words)
     if hit.rrf is not None:
         told["rrf"] = hit.rrf
     if hit.cross_encoder is not None:

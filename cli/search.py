@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from api.wire import search_response
 from cli.options import CollectionOption, JsonOption, parse_filters, parse_strategy
-from cli.output import out, print_json, printable
-from core.datatypes import Hit, SearchResult
+from cli.output import print_json
+from cli.shown import show
 from core.settings import settings
 from search.build import build_searcher, default_options
+from search.context import MOST as MOST_CONTEXT
+from search.paging import MOST_OFFSET, MOST_WINDOW
 
 
 def search(
@@ -21,49 +22,34 @@ def search(
     collection: CollectionOption = "default",
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
+    offset: Annotated[int, typer.Option(min=0, max=MOST_OFFSET, help="hits to pass over")] = 0,
+    rank_window_size: Annotated[
+        int | None, typer.Option(min=1, max=MOST_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
+    ] = None,
     filter_: Annotated[list[str] | None, typer.Option("--filter", help="FIELD=VALUE that hits must have")] = None,
-    explain: Annotated[bool, typer.Option(help="show where each leg placed a hit")] = False,
+    facet: Annotated[list[str] | None, typer.Option(help="metadata field by which to count what was found")] = None,
+    context: Annotated[int, typer.Option(min=0, max=MOST_CONTEXT, help="chunks to show before and after")] = 0,
+    highlight: Annotated[bool, typer.Option(help="show the sentences that have the question's words")] = False,
+    explain: Annotated[bool, typer.Option(help="show where each leg placed a hit, and by what")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection."""
     searcher, _ = build_searcher(settings())
+    options = default_options(settings())
     options = replace(
-        default_options(settings()),
+        options,
         strategy=parse_strategy(strategy),
         top_k=top_k,
         filters=parse_filters(filter_ or []),
         explain=explain,
+        highlight=highlight,
+        offset=offset,
+        leg_k=rank_window_size or options.leg_k,
+        facets=facet or [],
+        context=context,
     )
     result = searcher.search(question, collection, options)
     if as_json:
         print_json(search_response(result, explain=explain))
     else:
         show(result, explain=explain)
-
-
-def show(result: SearchResult, *, explain: bool) -> None:
-    """Print a result for people."""
-    for rank, hit in enumerate(result.hits, start=1):
-        title, source = (escape(printable(text)) for text in (hit.title, hit.source))
-        out.print(f"[bold]{rank}. {title}[/bold]  [dim]{source}  {hit.score:.4f}[/dim]")
-        out.print("   " + escape(printable(hit.text).replace("\n", "\n   ")))
-        if explain:
-            out.print(f"   [dim]{escape(_explain(hit))}[/dim]")
-    if explain and result.query.rewritten is not None:
-        out.print(f"[dim]pseudo-document: {escape(printable(result.query.rewritten))}[/dim]")
-    if not result.hits:
-        out.print("Nothing was found.")
-    left_out = f", without: {', '.join(result.degraded)}" if result.degraded else ""
-    out.print(f"[dim]{result.strategy} on {result.index}, {result.timings_ms['total']:.0f} ms{left_out}[/dim]")
-
-
-def _explain(hit: Hit) -> str:
-    told = [
-        f"{leg} #{placed.rank} ({placed.score:.3f}{f' “{placed.matched}”' if placed.matched else ''})"
-        for leg, placed in hit.legs.items()
-    ]
-    if hit.rrf is not None:
-        told.append(f"rrf {hit.rrf:.4f}")
-    if hit.cross_encoder is not None:
-        told.append(f"cross-encoder {hit.cross_encoder:.2f}")
-    return "; ".join(told)

@@ -125,12 +125,50 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchedWords:
+    """What the BM25 leg found of a question in a hit, as words that the index has.
+
+    `words` are the question's own, `synonyms` maps what stands there instead to the word that was asked. Those of
+    both that its heading and text lack are in `in_questions`: only its pseudo-questions hold them. `bigrams` are the
+    runs of characters in common besides, of two characters or more.
+    """
+
+    words: tuple[str, ...] = ()
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    in_questions: tuple[str, ...] = ()
+    bigrams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LegScore:
-    """Where one leg placed a hit: `rank` from 1, `score` as Elasticsearch gave it, and the question that matched."""
+    """Where one leg placed a hit: `rank` from 1, `score` as Elasticsearch gave it, and what matched.
+
+    `matched` is the nearest of its questions, `words` what BM25 found; both only where they were asked for.
+    """
 
     rank: int
     score: float
     matched: str | None = None
+    words: MatchedWords | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A chunk that stands beside a hit in its document, or in the record before or after it in its file."""
+
+    chunk_id: str
+    doc_id: str
+    position: int
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The chunks before and after a hit, both in the order in which they are read."""
+
+    before: tuple[Neighbour, ...] = ()
+    after: tuple[Neighbour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +187,27 @@ class Hit:
     legs: Mapping[Leg, LegScore] = field(default_factory=dict)
     rrf: float | None = None
     cross_encoder: float | None = None
+    context: Context | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """How candidates divide by one field: (value, count) from the most frequent on.
+
+    `others` counts the candidates with values that are not named, `missing` those without the field.
+    """
+
+    values: tuple[tuple[str, int], ...]
+    others: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out."""
+    """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out.
+
+    `hits` are one page of `total` candidates, from `offset` (counted from 0) on; `facets` count all candidates.
+    """
 
     query_id: str
     query: Query
@@ -164,6 +218,15 @@ class SearchResult:
     legs: Mapping[Leg, Sequence[Hit]]
     timings_ms: Mapping[str, float]
     degraded: Sequence[str] = ()
+    offset: int = 0
+    total: int = 0
+    facets: Mapping[str, Facet] = field(default_factory=dict)
+
+    @property
+    def next_offset(self) -> int | None:
+        """Where the next page begins, None at the end."""
+        after = self.offset + len(self.hits)
+        return after if self.hits and after < self.total else None
 
 
 @dataclass(frozen=True, slots=True)

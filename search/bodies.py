@@ -91,6 +91,9 @@ def knn_body(
     return {"knn": knn, "size": k, "_source": SHOWN, "track_total_hits": False}
 
 
-def msearch_lines(bodies: Mapping[Leg, Mapping[str, Any]], *, index: str) -> list[dict[str, Any]]:
-    """Put the legs' bodies into the one `_msearch` request, in their order."""
-    return [line for body in bodies.values() for line in ({"index": index}, dict(body))]
+def msearch_lines(
+    bodies: Mapping[Leg, Mapping[str, Any]], *, index: str, preference: str | None = None
+) -> list[dict[str, Any]]:
+    """Put the legs' bodies into the one `_msearch` request, in their order; `preference` chooses the shards' copies."""
+    header = {"index": index} | ({"preference": preference} if preference else {})
+    return [line for body in bodies.values() for line in (header, dict(body))]

@@ -1,33 +1,154 @@
-"""The sentences of a hit in which the question's words stand, marked for people to see."""
+"""The sentences of a hit in which the question's words stand, marked for people to see.
+
+What is marked is the text as it was written; that the index holds it cut into words does not show. Case and width do
+not count, as they do not for BM25.
+"""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
 
-_SENTENCE = re.compile(r"[^。！？；!?\n]+[。！？；!?]*")
+Span = tuple[int, int]
+
+_SENTENCE = re.compile(r"[^。！？；!?\n]+?(?:[。！？；!?]+[”’」』）]*|\.(?=\s)|(?=\n)|$)")
+_CJK = r"\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+_CJK_RUN = re.compile(rf"[{_CJK}]{{2,}}")
+_LETTER = rf"[^\W_{_CJK}]"
+_LONGEST = 240
+_LEAD = 20
 
 
-def highlight(text: str, words: Sequence[str], *, most: int = 3) -> tuple[str, ...]:
-    """Give up to `most` sentences of `text` with the words that they share with the question in `<em>`.
+def highlight(text: str, terms: Sequence[str], *, query: str = "", most: int = 3) -> tuple[str, ...]:
+    """Give up to `most` sentences of `text` with what they share with the question in `<em>`, the best first.
 
-    The text is HTML-escaped, so that it can be shown as it is. Single characters and lone digits do not count as
-    words: they would light up everywhere.
+    Best is a sentence by the length of the different terms in it. A term of several words, blanks between, is found
+    where they stand side by side; a single character does not count, unless it is the only term: it would light up
+    everywhere. Where no term is found, the pairs of characters that `query` and text share are marked, since BM25 looks
+    for them too. The text is HTML-escaped, so that it can be shown as it is; a sentence of more than 240 characters is
+    cut to the part with most terms.
     """
-    wanted = sorted({word for word in words if len(word) > 1}, key=len, reverse=True)
-    if not wanted:
-        return ()
-    pattern = re.compile("|".join(re.escape(word) for word in wanted), re.IGNORECASE)
-    found = [(len(set(pattern.findall(sentence))), sentence) for sentence in _SENTENCE.findall(text)]
-    best = sorted((row for row in found if row[0]), key=lambda row: -row[0])[:most]
-    return tuple(_mark(sentence.strip(), pattern) for _, sentence in best)
+    marked = _sentences(text, _pattern(tuple(terms)), most)
+    return marked or (_sentences(text, _pattern(bigrams(query)), most) if query else ())
 
 
-def _mark(sentence: str, pattern: re.Pattern[str]) -> str:
+def wanted(terms: Iterable[tuple[str, str]]) -> list[str]:
+    """Choose what to mark of (term, what it stands for in the question): see `highlight` for single characters."""
+    rows = list(terms)
+    is_one_word = len({asked for _, asked in rows}) == 1
+    return [term for term, asked in rows if len(term) > 1 or (is_one_word and term == asked)]
+
+
+def bigrams(text: str) -> tuple[str, ...]:
+    """Give the different pairs of neighbouring characters in the Chinese, Japanese or Korean parts of a text."""
+    folded, _ = fold(text)
+    runs = (match.group() for match in _CJK_RUN.finditer(folded))
+    return tuple(dict.fromkeys(run[at : at + 2] for run in runs for at in range(len(run) - 1)))
+
+
+def find(text: str, terms: Sequence[str]) -> list[Span]:
+    """Give where terms stand in a text, as (start, end) in its characters: in order, overlapping ones made one."""
+    return [span for span, _ in _merged(_matches(text, _pattern(tuple(terms))))]
+
+
+def fold(text: str) -> tuple[str, list[Span]]:
+    """Give a text as BM25 compares it (NFKC, lower case), and for each of its characters the part it was made of."""
+    folded: list[str] = []
+    origins: list[Span] = []
+    for start, end in _clusters(text):
+        plain = unicodedata.normalize("NFKC", text[start:end]).lower()
+        folded.append(plain)
+        origins += [(start, end)] * len(plain)
+    return "".join(folded), origins
+
+
+def _clusters(text: str) -> Iterable[Span]:
+    """Give each character with the marks that combine with it."""
+    start = 0
+    for at in range(1, len(text) + 1):
+        if at == len(text) or not unicodedata.combining(text[at]):
+            yield start, at
+            start = at
+
+
+@lru_cache(maxsize=256)
+def _pattern(terms: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Make the pattern that finds terms at every position where one begins, there the longest."""
+    folded = {fold(term)[0].strip() for term in terms} - {""}
+    if not folded:
+        return None
+    return re.compile(f"(?=({'|'.join(map(_term_pattern, sorted(folded, key=lambda term: (-len(term), term))))}))")
+
+
+def _term_pattern(term: str) -> str:
+    """Find words of letters or digits as whole words, Chinese ones wherever they stand."""
+    words = term.split()
+    pattern = re.escape(words[0])
+    for before, word in pairwise(words):
+        both = re.match(_LETTER, before[-1]) and re.match(_LETTER, word[0])
+        pattern += (r"[\W_]{1,3}" if both else r"[\W_]{0,3}") + re.escape(word)
+    opening = f"(?<!{_LETTER})" if re.match(_LETTER, term[0]) else ""
+    closing = f"(?!{_LETTER})" if re.match(_LETTER, term[-1]) else ""
+    return f"{opening}{pattern}{closing}"
+
+
+def _matches(text: str, pattern: re.Pattern[str] | None) -> list[tuple[Span, str]]:
+    if pattern is None:
+        return []
+    folded, origins = fold(text)
+    return [
+        ((origins[match.start(1)][0], origins[match.end(1) - 1][1]), match.group(1))
+        for match in pattern.finditer(folded)
+    ]
+
+
+def _merged(matches: Iterable[tuple[Span, str]]) -> list[tuple[Span, set[str]]]:
+    merged: list[tuple[Span, set[str]]] = []
+    for (start, end), term in matches:
+        if merged and start < merged[-1][0][1]:
+            (first, last), terms = merged[-1]
+            merged[-1] = ((first, max(last, end)), terms | {term})
+        else:
+            merged.append(((start, end), {term}))
+    return merged
+
+
+def _sentences(text: str, pattern: re.Pattern[str] | None, most: int) -> tuple[str, ...]:
+    found = []
+    for match in _SENTENCE.finditer(text):
+        sentence = match.group().strip()
+        if spans := _merged(_matches(sentence, pattern)):
+            found.append((_weight(spans), sentence, spans))
+    best = sorted(found, key=lambda row: -row[0])[:most]
+    return tuple(_mark(sentence, spans) for _, sentence, spans in best)
+
+
+def _weight(spans: Iterable[tuple[Span, set[str]]]) -> int:
+    return sum(map(len, set[str]().union(*(terms for _, terms in spans))))
+
+
+def _mark(sentence: str, spans: Sequence[tuple[Span, set[str]]]) -> str:
+    first, last = _best_part(sentence, spans)
     pieces: list[str] = []
-    end = 0
-    for match in pattern.finditer(sentence):
-        pieces += [html.escape(sentence[end : match.start()]), f"<em>{html.escape(match.group())}</em>"]
-        end = match.end()
-    return "".join([*pieces, html.escape(sentence[end:])])
+    at = first
+    for (start, end), _ in spans:
+        if first <= start and end <= last:
+            pieces += [html.escape(sentence[at:start]), f"<em>{html.escape(sentence[start:end])}</em>"]
+            at = end
+    return "".join([*pieces, html.escape(sentence[at:last])])
+
+
+def _best_part(sentence: str, spans: Sequence[tuple[Span, set[str]]]) -> Span:
+    if len(sentence) <= _LONGEST:
+        return 0, len(sentence)
+
+    def weight(start: int) -> int:
+        return _weight(row for row in spans if start <= row[0][0] and row[0][1] <= start + _LONGEST)
+
+    starts = [min(max(0, span[0] - _LEAD), len(sentence) - _LONGEST) for span, _ in spans]
+    start = max(starts, key=weight)
+    return start, start + _LONGEST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -35,6 +35,10 @@ class SearchOptions:
     min_score: float | None = None
     explain: bool = False
     highlight: bool = False
+    offset: int = 0
+    facets: Sequence[str] = ()
+    facet_size: int = 10
+    context: int = 0
     leg_k: int = 30
     num_candidates: int = 100
     rank_constant: int = 60

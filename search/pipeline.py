@@ -31,12 +31,15 @@ from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
 from search.bodies import bm25_body, filter_clauses, knn_body
+from search.facets import check_fields, facets
 from search.fuse import dense_mean, rrf, union
-from search.highlight import highlight
 from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
+from search.paging import cut, followed_by, preference, reaching
 from search.rerank import rerank
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
+from search.show import Shown, show
+from search.terms import Terms
 from search.versions import Versions
 
 log = structlog.get_logger()
@@ -64,6 +67,7 @@ class Searcher:
         self._encoder = Once(encoder)
         self._cross_encoder = Once(cross_encoder)
         self._rewriter = Once(rewriter)
+        self._terms = Terms(client)
         self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
 
     @property
@@ -83,6 +87,7 @@ class Searcher:
         degraded: list[str] = []
         with clock.stage("open"):
             opened = self.versions.open(collection)
+            check_fields(options.facets, known=opened.metadata_fields)
         if options.strategy in REWRITTEN:
             with clock.stage("rewrite"):
                 query = self._rewrite(query, options, degraded)
@@ -92,36 +97,44 @@ class Searcher:
             vector = self._vector(query, legs, options, degraded)
         with clock.stage("retrieve"):
             opened, retrieved = self._retrieve(
-                opened, lambda version: _bodies(query, words, vector, legs, options, version)
+                opened, lambda version: _bodies(query, words, vector, legs, options, version), preference(query.text)
             )
             degraded += retrieved.failed
         with clock.stage("fuse"):
-            hits = fuse(retrieved.legs, options)
+            hits = fused = fuse(retrieved.legs, options)
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
                 hits = self._rerank(query, hits, options, degraded)
+        with clock.stage("show"):
+            every = reaching(followed_by(hits, fused), options.min_score)
+            page = Shown(opened.index, query.text, words, _filters(options, opened))
+            shown = show(self.client, self._terms, cut(every, options), page, options, degraded)
+            counted = facets(every, options.facets, known=opened.metadata_fields, size=options.facet_size)
         return SearchResult(
             query_id=uuid.uuid4().hex,
             query=query,
             strategy=options.strategy,
             collection=collection,
             index=opened.index,
-            hits=_finish(hits, words, options),
+            hits=shown,
             legs=retrieved.legs,
             timings_ms=clock.done(),
             degraded=degraded,
+            offset=options.offset,
+            total=len(every),
+            facets=counted,
         )
 
     def _retrieve(
-        self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]]
+        self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]], copies: str
     ) -> tuple[Collection, Retrieved]:
         """Ask the version that was opened; where it was removed since, the one that is in use instead."""
         try:
-            return opened, retrieve(self.client, bodies(opened), index=opened.index)
+            return opened, retrieve(self.client, bodies(opened), index=opened.index, preference=copies)
         except CollectionNotFoundError:
             self.versions.forget(opened.name)
         opened = self.versions.open(opened.name)
-        return opened, retrieve(self.client, bodies(opened), index=opened.index)
+        return opened, retrieve(self.client, bodies(opened), index=opened.index, preference=copies)
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
         """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""
@@ -217,7 +230,7 @@ def _bodies(
     options: SearchOptions,
     collection: Collection,
 ) -> dict[Leg, dict[str, Any]]:
-    filters = filter_clauses(options.filters, fields=collection.metadata_fields)
+    filters = _filters(options, collection)
     k = max(options.leg_k, options.top_k)
     bodies: dict[Leg, dict[str, Any]] = {}
     for leg in legs:
@@ -235,11 +248,9 @@ def _bodies(
     return bodies
 
 
-def _finish(hits: Sequence[Hit], words: Sequence[str], options: SearchOptions) -> list[Hit]:
-    kept = [hit for hit in hits if options.min_score is None or hit.score >= options.min_score][: options.top_k]
-    if options.highlight:
-        kept = [replace(hit, highlights=highlight(hit.text, words)) for hit in kept]
-    return kept
+def _filters(options: SearchOptions, collection: Collection) -> list[dict[str, Any]]:
+    """Give what every hit and every neighbour that is shown has to match."""
+    return filter_clauses(options.filters, fields=collection.metadata_fields)
 
 
 class _Clock:

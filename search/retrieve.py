@@ -14,6 +14,7 @@ from core.datatypes import Hit, Leg, LegScore
 from core.elastic import elasticsearch_errors
 from core.errors import CollectionNotFoundError, ElasticsearchError
 from search.bodies import msearch_lines
+from search.paging import in_order
 
 log = structlog.get_logger()
 
@@ -27,20 +28,22 @@ class Retrieved:
     took_ms: float = 0.0
 
 
-def retrieve(client: Elasticsearch, bodies: Mapping[Leg, Mapping[str, Any]], *, index: str) -> Retrieved:
-    """Ask all legs at once; a failed leg is left out and named.
+def retrieve(
+    client: Elasticsearch, bodies: Mapping[Leg, Mapping[str, Any]], *, index: str, preference: str | None = None
+) -> Retrieved:
+    """Ask all legs at once; a failed leg is left out and named. `preference`: see `search.paging`.
 
     Raises `ElasticsearchError` when no leg answered, and `CollectionNotFoundError` when the index is not there.
     """
     with elasticsearch_errors("searching"):
-        response = client.msearch(searches=msearch_lines(bodies, index=index))
+        response = client.msearch(searches=msearch_lines(bodies, index=index, preference=preference))
     legs: dict[Leg, list[Hit]] = {}
     failed: dict[Leg, str] = {}
     for leg, answer in zip(bodies, response["responses"], strict=True):
         if "error" in answer:
             failed[leg] = _why(answer["error"])
         else:
-            legs[leg] = [to_hit(hit, leg, rank) for rank, hit in enumerate(answer["hits"]["hits"], start=1)]
+            legs[leg] = [to_hit(hit, leg, rank) for rank, hit in enumerate(in_order(answer["hits"]["hits"]), start=1)]
     if failed and not _exists(client, index):
         name = re.sub(r"-v\d+$", "", index.removeprefix("bothways-"))
         raise CollectionNotFoundError(f"There is no collection {name!r} any more; see `bothways collections`.")

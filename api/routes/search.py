@@ -17,14 +17,20 @@ router = APIRouter(tags=["search"])
 @router.post("/search", response_model=SearchResponse)
 def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
     """Find the chunks that answer a question."""
+    options = default_options(settings)
     options = replace(
-        default_options(settings),
+        options,
         strategy=request.strategy,
         top_k=request.top_k,
         filters=request.filters,
         min_score=request.min_score,
         explain=request.explain,
         highlight=request.highlight,
+        offset=request.offset,
+        leg_k=request.rank_window_size or options.leg_k,
+        facets=request.facets,
+        facet_size=request.facet_size,
+        context=request.context,
     )
     result = searcher.search(request.query, request.collection, options)
     return JSONResponse(search_response(result, explain=request.explain))

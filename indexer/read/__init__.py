@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from core.datatypes import Document, Failure
+from core.document_id import document_id
 from core.errors import ReadError, UsageError
 from indexer.read.delimited import read_csv
 from indexer.read.epub import read_epub
-from indexer.read.folder import CASE_SECTIONS, Source, document_id, walk
+from indexer.read.folder import CASE_SECTIONS, Source, walk
 from indexer.read.html import read_html
 from indexer.read.mail import read_mail as read_message
 from indexer.read.markdown import read_markdown

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from core.datatypes import CaseSection, Document
-from indexer.read.folder import Source, document_id
+from core.document_id import document_id
+from indexer.read.folder import Source
 from indexer.read.pdf_lines import Page
 from indexer.read.pdf_paragraphs import Paragraph, whole_paragraphs
 

@@ -5,7 +5,6 @@ The order and the names are the same on every machine, because the ids of docume
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import unicodedata
@@ -64,15 +63,6 @@ class Source:
     def fail(self, reason: str) -> None:
         """Report one thing in the file that cannot be read, while the rest of the file goes on."""
         self.on_failure(Failure("read", self.relative, reason))
-
-
-def document_id(relative: str, page: int | None = None, record: int | None = None) -> str:
-    """Make the id of a document: the SHA-1 (hex) of its file's relative POSIX path, its page and its record index.
-
-    Pages count from 1, records from 0. The path is NFC-normalised first: macOS stores names decomposed.
-    """
-    key = json.dumps([unicodedata.normalize("NFC", relative), page, record], ensure_ascii=False)
-    return hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()
 
 
 def walk(

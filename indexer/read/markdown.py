@@ -10,9 +10,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from core.datatypes import Document
+from core.document_id import document_id
 from core.errors import ReadError
 from indexer.read.encoding import decode
-from indexer.read.folder import Source, document_id
+from indexer.read.folder import Source
 from indexer.read.records import to_metadata
 from indexer.read.text import join_lines
 

@@ -14,9 +14,10 @@ from typing import Any
 import pymupdf
 
 from core.datatypes import Document
+from core.document_id import document_id
 from core.errors import MissingExtraError, ReadError
 from indexer.read.case import MAX_PAGES, has_sections, is_case, read_case
-from indexer.read.folder import Source, document_id
+from indexer.read.folder import Source
 from indexer.read.ocr import INSTALL_OCR, load_ocr, ocr_lines
 from indexer.read.pdf_lines import Page, body, page_lines, without_running_lines
 from indexer.read.pdf_paragraphs import Paragraphs, mend, to_paragraphs

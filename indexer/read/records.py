@@ -16,10 +16,11 @@ from typing import IO
 import ijson
 
 from core.datatypes import Document
+from core.document_id import document_id
 from core.errors import ReadError
 from core.valid_text import valid_text
 from indexer.read.encoding import decode
-from indexer.read.folder import Source, document_id
+from indexer.read.folder import Source
 
 _TEXT_FIELDS = ("text", "content", "body")
 _OWN_FIELDS = frozenset({"_id", "id", "title", "metadata"})

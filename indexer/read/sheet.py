@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice
 
 from core.datatypes import Document
-from indexer.read.folder import Source, document_id
+from core.document_id import document_id
+from indexer.read.folder import Source
 
 Row = tuple[int, list[str]]
 """A row's number from 1, as a spreadsheet program shows it, and the text of its cells, "" for a blank one."""

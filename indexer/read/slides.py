@@ -15,9 +15,10 @@ from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
 
 from core.datatypes import Document
+from core.document_id import document_id
 from core.errors import ReadError
 from indexer.read.archive import check_archive, reading
-from indexer.read.folder import Source, document_id
+from indexer.read.folder import Source
 from indexer.read.tables import table_blocks
 
 _RUNNING = {PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE, PP_PLACEHOLDER.HEADER}

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from core.datatypes import Document
-from indexer.read.folder import Source, document_id
+from core.document_id import document_id
+from indexer.read.folder import Source
 
 _NUMBER = "零〇一二三四五六七八九十百千\\d"
 _ARTICLE = re.compile(rf"^\s*(第([{_NUMBER}]+)条(?:之([{_NUMBER}]+))?)(?:\s+|(?=【)|$)(.*)$")

@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 
 from core.datatypes import Document
+from core.document_id import document_id
 from indexer.read.encoding import decode
-from indexer.read.folder import Source, document_id
+from indexer.read.folder import Source
 from indexer.read.statute import is_statute, read_statute
 
 _CJK = r"\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff“”‘’—…·"

@@ -8,6 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
+from api.wire import SearchRequest, SearchResponse
 from core.elastic import Server
 from core.errors import ElasticsearchUnavailableError
 from core.settings import load_settings
@@ -63,6 +65,7 @@ def test_search_has_the_contracts_shape(http, filled):
     body = answer.json()
     assert set(body) == {
         "query_id", "query", "rewritten", "strategy", "collection", "index", "hits", "timings_ms", "degraded",
+        "offset", "total", "next_offset", "facets",
     }  # fmt: skip
     assert body["index"] == f"bothways-{filled}-v1"
     assert body["rewritten"] is None
@@ -73,6 +76,7 @@ def test_search_has_the_contracts_shape(http, filled):
     }  # fmt: skip
     assert (hit["rank"], hit["doc_id"], hit["metadata"]) == (1, "leave", {"area": "hr"})
     assert set(hit["explain"]) == {"bm25", "text_sem", "questions", "rrf"}
+    assert set(hit["explain"]["bm25"]) == {"rank", "score", "words", "synonyms", "in_questions", "bigrams"}
     assert hit["explain"]["questions"]["matched"].startswith(("问", "怎么办"))
 
 
@@ -81,6 +85,29 @@ def test_the_default_is_hybrid_rerank_and_says_what_was_left_out(http, filled):
     assert body["strategy"] == "hybrid_rerank"
     assert body["degraded"] == ["rerank"]
     assert "explain" not in body["hits"][0]
+
+
+def test_all_that_can_be_shown(http, filled):
+    body = search(http, query="请假 退货", collection=filled, top_k=1, facets=["area"], context=1).json()
+    assert (body["offset"], body["total"], body["next_offset"]) == (0, 2, 1)
+    values = [{"value": "hr", "count": 1}, {"value": "shop", "count": 1}]
+    assert body["facets"] == {"area": {"values": values, "others": 0, "missing": 0}}
+    assert body["hits"][0]["context"] == {"before": [], "after": []}
+    SearchResponse.model_validate(body)
+    second = search(http, query="请假 退货", collection=filled, top_k=1, offset=1, rank_window_size=1).json()
+    assert (second["offset"], second["next_offset"], second["facets"]) == (1, None, {})
+    assert [hit["rank"] for hit in second["hits"]] == [2]
+    assert "context" not in second["hits"][0]
+
+
+def test_neighbours_on_the_wire(http, es, segmenter, collection, tmp_path):
+    (tmp_path / "a.md").write_text("# 甲\n\n甲的内容。\n\n# 乙\n\n乙的内容。\n", encoding="utf-8")
+    index_path(tmp_path, JobOptions(collection), Parts(*es, segmenter, HashEncoder, "fake/hash"))
+    body = search(http, query="乙的内容", collection=collection, strategy="bm25", top_k=1, context=1).json()
+    (before,) = body["hits"][0]["context"]["before"]
+    assert set(before) == {"chunk_id", "doc_id", "position", "title", "text"}
+    assert before["text"] == "甲的内容。"
+    assert body["hits"][0]["context"]["after"] == []
 
 
 def test_filters(http, filled):
@@ -100,6 +127,13 @@ def test_filters(http, filled):
         ({"strategy": "magic"}, 422, "strategy"),
         ({"no_such_option": 1}, 422, "no_such_option"),
         ({"filters": {"nope": "x"}}, 422, "'nope'"),
+        ({"offset": -1}, 422, "offset"),
+        ({"offset": 601}, 422, "offset"),
+        ({"rank_window_size": 201}, 422, "rank_window_size"),
+        ({"facets": ["nope"]}, 422, "'nope'"),
+        ({"facets": ["area"] * 11}, 422, "facets"),
+        ({"facets": ["area"], "facet_size": 101}, 422, "facet_size"),
+        ({"context": 6}, 422, "context"),
         ({"filters": {"area": []}}, 422, "filters"),
         ({"filters": {"area": {"script": "x"}}}, 422, "filters"),
         ({"collection": "missing"}, 404, "no collection 'missing'"),
@@ -267,6 +301,15 @@ def test_the_password_in_elasticsearchs_address_is_not_told():
     assert answer.status_code == 503
     assert "http://127.0.0.1:1" in answer.json()["detail"]
     assert "hush" not in answer.text
+
+
+def test_the_examples_are_what_the_models_say(http):
+    for example in SEARCH_EXAMPLES:
+        SearchRequest.model_validate(example)
+    assert SearchResponse.model_validate(ANSWER_EXAMPLE).model_dump(exclude_unset=True) == ANSWER_EXAMPLE
+    schemas = http.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["SearchRequest"]["examples"] == SEARCH_EXAMPLES
+    assert schemas["SearchResponse"]["examples"][0]["hits"] == ANSWER_EXAMPLE["hits"]
 
 
 def test_openapi(http):

@@ -73,3 +73,4 @@ def test_knn_filters_inside_and_asks_for_the_matched_question_only_on_request():
 def test_msearch_has_a_header_and_a_body_a_leg():
     lines = msearch_lines({"bm25": {"size": 1}, "text_sem": {"size": 2}}, index="i")
     assert lines == [{"index": "i"}, {"size": 1}, {"index": "i"}, {"size": 2}]
+    assert msearch_lines({"bm25": {"size": 1}}, index="i", preference="q1")[0] == {"index": "i", "preference": "q1"}
