@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from core.collection import Collection
 from core.datatypes import Hit, SearchResult, Strategy
@@ -16,9 +16,45 @@ from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
 from indexer.rollback import Version
+from search.filters import OPERATORS
 
 Scalar = str | int | float | bool
 FilterValues = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
+Bound = str | int | float
+
+
+def _kind(value: object) -> str:
+    return "operators" if isinstance(value, dict | BaseModel) else "values" if isinstance(value, list) else "value"
+
+
+class Operators(BaseModel):
+    """What a metadata field must fulfil, all of it. Bounds are numbers, or dates such as 2020, 2020-05, 2020-05-01."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    gte: Bound | None = Field(None, description="from this on")
+    gt: Bound | None = Field(None, description="above this")
+    lte: Bound | None = Field(None, description="up to this")
+    lt: Bound | None = Field(None, description="below this")
+    exists: bool | None = Field(None, strict=True, description="whether the field is there")
+    not_: Condition | None = Field(None, alias="not", description="a condition that must not hold")
+    any: list[Condition] | None = Field(None, description="conditions of which one must hold", min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:  # noqa: ANN401 – as it came
+        unknown = [key for key in data if key not in OPERATORS] if isinstance(data, dict) else []
+        if unknown:
+            raise ValueError(f"there is no operator {str(unknown[0])[:40]!r}; there are: {', '.join(OPERATORS)}")
+        return data
+
+
+Condition = Annotated[
+    Annotated[Scalar, Tag("value")]
+    | Annotated[Annotated[list[Scalar], Field(min_length=1, max_length=1000)], Tag("values")]
+    | Annotated[Operators, Tag("operators")],
+    Discriminator(_kind),
+]
 
 _PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
 
@@ -32,13 +68,22 @@ class SearchRequest(BaseModel):
     collection: str = Field(description="where to search")
     top_k: int = Field(5, ge=1, le=100, description="hits to return")
     strategy: Strategy = Field("hybrid_rerank", description="how to search")
-    filters: dict[str, FilterValues] = Field(
-        default_factory=dict, max_length=50, description="metadata that hits must have: a value, or any of a list"
+    filters: dict[str, Condition] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="what hits' metadata must be: a value, any of a list, or an object of operators",
     )
+    self_query: bool | None = Field(None, description="read names and numbers out of the question; null: as set")
     rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
     min_score: float | None = Field(None, allow_inf_nan=False, description="drop hits that score less")
     explain: bool = Field(False, description="say for each hit where each leg placed it")
     highlight: bool = Field(False, description="mark the question's words in the sentences that hold them")
+
+    @property
+    def plain_filters(self) -> dict[str, Any]:
+        """The filters as plain data, with no operator that was not given."""
+        dumped: dict[str, Any] = self.model_dump(include={"filters"}, by_alias=True, exclude_unset=True)
+        return dumped.get("filters", {})  # type: ignore[no-any-return]
 
 
 class LegExplain(BaseModel):

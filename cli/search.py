@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from api.wire import search_response
-from cli.options import CollectionOption, JsonOption, parse_filters, parse_strategy
+from cli.options import FILTER_HELP, CollectionOption, JsonOption, parse_filters, parse_strategy
 from cli.output import out, print_json, printable
 from core.datatypes import Hit, SearchResult
 from core.settings import settings
@@ -21,7 +21,7 @@ def search(
     collection: CollectionOption = "default",
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
-    filter_: Annotated[list[str] | None, typer.Option("--filter", help="FIELD=VALUE that hits must have")] = None,
+    filter_: Annotated[list[str] | None, typer.Option("--filter", help=FILTER_HELP)] = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit")] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,54 +1,21 @@
 """Elasticsearch request bodies, built without a client: what the legs of a search ask.
 
-The user's text only ever becomes the value of a `match` query, a vector or the value of a `terms` filter; it never
-reaches a query language.
+The user's text only ever becomes the value of a `match` query, a vector or a value in a filter (search/filters.py); it
+never reaches a query language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.datatypes import Leg, Vector
-from core.errors import UnknownFieldError, UsageError
-from core.valid_text import valid_text
 
 SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
 """What a hit needs of `_source`; vectors and segmented text stay on the server."""
 
 MAX_WORDS = 256
 """Longest query BM25 gets, in words: below the server's limit of clauses, far above any question."""
-
-FilterValue = str | int | float | bool | Sequence[str | int | float | bool]
-_PLAIN = {"doc_id", "source", "chunk_id"}
-
-
-def filter_clauses(filters: Mapping[str, FilterValue], *, fields: Iterable[str]) -> list[dict[str, Any]]:
-    """Turn `{field: value or list of values}` into filter clauses; all fields must match, any of a list's values.
-
-    A field is one of the collection's metadata (with or without `metadata.` in front) or `doc_id`, `chunk_id`,
-    `source`. Raises `UnknownFieldError` naming what there is.
-    """
-    known = set(fields)
-    clauses: list[dict[str, Any]] = []
-    for field, value in filters.items():
-        name = field.removeprefix("metadata.")
-        if name in known:
-            path = f"metadata.{name}"
-        elif field in _PLAIN:
-            path = field
-        else:
-            there = ", ".join(sorted(known | _PLAIN))
-            raise UnknownFieldError(f"There is no field {field[:80]!r} to filter by; this collection has: {there}.")
-        values = [value] if isinstance(value, str | int | float) else list(value)
-        if not values:
-            raise UsageError(f"The filter on {field[:80]!r} names no value.")
-        clauses.append({"terms": {path: [_as_keyword(item) for item in values]}})
-    return clauses
-
-
-def _as_keyword(value: str | float | bool) -> str:
-    return valid_text(str(value).lower() if isinstance(value, bool) else str(value))
 
 
 def bm25_body(words: Sequence[str], raw: str, *, k: int, filters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

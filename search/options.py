@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from core.datatypes import Leg, Strategy
-from search.bodies import FilterValue
+from search.filters import FilterValue
 
 LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
     "bm25": ("bm25",),

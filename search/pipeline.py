@@ -30,7 +30,8 @@ from core.errors import (
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
-from search.bodies import bm25_body, filter_clauses, knn_body
+from search.bodies import bm25_body, knn_body
+from search.filters import filter_clauses
 from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
 from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
@@ -217,7 +218,7 @@ def _bodies(
     options: SearchOptions,
     collection: Collection,
 ) -> dict[Leg, dict[str, Any]]:
-    filters = filter_clauses(options.filters, fields=collection.metadata_fields)
+    filters = filter_clauses(options.filters, fields=collection.metadata_fields, ranges=collection.range_fields)
     k = max(options.leg_k, options.top_k)
     bodies: dict[Leg, dict[str, Any]] = {}
     for leg in legs:

@@ -21,7 +21,7 @@ def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep)
         default_options(settings),
         strategy=request.strategy,
         top_k=request.top_k,
-        filters=request.filters,
+        filters=request.plain_filters,
         min_score=request.min_score,
         explain=request.explain,
         highlight=request.highlight,

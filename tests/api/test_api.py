@@ -86,6 +86,9 @@ def test_the_default_is_hybrid_rerank_and_says_what_was_left_out(http, filled):
 def test_filters(http, filled):
     body = search(http, query="请假", collection=filled, filters={"area": "shop"}).json()
     assert [hit["doc_id"] for hit in body["hits"]] == ["refund"]
+    condition = {"not": "shop", "exists": True, "any": ["hr", {"exists": False}]}
+    body = search(http, query="退货", collection=filled, filters={"area": condition}).json()
+    assert [hit["doc_id"] for hit in body["hits"]] == ["leave"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,13 @@ def test_filters(http, filled):
         ({"no_such_option": 1}, 422, "no_such_option"),
         ({"filters": {"nope": "x"}}, 422, "'nope'"),
         ({"filters": {"area": []}}, 422, "filters"),
-        ({"filters": {"area": {"script": "x"}}}, 422, "filters"),
+        ({"filters": {"area": {"script": "x"}}}, 422, "no operator 'script'; there are: gte, gt, lte, lt, exists, not"),
+        ({"filters": {"area": {"any": [{"not": {"query_string": "*"}}]}}}, 422, "no operator 'query_string'"),
+        ({"filters": {"area": {}}}, 422, "no operator given"),
+        ({"filters": {"area": {"gte": None}}}, 422, "wants numbers, or dates"),
+        ({"filters": {"area": {"gte": "x"}}}, 422, "wants numbers, or dates"),
+        ({"filters": {"area": {"exists": 1}}}, 422, "filters.area"),
+        ({"filters": {"area": {"not": {"not": {"not": {"not": {"not": "x"}}}}}}}, 422, "4 deep"),
         ({"collection": "missing"}, 404, "no collection 'missing'"),
         ({"collection": "../etc"}, 422, "collection's name"),
         ({"collection": "*"}, 422, "collection's name"),

@@ -75,6 +75,10 @@ def test_index_search_collections_eval_delete(run, folder, collection, tmp_path)
     assert code == 0
     assert "年假" in out
     assert "工资" not in out
+    for filter_ in ("source!=leave.md", "!doc_id?"):
+        code, out, _ = run("search", "年假", "-c", collection, "--filter", filter_, "--json")
+        assert code == 0
+        assert "leave.md" not in out
 
     code, out, _ = run("collections", "--json")
     assert collection in [row["name"] for row in json.loads(out)]

@@ -1,43 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from core.errors import UnknownFieldError, UsageError
-from search.bodies import MAX_WORDS, bm25_body, filter_clauses, knn_body, msearch_lines
-
-
-def test_filters_are_terms_on_metadata():
-    clauses = filter_clauses(
-        {"law": "民法典", "metadata.book": ["一", "二"], "source": "a.txt"}, fields=["law", "book"]
-    )
-    assert clauses == [
-        {"terms": {"metadata.law": ["民法典"]}},
-        {"terms": {"metadata.book": ["一", "二"]}},
-        {"terms": {"source": ["a.txt"]}},
-    ]
-
-
-def test_numbers_and_booleans_become_what_the_readers_write():
-    assert filter_clauses({"n": 3, "b": True}, fields=["n", "b"]) == [
-        {"terms": {"metadata.n": ["3"]}},
-        {"terms": {"metadata.b": ["true"]}},
-    ]
-
-
-def test_an_unknown_field_is_refused_with_what_there_is():
-    with pytest.raises(UnknownFieldError, match=r"'lww'.*law"):
-        filter_clauses({"lww": "x"}, fields=["law"])
-
-
-def test_an_internal_field_cannot_be_filtered_by():
-    with pytest.raises(UnknownFieldError):
-        filter_clauses({"origin": "/etc"}, fields=["law"])
-
-
-def test_a_filter_without_values_is_refused():
-    with pytest.raises(UsageError, match="no value"):
-        filter_clauses({"law": []}, fields=["law"])
+from search.bodies import MAX_WORDS, bm25_body, knn_body, msearch_lines
 
 
 def test_query_syntax_stays_text():
