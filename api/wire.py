@@ -8,54 +8,18 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from api.conditions import Condition
 from core.collection import Collection
-from core.datatypes import Hit, SearchResult, Strategy
+from core.datatypes import Hit, SearchResult, SelfQuery, Strategy
 from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
 from indexer.rollback import Version
-from search.filters import OPERATORS
+from search.filters import Scalar
 
-Scalar = str | int | float | bool
 FilterValues = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
-Bound = str | int | float
-
-
-def _kind(value: object) -> str:
-    return "operators" if isinstance(value, dict | BaseModel) else "values" if isinstance(value, list) else "value"
-
-
-class Operators(BaseModel):
-    """What a metadata field must fulfil, all of it. Bounds are numbers, or dates such as 2020, 2020-05, 2020-05-01."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    gte: Bound | None = Field(None, description="from this on")
-    gt: Bound | None = Field(None, description="above this")
-    lte: Bound | None = Field(None, description="up to this")
-    lt: Bound | None = Field(None, description="below this")
-    exists: bool | None = Field(None, strict=True, description="whether the field is there")
-    not_: Condition | None = Field(None, alias="not", description="a condition that must not hold")
-    any: list[Condition] | None = Field(None, description="conditions of which one must hold", min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, data: Any) -> Any:  # noqa: ANN401 – as it came
-        unknown = [key for key in data if key not in OPERATORS] if isinstance(data, dict) else []
-        if unknown:
-            raise ValueError(f"there is no operator {str(unknown[0])[:40]!r}; there are: {', '.join(OPERATORS)}")
-        return data
-
-
-Condition = Annotated[
-    Annotated[Scalar, Tag("value")]
-    | Annotated[Annotated[list[Scalar], Field(min_length=1, max_length=1000)], Tag("values")]
-    | Annotated[Operators, Tag("operators")],
-    Discriminator(_kind),
-]
-
 _PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
 
 
@@ -109,6 +73,24 @@ class HitOut(BaseModel):
     explain: dict[str, LegExplain | float] | None = None
 
 
+class RecognisedOut(BaseModel):
+    """Words of the question, and the metadata values that they mean, by field (none: no chunk has such)."""
+
+    text: str
+    values: dict[str, list[str]]
+
+
+class SelfQueryOut(BaseModel):
+    """What the question's own words did: `filter` (only what it cites), `first` (that first), `boost` (that higher).
+
+    `relaxed`: nothing matched what it cites, so all was searched.
+    """
+
+    mode: Literal["filter", "first", "boost"]
+    recognised: list[RecognisedOut]
+    relaxed: bool
+
+
 class SearchResponse(BaseModel):
     """The answer to a search."""
 
@@ -121,6 +103,7 @@ class SearchResponse(BaseModel):
     hits: list[HitOut]
     timings_ms: dict[str, float]
     degraded: list[str]
+    self_query: SelfQueryOut | None = None
 
 
 class VersionOut(BaseModel):
@@ -285,7 +268,17 @@ def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
         "hits": [_hit(hit, rank, explain) for rank, hit in enumerate(result.hits, start=1)],
         "timings_ms": dict(result.timings_ms),
         "degraded": list(result.degraded),
+        "self_query": _self_query(result.self_query),
     }
+
+
+def _self_query(told: SelfQuery | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    recognised = [
+        {"text": each.text, "values": {k: list(v) for k, v in each.values.items()}} for each in told.recognised
+    ]
+    return {"mode": told.mode, "recognised": recognised, "relaxed": told.relaxed}
 
 
 def _hit(hit: Hit, rank: int, explain: bool) -> dict[str, Any]:

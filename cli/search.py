@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.markup import escape
 from api.wire import search_response
 from cli.options import FILTER_HELP, CollectionOption, JsonOption, parse_filters, parse_strategy
 from cli.output import out, print_json, printable
-from core.datatypes import Hit, SearchResult
+from core.datatypes import Hit, SearchResult, SelfQuery
 from core.settings import settings
 from search.build import build_searcher, default_options
 
@@ -23,16 +24,21 @@ def search(
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
     filter_: Annotated[list[str] | None, typer.Option("--filter", help=FILTER_HELP)] = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit")] = False,
+    self_query: Annotated[
+        bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection."""
     searcher, _ = build_searcher(settings())
+    options = default_options(settings())
     options = replace(
-        default_options(settings()),
+        options,
         strategy=parse_strategy(strategy),
         top_k=top_k,
         filters=parse_filters(filter_ or []),
         explain=explain,
+        self_query=options.self_query if self_query is None else self_query,
     )
     result = searcher.search(question, collection, options)
     if as_json:
@@ -49,12 +55,28 @@ def show(result: SearchResult, *, explain: bool) -> None:
         out.print("   " + escape(printable(hit.text).replace("\n", "\n   ")))
         if explain:
             out.print(f"   [dim]{escape(_explain(hit))}[/dim]")
+    if result.self_query is not None and (explain or result.self_query.relaxed):
+        out.print(f"[dim]{escape(printable(_self_query(result.self_query)))}[/dim]")
     if explain and result.query.rewritten is not None:
         out.print(f"[dim]pseudo-document: {escape(printable(result.query.rewritten))}[/dim]")
     if not result.hits:
         out.print("Nothing was found.")
     left_out = f", without: {', '.join(result.degraded)}" if result.degraded else ""
     out.print(f"[dim]{result.strategy} on {result.index}, {result.timings_ms['total']:.0f} ms{left_out}[/dim]")
+
+
+def _self_query(told: SelfQuery) -> str:
+    """Say what the question's own words did, as in `self-query (filter): 刑法 = law 中华人民共和国刑法`."""
+    meant = "; ".join(
+        f"{each.text} = " + ", ".join(f"{name} {_few(values)}" for name, values in each.values.items())
+        for each in told.recognised
+    )
+    return f"self-query ({told.mode}{', relaxed: nothing matches it' if told.relaxed else ''}): {meant}"
+
+
+def _few(values: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return " | ".join(values[:most]) + more if values else "(none there)"
 
 
 def _explain(hit: Hit) -> str:

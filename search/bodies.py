@@ -18,15 +18,27 @@ MAX_WORDS = 256
 """Longest query BM25 gets, in words: below the server's limit of clauses, far above any question."""
 
 
-def bm25_body(words: Sequence[str], raw: str, *, k: int, filters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+def bm25_body(
+    words: Sequence[str],
+    raw: str,
+    *,
+    k: int,
+    filters: Sequence[Mapping[str, Any]] = (),
+    boosts: Sequence[Mapping[str, Any]] = (),
+    boost: float = 1.0,
+) -> dict[str, Any]:
     """Ask by words: jieba's words in `text_kw` (with synonyms) and the raw text's bigrams in `text_cjk`, summed.
 
-    The two fields together beat each alone (docs/decisions/analysis.md).
+    The two fields together beat each alone (docs/decisions/analysis.md). A chunk that one of `boosts` matches has its
+    score multiplied by `boost`.
     """
     should = [{"match": {"text_cjk": {"query": raw[: 2 * MAX_WORDS]}}}]
     if words:
         should.insert(0, {"match": {"text_kw": {"query": " ".join(words[:MAX_WORDS])}}})
-    query = {"bool": {"should": should, "minimum_should_match": 1, "filter": list(filters)}}
+    query: dict[str, Any] = {"bool": {"should": should, "minimum_should_match": 1, "filter": list(filters)}}
+    if boosts:
+        lifted = [{"filter": dict(clause), "weight": boost} for clause in boosts]
+        query = {"function_score": {"query": query, "functions": lifted, "score_mode": "max", "boost_mode": "multiply"}}
     return {"query": query, "size": k, "_source": SHOWN, "track_total_hits": False}
 
 

@@ -45,3 +45,5 @@ class SearchOptions:
     rewrite_deadline_ms: float = 300.0
     rerank_top_n: int = 30
     max_query_chars: int = 10_000
+    self_query: bool = True
+    self_query_boost: float = 2.0

@@ -21,6 +21,7 @@ from core.collection import Collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
 from core.errors import (
     CollectionNotFoundError,
+    ElasticsearchError,
     LLMError,
     MissingExtraError,
     ModelError,
@@ -38,7 +39,9 @@ from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
 from search.rerank import rerank
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
+from search.selfquery import NOTHING, Understood, first, still_first, understand
 from search.versions import Versions
+from search.vocabularies import Vocabularies
 
 log = structlog.get_logger()
 
@@ -66,6 +69,7 @@ class Searcher:
         self._cross_encoder = Once(cross_encoder)
         self._rewriter = Once(rewriter)
         self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
+        self.vocabularies = Vocabularies(client)
 
     @property
     def encoder(self) -> Callable[[], Encoder]:
@@ -84,6 +88,8 @@ class Searcher:
         degraded: list[str] = []
         with clock.stage("open"):
             opened = self.versions.open(collection)
+        with clock.stage("self_query"):
+            understood = self._understand(query, opened, degraded) if options.self_query else NOTHING
         if options.strategy in REWRITTEN:
             with clock.stage("rewrite"):
                 query = self._rewrite(query, options, degraded)
@@ -92,15 +98,23 @@ class Searcher:
             words = self.segmenter.words(query.text) if "bm25" in legs or options.highlight else []
             vector = self._vector(query, legs, options, degraded)
         with clock.stage("retrieve"):
-            opened, retrieved = self._retrieve(
-                opened, lambda version: _bodies(query, words, vector, legs, options, version)
-            )
+            cited: list[Hit] = []
+            if understood.filters:
+                opened, retrieved = self._retrieve(
+                    opened, lambda version: _bodies(query, words, vector, legs, options, version, understood)
+                )
+                cited = fuse(retrieved.legs, options)
+                understood = understood if cited else understood.relaxed()
+            if understood.wants_all:
+                opened, retrieved = self._retrieve(
+                    opened, lambda version: _bodies(query, words, vector, legs, options, version, understood.unfiltered)
+                )
             degraded += retrieved.failed
         with clock.stage("fuse"):
-            hits = fuse(retrieved.legs, options)
+            hits = first(cited, fuse(retrieved.legs, options))
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
-                hits = self._rerank(query, hits, options, degraded)
+                hits = still_first(cited, self._rerank(query, hits, options, degraded))
         return SearchResult(
             query_id=uuid.uuid4().hex,
             query=query,
@@ -111,7 +125,17 @@ class Searcher:
             legs=retrieved.legs,
             timings_ms=clock.done(),
             degraded=degraded,
+            self_query=understood.told,
         )
+
+    def _understand(self, query: Query, opened: Collection, degraded: list[str]) -> Understood:
+        """Read names and numbers of the collection's metadata in the question; without them it is asked as it is."""
+        try:
+            return understand(query.text, self.vocabularies.of(opened))
+        except ElasticsearchError as error:
+            log.warning("self_query_failed", reason=str(error))
+            degraded.append("self_query")
+            return NOTHING
 
     def _retrieve(
         self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]]
@@ -217,13 +241,17 @@ def _bodies(
     legs: Sequence[Leg],
     options: SearchOptions,
     collection: Collection,
+    understood: Understood,
 ) -> dict[Leg, dict[str, Any]]:
     filters = filter_clauses(options.filters, fields=collection.metadata_fields, ranges=collection.range_fields)
+    filters += understood.filters
     k = max(options.leg_k, options.top_k)
     bodies: dict[Leg, dict[str, Any]] = {}
     for leg in legs:
         if leg == "bm25":
-            bodies[leg] = bm25_body(words, query.text, k=k, filters=filters)
+            bodies[leg] = bm25_body(
+                words, query.text, k=k, filters=filters, boosts=understood.boosts, boost=options.self_query_boost
+            )
         elif vector is not None:
             bodies[leg] = knn_body(
                 vector,

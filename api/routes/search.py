@@ -17,14 +17,16 @@ router = APIRouter(tags=["search"])
 @router.post("/search", response_model=SearchResponse)
 def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
     """Find the chunks that answer a question."""
+    options = default_options(settings)
     options = replace(
-        default_options(settings),
+        options,
         strategy=request.strategy,
         top_k=request.top_k,
         filters=request.plain_filters,
         min_score=request.min_score,
         explain=request.explain,
         highlight=request.highlight,
+        self_query=options.self_query if request.self_query is None else request.self_query,
     )
     result = searcher.search(request.query, request.collection, options)
     return JSONResponse(search_response(result, explain=request.explain))
