@@ -14,7 +14,9 @@ from search.vocabulary import Key, Numbered, latin_key
 MAX_SPAN = 100
 """Longest range of numbers (第10条至第20条) that is taken as one."""
 
-_N = rf"[{CHINESE}\d]+"
+_N = rf"(?<![.\d{CHINESE}])[{CHINESE}\d]{{1,16}}+"
+"""A whole number: possessive, and only from its first digit on, so that a page of digits is no work."""
+
 _LIST = r"\s*(?:[、,]|和|与|及|或|以及)\s*"
 _TO = r"\s*(?:[-~—–至到])\s*"
 _DECIMAL = r"\d+(?:\.\d+)*"
@@ -190,7 +192,7 @@ def _zh_pattern(cues: frozenset[str]) -> re.Pattern[str] | None:
         return None
     units = "|".join(re.escape(cue) for cue in sorted(cues, key=len, reverse=True))
     return re.compile(
-        rf"(?P<first>第)?\s*(?<![\d.]){_N}(?:(?P<to>\s*(?:{units})?{_TO})(?:第\s*)?{_N}"
+        rf"(?P<first>第)?\s*{_N}(?:(?P<to>\s*(?:{units})?{_TO})(?:第\s*)?{_N}"
         rf"|(?:\s*(?:{units})?{_LIST}(?:第\s*)?{_N})*)\s*(?P<cue>{units})(?:之(?P<below>{_N}))?"
     )
 
