@@ -26,16 +26,19 @@ def bm25_body(
     filters: Sequence[Mapping[str, Any]] = (),
     boosts: Sequence[Mapping[str, Any]] = (),
     boost: float = 1.0,
+    all_filtered: bool = False,
 ) -> dict[str, Any]:
     """Ask by words: jieba's words in `text_kw` (with synonyms) and the raw text's bigrams in `text_cjk`, summed.
 
     The two fields together beat each alone (docs/decisions/analysis.md). A chunk that one of `boosts` matches has its
-    score multiplied by `boost`.
+    score multiplied by `boost`. `all_filtered`: what the filters let through is a hit even where no word of it matches.
     """
     should = [{"match": {"text_cjk": {"query": raw[: 2 * MAX_WORDS]}}}]
     if words:
         should.insert(0, {"match": {"text_kw": {"query": " ".join(words[:MAX_WORDS])}}})
-    query: dict[str, Any] = {"bool": {"should": should, "minimum_should_match": 1, "filter": list(filters)}}
+    query: dict[str, Any] = {
+        "bool": {"should": should, "minimum_should_match": 0 if all_filtered else 1, "filter": list(filters)}
+    }
     if boosts:
         lifted = [{"filter": dict(clause), "weight": boost} for clause in boosts]
         query = {"function_score": {"query": query, "functions": lifted, "score_mode": "max", "boost_mode": "multiply"}}

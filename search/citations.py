@@ -86,7 +86,10 @@ def numbers_in(text: str, fields: Sequence[Numbered]) -> list[Item]:
             if keys is None:
                 continue
             cue = match["cue"]
-            values = {each.field: _values(each, keys) for each in fields if cue in each.cues}
+            values: dict[str, tuple[str, ...]] = {}
+            for each in fields:
+                if cue in each.cues:
+                    values[each.field] = values.get(each.field, ()) + _values(each, keys)
             explicit = cue.isascii() or match["first"] is not None
             known = {name: several for name, several in values.items() if several}
             if known or explicit:

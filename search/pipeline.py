@@ -250,7 +250,13 @@ def _bodies(
     for leg in legs:
         if leg == "bm25":
             bodies[leg] = bm25_body(
-                words, query.text, k=k, filters=filters, boosts=understood.boosts, boost=options.self_query_boost
+                words,
+                query.text,
+                k=k,
+                filters=filters,
+                boosts=understood.boosts,
+                boost=options.self_query_boost,
+                all_filtered=bool(understood.filters),
             )
         elif vector is not None:
             bodies[leg] = knn_body(

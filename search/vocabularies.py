@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -37,6 +38,11 @@ _SAMPLE = 20
 _TIMEOUT_S = 5.0
 
 
+def in_thread(work: Callable[[], None]) -> None:
+    """Do it in a thread that the end of the process does not wait for."""
+    threading.Thread(target=work, name="vocabulary", daemon=True).start()
+
+
 @dataclass(slots=True)
 class _Kept:
     vocabulary: Vocabulary
@@ -45,11 +51,18 @@ class _Kept:
 
 
 class Vocabularies:
-    """Learns what collections call things, and remembers it. Thread-safe."""
+    """Learns what collections call things, and remembers it. Thread-safe; `start` runs what no search waits for."""
 
-    def __init__(self, client: Elasticsearch, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: Elasticsearch,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        start: Callable[[Callable[[], None]], None] = in_thread,
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._start = start
         self._lock = threading.Lock()
         self._learning = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
@@ -65,7 +78,7 @@ class Vocabularies:
             with self._learning:  # one at a time: whoever waited finds it there
                 kept = self._look_up(key) or self._learn(key, collection, within)
         elif self._is_mine_to_renew(kept):
-            threading.Thread(target=self._renew, args=(key, collection, within), name="vocabulary", daemon=True).start()
+            self._start(partial(self._renew, key, collection, within))
         return kept.vocabulary
 
     def _look_up(self, key: tuple[str, str]) -> _Kept | None:

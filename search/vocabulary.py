@@ -26,6 +26,7 @@ MIN_CHUNKS_A_NAME = 2.0
 
 LONGEST_NAME = 80
 _MIN_SHARE = 0.8
+_MIN_SHARE_A_UNIT = 0.2
 _STATE = "中华人民共和国"
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^】]*】|〔[^〕]*〕")
 _CJK = re.compile(r"[\u3400-\u9fff]")
@@ -97,9 +98,10 @@ def learn(fields: Mapping[str, Mapping[str, int]]) -> Vocabulary:
     names: dict[str, dict[Meaning, None]] = defaultdict(dict)
     for name, counts in fields.items():
         found = learn_numbers(name, counts)
-        if found is not None:
-            numbered.append(found)
-        elif counts and sum(counts.values()) / len(counts) >= MIN_CHUNKS_A_NAME:
+        numbered += found
+        if found:
+            continue
+        if counts and sum(counts.values()) / len(counts) >= MIN_CHUNKS_A_NAME:
             for value in counts:
                 for title in titles(value):
                     names[title][name, value] = None
@@ -144,22 +146,28 @@ def _is_latin(char: str) -> bool:
     return char.isalnum() and ord(char) < 0x2E80
 
 
-def learn_numbers(name: str, values: Iterable[str]) -> Numbered | None:
-    """Read the values of a field as numbers with one unit; None where most of them are none."""
+def learn_numbers(name: str, values: Iterable[str]) -> tuple[Numbered, ...]:
+    """Read the values of a field as numbers, by unit; none where the larger part of them are none.
+
+    A unit counts from a fifth of the values on: a field may have the articles of one book and the sections of another.
+    """
     texts = {value: normalised(value).strip() for value in values}
     for longest in (_LONGEST_UNIT, 1):  # 第二章法人: where no space ends the unit, it is one character
         read = {value: _zh(text, longest) or _latin(text) for value, text in texts.items()}
         votes = Counter(found[0] for found in read.values() if found)
-        unit, count = votes.most_common(1)[0] if votes else ("", 0)
-        if count and count >= _MIN_SHARE * len(texts):
-            break
-    else:
-        return None
+        units = [unit for unit, count in votes.items() if count >= _MIN_SHARE_A_UNIT * len(texts)]
+        if units and sum(votes[unit] for unit in units) >= _MIN_SHARE * len(texts):
+            return tuple(_numbered(name, unit, read) for unit in units)
+    return ()
+
+
+def _numbered(name: str, unit: str, read: Mapping[str, tuple[str, Key] | None]) -> Numbered:
     numbers: dict[Key, list[str]] = defaultdict(list)
+    roman = True
     for value, found in read.items():
         if found and found[0] == unit:
             numbers[found[1]].append(value)
-    roman = not any(re.search(rf"[\d{CHINESE}]", texts[value]) for several in numbers.values() for value in several)
+            roman = roman and not re.search(rf"[\d{CHINESE}]", normalised(value))
     return Numbered(name, cues(unit or name.lower()), {key: tuple(several) for key, several in numbers.items()}, roman)
 
 

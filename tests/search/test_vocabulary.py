@@ -47,7 +47,7 @@ def test_what_a_value_may_be_called(value, called):
     ],
 )
 def test_numbered_values(values, cue, key, meant):
-    found = learn_numbers("rules", values)
+    (found,) = learn_numbers("rules", values)
     assert cue in found.cues
     assert found.values[key] == (meant,)
 
@@ -64,7 +64,13 @@ def test_numbered_values(values, cue, key, meant):
     ],
 )
 def test_values_that_are_not_numbered(values):
-    assert learn_numbers("x", values) is None
+    assert learn_numbers("x", values) == ()
+
+
+def test_a_field_may_have_the_numbers_of_two_books():
+    articles, sections = learn_numbers("part", ["第一条", "第二条", "第三条", "Section 1", "Section 4"])
+    assert (articles.values[2,], sections.values[4,]) == (("第二条",), ("Section 4",))
+    assert learn_numbers("part", ["第一条", "附则", "总则", "说明"]) == ()
 
 
 def test_a_field_whose_values_stand_on_single_chunks_gives_no_names():
