@@ -29,6 +29,9 @@ TTL_S = 60.0
 """How long a vocabulary is believed; then the next search has the old one still, and a new one is learnt beside it."""
 
 MAX_KEPT = 32
+MAX_NAMES_KEPT = 300_000
+"""Vocabularies, and names in all of them, that a process keeps: the one that was not asked for longest goes first."""
+
 MAX_FIELDS = 50
 MAX_VALUES = 100_000
 """Values of one vocabulary; fields of many values are left out first."""
@@ -99,9 +102,12 @@ class Vocabularies:
         kept = _Kept(learn(values_of(self._client, collection, within)), self._clock())
         with self._lock:
             self._kept[key] = kept
-            while len(self._kept) > MAX_KEPT:
+            while len(self._kept) > MAX_KEPT or (len(self._kept) > 1 and self._names() > MAX_NAMES_KEPT):
                 self._kept.popitem(last=False)
         return kept
+
+    def _names(self) -> int:
+        return sum(len(kept.vocabulary.names) for kept in self._kept.values())
 
     def _renew(self, key: tuple[str, str], collection: Collection, within: Sequence[Mapping[str, Any]]) -> None:
         try:

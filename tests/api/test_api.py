@@ -91,6 +91,35 @@ def test_filters(http, filled):
     assert [hit["doc_id"] for hit in body["hits"]] == ["leave"]
 
 
+def test_self_query_says_what_it_did_and_can_be_switched_off(http, make_client, es, segmenter, tmp_path, collection):
+    client, server = es
+    rows = [
+        {"_id": f"{law}{n}", "title": "条文", "text": f"内容 {n}", "metadata": {"law": law, "rule": f"第{n}条"}}
+        for law in ("棋社规则", "茶室规则")
+        for n in (1, 2)
+    ]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    index_path(
+        tmp_path, JobOptions(collection), Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+    )
+    asked = {"query": "茶室规则第二条", "collection": collection, "strategy": "hybrid"}
+    body = search(http, **asked).json()
+    assert [hit["doc_id"] for hit in body["hits"]] == ["茶室规则2"]
+    assert body["self_query"] == {
+        "mode": "filter",
+        "recognised": [
+            {"text": "茶室规则", "values": {"law": ["茶室规则"]}},
+            {"text": "第二条", "values": {"rule": ["第2条"]}},
+        ],
+        "relaxed": False,
+    }
+    body = search(http, **asked, self_query=False).json()
+    assert (len(body["hits"]), body["self_query"]) == (4, None)
+    off = make_client(self_query=False)
+    assert search(off, **asked).json()["self_query"] is None
+    assert search(off, **asked, self_query=True).json()["self_query"]["mode"] == "filter"
+
+
 @pytest.mark.parametrize(
     ("change", "status", "says"),
     [

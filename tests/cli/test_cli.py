@@ -233,6 +233,20 @@ def test_recorded_questions(run, folder, collection, tmp_path):
     assert hit["explain"]["questions"]["matched"] == "啥时候拿钱"
 
 
+def test_what_the_question_itself_asked_for_is_told(run, tmp_path, collection):
+    rows = [{"_id": f"{n}", "text": f"内容 {n}", "metadata": {"law": "茶室规则", "rule": f"第{n}条"}} for n in (1, 2)]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    assert run("index", tmp_path / "c.jsonl", "-c", collection, "--no-questions")[0] == 0
+    code, out, _ = run("search", "茶室规则第二条", "-c", collection, "--explain")
+    assert code == 0
+    assert "self-query (filter): 茶室规则 = law 茶室规则; 第二条 = rule 第2条" in " ".join(out.split())
+    code, out, _ = run("search", "茶室规则第九条", "-c", collection)
+    assert "self-query (filter, relaxed: nothing matches it)" in " ".join(out.split())
+    assert "rule (none there)" in " ".join(out.split())
+    code, out, _ = run("search", "茶室规则第二条", "-c", collection, "--explain", "--no-self-query")
+    assert "self-query" not in out
+
+
 def test_what_the_language_model_costs_and_what_the_filter_drops(run, folder, collection, tmp_path):
     told = {"prompt_tokens": 1000, "completion_tokens": 50}
     server = Scripted()

@@ -20,6 +20,16 @@ def test_a_long_query_is_bounded():
     assert len(cjk["match"]["text_cjk"]["query"]) == 2 * MAX_WORDS
 
 
+def test_boosts_multiply_and_a_filter_alone_can_be_enough():
+    clause = {"terms": {"metadata.law": ["民法典"]}}
+    scored = bm25_body(["a"], "a", k=3, boosts=[clause], boost=2.0)["query"]["function_score"]
+    assert scored["functions"] == [{"filter": clause, "weight": 2.0}]
+    assert (scored["score_mode"], scored["boost_mode"]) == ("max", "multiply")
+    assert scored["query"]["bool"]["minimum_should_match"] == 1
+    cited = bm25_body(["a"], "a", k=3, filters=[clause], all_filtered=True)["query"]["bool"]
+    assert (cited["minimum_should_match"], cited["filter"]) == (0, [clause])
+
+
 def test_without_words_only_the_bigrams_are_asked():
     assert len(bm25_body([], "？？", k=3)["query"]["bool"]["should"]) == 1
 
