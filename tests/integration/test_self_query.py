@@ -201,3 +201,16 @@ def test_a_vocabulary_is_kept_and_then_renewed_behind_the_search(tmp_path, es, c
     assert len(started) == 2
     with pytest.raises(ElasticsearchError, match="reading the metadata"):
         Vocabularies(client).of(replace(opened, index=f"{opened.index}9"))
+
+
+@pytest.mark.parametrize("limit", ["MAX_KEPT", "MAX_NAMES_KEPT"])
+def test_the_vocabulary_that_was_not_asked_for_longest_is_forgotten(corpus, es, monkeypatch, limit):
+    client, _ = es
+    monkeypatch.setattr(f"search.vocabularies.{limit}", 1)
+    opened = open_collection(client, corpus)
+    vocabularies = Vocabularies(client)
+    learnt = vocabularies.of(opened)
+    assert vocabularies.of(opened) is learnt
+    vocabularies.of(opened, within=[{"term": {"metadata.law": POOL}}])
+    assert vocabularies.of(opened) is not learnt
+    assert vocabularies.of(opened) == learnt
