@@ -11,20 +11,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.conditions import Condition
 from api.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
 from api.shown import ContextOut, FacetOut, context_out, facet_out
 from core.collection import Collection
-from core.datatypes import Hit, SearchResult, Strategy
+from core.datatypes import Hit, SearchResult, SelfQuery, Strategy
 from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
 from indexer.rollback import Version
 from search.context import MOST as MOST_CONTEXT
+from search.filters import Scalar
 from search.paging import MOST_OFFSET, MOST_WINDOW
 
-Scalar = str | int | float | bool
 FilterValues = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
-
 _PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
 
 
@@ -37,9 +37,12 @@ class SearchRequest(BaseModel):
     collection: str = Field(description="where to search")
     top_k: int = Field(5, ge=1, le=100, description="hits to return")
     strategy: Strategy = Field("hybrid_rerank", description="how to search")
-    filters: dict[str, FilterValues] = Field(
-        default_factory=dict, max_length=50, description="metadata that hits must have: a value, or any of a list"
+    filters: dict[str, Condition] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="what hits' metadata must be: a value, any of a list, or an object of operators",
     )
+    self_query: bool | None = Field(None, description="read names and numbers out of the question; null: as set")
     rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
     min_score: float | None = Field(None, allow_inf_nan=False, description="drop hits that score less")
     explain: bool = Field(False, description="say for each hit where each leg placed it")
@@ -55,6 +58,12 @@ class SearchRequest(BaseModel):
     )
     facet_size: int = Field(10, ge=1, le=100, description="values that a facet names")
     context: int = Field(0, ge=0, le=MOST_CONTEXT, description="chunks to show before and after each hit")
+
+    @property
+    def plain_filters(self) -> dict[str, Any]:
+        """The filters as plain data, with no operator that was not given."""
+        dumped: dict[str, Any] = self.model_dump(include={"filters"}, by_alias=True, exclude_unset=True)
+        return dumped.get("filters", {})  # type: ignore[no-any-return]
 
 
 class LegExplain(BaseModel):
@@ -87,6 +96,24 @@ class HitOut(BaseModel):
     context: ContextOut | None = None
 
 
+class RecognisedOut(BaseModel):
+    """Words of the question, and the metadata values that they mean, by field (none: no chunk has such)."""
+
+    text: str
+    values: dict[str, list[str]]
+
+
+class SelfQueryOut(BaseModel):
+    """What the question's own words did: `filter` (only what it cites), `first` (that first), `boost` (that higher).
+
+    `relaxed`: nothing matched what it cites, so all was searched.
+    """
+
+    mode: Literal["filter", "first", "boost"]
+    recognised: list[RecognisedOut]
+    relaxed: bool
+
+
 class SearchResponse(BaseModel):
     """The answer to a search: one page of `total` candidates; `next_offset` is null at the end."""
 
@@ -105,6 +132,7 @@ class SearchResponse(BaseModel):
     total: int
     next_offset: int | None
     facets: dict[str, FacetOut]
+    self_query: SelfQueryOut | None = None
 
 
 class VersionOut(BaseModel):
@@ -277,7 +305,17 @@ def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
         "total": result.total,
         "next_offset": result.next_offset,
         "facets": {field: facet_out(facet) for field, facet in result.facets.items()},
+        "self_query": _self_query(result.self_query),
     }
+
+
+def _self_query(told: SelfQuery | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    recognised = [
+        {"text": each.text, "values": {k: list(v) for k, v in each.values.items()}} for each in told.recognised
+    ]
+    return {"mode": told.mode, "recognised": recognised, "relaxed": told.relaxed}
 
 
 def _hit(hit: Hit, rank: int, explain: bool) -> dict[str, Any]:

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
 from core.datatypes import Strategy
 from core.errors import UsageError
+from search.filters import FilterValue
 
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON")]
 
 
-def parse_filters(pairs: Sequence[str]) -> dict[str, str | list[str]]:
-    """Read `field=value` options; a field that is given twice may have either value."""
-    filters: dict[str, list[str]] = {}
+FILTER_HELP = "FIELD=VALUE that hits must have; also != > >= < <=, 'FIELD?' for any value, '!FIELD?' for none"
+
+_FILTER = re.compile(r"(?P<no>!?)(?P<field>[^=<>!?]+)(?:(?P<op>!=|>=|<=|=|>|<)(?P<value>.+)|(?P<has>\?))", re.DOTALL)
+_BOUNDS = {">=": "gte", ">": "gt", "<=": "lte", "<": "lt"}
+
+
+def parse_filters(pairs: Sequence[str]) -> dict[str, FilterValue]:
+    """Read `--filter` options into search/filters.py's form.
+
+    `law=民法典` (given twice: either), `law!=刑法` (given twice: neither), `year>=2020`, `year<2023`, `signed?`
+    (the field is there), `!signed?` (it is not).
+    """
+    filters: dict[str, dict[str, Any]] = {}
     for pair in pairs:
-        field, equals, value = pair.partition("=")
-        if not equals or not field.strip() or not value.strip():
-            raise UsageError(f"--filter wants FIELD=VALUE, not {pair[:80]!r}.")
-        filters.setdefault(field.strip(), []).append(value.strip())
-    return {field: values[0] if len(values) == 1 else values for field, values in filters.items()}
+        match = _FILTER.fullmatch(pair)
+        field, value = (match["field"].strip(), (match["value"] or "").strip()) if match else ("", "")
+        if match is None or not field or not (value or match["has"]) or (match["no"] and match["op"]):
+            raise UsageError(f"--filter wants FIELD=VALUE, FIELD!=VALUE, FIELD>=VALUE or FIELD?, not {pair[:80]!r}.")
+        condition = filters.setdefault(field, {})
+        if match["has"]:
+            _put(condition, "exists", not match["no"], pair)
+        elif match["op"] in _BOUNDS:
+            _put(condition, _BOUNDS[match["op"]], value, pair)
+        else:
+            condition.setdefault("any" if match["op"] == "=" else "not", []).append(value)
+    return {field: _simple(condition) for field, condition in filters.items()}
+
+
+def _put(condition: dict[str, Any], operator: str, value: object, pair: str) -> None:
+    if operator in condition:
+        raise UsageError(f"--filter {pair[:80]!r}: this bound is given twice.")
+    condition[operator] = value
+
+
+def _simple(condition: dict[str, Any]) -> FilterValue:
+    if condition.keys() != {"any"}:
+        return condition
+    values: list[str] = condition["any"]
+    return values[0] if len(values) == 1 else values
 
 
 def parse_strategy(name: str) -> Strategy:

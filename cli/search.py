@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.wire import search_response
-from cli.options import CollectionOption, JsonOption, parse_filters, parse_strategy
+from cli.options import FILTER_HELP, CollectionOption, JsonOption, parse_filters, parse_strategy
 from cli.output import print_json
 from cli.shown import show
 from core.settings import settings
@@ -26,11 +26,14 @@ def search(
     rank_window_size: Annotated[
         int | None, typer.Option(min=1, max=MOST_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
     ] = None,
-    filter_: Annotated[list[str] | None, typer.Option("--filter", help="FIELD=VALUE that hits must have")] = None,
     facet: Annotated[list[str] | None, typer.Option(help="metadata field by which to count what was found")] = None,
     context: Annotated[int, typer.Option(min=0, max=MOST_CONTEXT, help="chunks to show before and after")] = 0,
     highlight: Annotated[bool, typer.Option(help="show the sentences that have the question's words")] = False,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit, and by what")] = False,
+    filter_: Annotated[list[str] | None, typer.Option("--filter", help=FILTER_HELP)] = None,
+    self_query: Annotated[
+        bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection."""
@@ -47,6 +50,7 @@ def search(
         leg_k=rank_window_size or options.leg_k,
         facets=facet or [],
         context=context,
+        self_query=options.self_query if self_query is None else self_query,
     )
     result = searcher.search(question, collection, options)
     if as_json:

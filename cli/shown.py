@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from cli.output import out, printable
-from core.datatypes import Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult
+from core.datatypes import Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult, SelfQuery
 
 _INDENT = "   "
 _MARK = re.compile(r"</?em>")
@@ -28,6 +28,8 @@ def show(result: SearchResult, *, explain: bool) -> None:
             _neighbour("↓", neighbour, hit)
         for line in _explain(hit) if explain else ():
             _print(line, "dim")
+    if result.self_query is not None and (explain or result.self_query.relaxed):
+        _print(_self_query(result.self_query), "dim", indent="")
     if explain and result.query.rewritten is not None:
         _print(f"pseudo-document: {result.query.rewritten}", "dim", indent="")
     if not result.hits:
@@ -81,6 +83,20 @@ def _matched(placed: LegScore) -> Iterator[str]:
         "characters": words.bigrams,
     }
     yield from (f"{name}: {' '.join(group)}" for name, group in groups.items() if group)
+
+
+def _self_query(told: SelfQuery) -> str:
+    """Say what the question's own words did, as in `self-query (filter): 刑法 = law 中华人民共和国刑法`."""
+    meant = "; ".join(
+        f"{each.text} = " + ", ".join(f"{name} {_few(values)}" for name, values in each.values.items())
+        for each in told.recognised
+    )
+    return f"self-query ({told.mode}{', relaxed: nothing matches it' if told.relaxed else ''}): {meant}"
+
+
+def _few(values: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return " | ".join(values[:most]) + more if values else "(none there)"
 
 
 def _counts(facet: Facet) -> str:

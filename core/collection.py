@@ -30,7 +30,8 @@ _VERSION = re.compile(r"-v(\d+)$")
 class Collection:
     """One version of a collection that exists.
 
-    `metadata_fields` are the names that filters may use; `built_from` is the path that it was begun with.
+    `metadata_fields` are the names that filters may use, `range_fields` those of them that have numbers and dates
+    beside their text; `built_from` is the path that it was begun with.
     `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
     `chunker` and `max_chars` are how its documents were cut; None where an older Bothways did not note it.
     """
@@ -46,6 +47,7 @@ class Collection:
     is_discarded: bool = False
     chunker: str | None = None
     max_chars: int | None = None
+    range_fields: frozenset[str] = frozenset()
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
@@ -143,6 +145,9 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         is_discarded=bool(meta.get("failed_check") or meta.get("rolled_back_at")),
         chunker=meta.get("chunker"),
         max_chars=meta.get("max_chars"),
+        range_fields=frozenset(
+            name for name, field in fields.items() if {"number", "date"} <= field.get("fields", {}).keys()
+        ),
     )
 
 

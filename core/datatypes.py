@@ -203,6 +203,27 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
+class Recognised:
+    """Words of a question that stand for metadata: by field, the values that they mean (none: no chunk has such)."""
+
+    text: str
+    values: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfQuery:
+    """What a question's own words did to its search.
+
+    `filter`: all hits are of what it cites; `first`: those come first, then the others; `boost`: what it names ranks
+    higher. `relaxed`: nothing matched what it cites, so all was searched.
+    """
+
+    mode: Literal["filter", "first", "boost"]
+    recognised: Sequence[Recognised]
+    relaxed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out.
 
@@ -227,6 +248,8 @@ class SearchResult:
         """Where the next page begins, None at the end."""
         after = self.offset + len(self.hits)
         return after if self.hits and after < self.total else None
+
+    self_query: SelfQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     rewrite_deadline_ms: float = Field(
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )
+    self_query: bool = Field(True, description="names and numbers in a question act on metadata")
+    self_query_boost: float = Field(
+        2.0, ge=1, le=100, description="what a chunk's BM25 score is multiplied by when the question names its metadata"
+    )
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")

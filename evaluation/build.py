@@ -143,6 +143,7 @@ def _about(collection: Collection, options: SearchOptions, leaks: int) -> dict[s
             "weight_bm25": options.weight_bm25,
             "weight_dense": options.weight_dense,
             "rerank_top_n": options.rerank_top_n,
+            "self_query": options.self_query,
         },
     }
 

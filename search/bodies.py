@@ -1,17 +1,15 @@
 """Elasticsearch request bodies, built without a client: what the legs of a search ask.
 
-The user's text only ever becomes the value of a `match` query, a vector or the value of a `terms` filter; it never
-reaches a query language.
+The user's text only ever becomes the value of a `match` query, a vector or a value in a filter (search/filters.py); it
+never reaches a query language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.datatypes import Leg, Vector
-from core.errors import UnknownFieldError, UsageError
-from core.valid_text import valid_text
 
 SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
 """What a hit needs of `_source`; vectors and segmented text stay on the server."""
@@ -19,47 +17,31 @@ SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
 MAX_WORDS = 256
 """Longest query BM25 gets, in words: below the server's limit of clauses, far above any question."""
 
-FilterValue = str | int | float | bool | Sequence[str | int | float | bool]
-_PLAIN = {"doc_id", "source", "chunk_id"}
 
-
-def filter_clauses(filters: Mapping[str, FilterValue], *, fields: Iterable[str]) -> list[dict[str, Any]]:
-    """Turn `{field: value or list of values}` into filter clauses; all fields must match, any of a list's values.
-
-    A field is one of the collection's metadata (with or without `metadata.` in front) or `doc_id`, `chunk_id`,
-    `source`. Raises `UnknownFieldError` naming what there is.
-    """
-    known = set(fields)
-    clauses: list[dict[str, Any]] = []
-    for field, value in filters.items():
-        name = field.removeprefix("metadata.")
-        if name in known:
-            path = f"metadata.{name}"
-        elif field in _PLAIN:
-            path = field
-        else:
-            there = ", ".join(sorted(known | _PLAIN))
-            raise UnknownFieldError(f"There is no field {field[:80]!r} to filter by; this collection has: {there}.")
-        values = [value] if isinstance(value, str | int | float) else list(value)
-        if not values:
-            raise UsageError(f"The filter on {field[:80]!r} names no value.")
-        clauses.append({"terms": {path: [_as_keyword(item) for item in values]}})
-    return clauses
-
-
-def _as_keyword(value: str | float | bool) -> str:
-    return valid_text(str(value).lower() if isinstance(value, bool) else str(value))
-
-
-def bm25_body(words: Sequence[str], raw: str, *, k: int, filters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+def bm25_body(
+    words: Sequence[str],
+    raw: str,
+    *,
+    k: int,
+    filters: Sequence[Mapping[str, Any]] = (),
+    boosts: Sequence[Mapping[str, Any]] = (),
+    boost: float = 1.0,
+    all_filtered: bool = False,
+) -> dict[str, Any]:
     """Ask by words: jieba's words in `text_kw` (with synonyms) and the raw text's bigrams in `text_cjk`, summed.
 
-    The two fields together beat each alone (docs/decisions/analysis.md).
+    The two fields together beat each alone (docs/decisions/analysis.md). A chunk that one of `boosts` matches has its
+    score multiplied by `boost`. `all_filtered`: what the filters let through is a hit even where no word of it matches.
     """
     should = [{"match": {"text_cjk": {"query": raw[: 2 * MAX_WORDS]}}}]
     if words:
         should.insert(0, {"match": {"text_kw": {"query": " ".join(words[:MAX_WORDS])}}})
-    query = {"bool": {"should": should, "minimum_should_match": 1, "filter": list(filters)}}
+    query: dict[str, Any] = {
+        "bool": {"should": should, "minimum_should_match": 0 if all_filtered else 1, "filter": list(filters)}
+    }
+    if boosts:
+        lifted = [{"filter": dict(clause), "weight": boost} for clause in boosts]
+        query = {"function_score": {"query": query, "functions": lifted, "score_mode": "max", "boost_mode": "multiply"}}
     return {"query": query, "size": k, "_source": SHOWN, "track_total_hits": False}
 
 

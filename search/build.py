@@ -56,4 +56,6 @@ def default_options(settings: Settings) -> SearchOptions:
         rewrite_deadline_ms=settings.rewrite_deadline_ms,
         rerank_top_n=settings.rerank_top_n,
         max_query_chars=settings.max_query_chars,
+        self_query=settings.self_query,
+        self_query_boost=settings.self_query_boost,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from core.datatypes import Leg, Strategy
-from search.bodies import FilterValue
+from search.filters import FilterValue
 
 LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
     "bm25": ("bm25",),
@@ -49,3 +49,5 @@ class SearchOptions:
     rewrite_deadline_ms: float = 300.0
     rerank_top_n: int = 30
     max_query_chars: int = 10_000
+    self_query: bool = True
+    self_query_boost: float = 2.0

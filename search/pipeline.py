@@ -21,6 +21,7 @@ from core.collection import Collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
 from core.errors import (
     CollectionNotFoundError,
+    ElasticsearchError,
     LLMError,
     MissingExtraError,
     ModelError,
@@ -30,17 +31,20 @@ from core.errors import (
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
-from search.bodies import bm25_body, filter_clauses, knn_body
+from search.bodies import bm25_body, knn_body
 from search.facets import check_fields, facets
+from search.filters import filter_clauses
 from search.fuse import dense_mean, rrf, union
 from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
 from search.paging import cut, followed_by, preference, reaching
 from search.rerank import rerank
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
+from search.selfquery import NOTHING, Understood, first, still_first, understand
 from search.show import Shown, show
 from search.terms import Terms
 from search.versions import Versions
+from search.vocabularies import Vocabularies
 
 log = structlog.get_logger()
 
@@ -69,6 +73,7 @@ class Searcher:
         self._rewriter = Once(rewriter)
         self._terms = Terms(client)
         self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
+        self.vocabularies = Vocabularies(client)
 
     @property
     def encoder(self) -> Callable[[], Encoder]:
@@ -88,6 +93,8 @@ class Searcher:
         with clock.stage("open"):
             opened = self.versions.open(collection)
             check_fields(options.facets, known=opened.metadata_fields)
+        with clock.stage("self_query"):
+            understood = self._understand(query, opened, degraded) if options.self_query else NOTHING
         if options.strategy in REWRITTEN:
             with clock.stage("rewrite"):
                 query = self._rewrite(query, options, degraded)
@@ -96,15 +103,27 @@ class Searcher:
             words = self.segmenter.words(query.text) if "bm25" in legs or options.highlight else []
             vector = self._vector(query, legs, options, degraded)
         with clock.stage("retrieve"):
-            opened, retrieved = self._retrieve(
-                opened, lambda version: _bodies(query, words, vector, legs, options, version), preference(query.text)
-            )
+            cited: list[Hit] = []
+            if understood.filters:
+                opened, retrieved = self._retrieve(
+                    opened,
+                    lambda version: _bodies(query, words, vector, legs, options, version, understood),
+                    preference(query.text),
+                )
+                cited = fuse(retrieved.legs, options)
+                understood = understood if cited else understood.relaxed()
+            if understood.wants_all:
+                opened, retrieved = self._retrieve(
+                    opened,
+                    lambda version: _bodies(query, words, vector, legs, options, version, understood.unfiltered),
+                    preference(query.text),
+                )
             degraded += retrieved.failed
         with clock.stage("fuse"):
-            hits = fused = fuse(retrieved.legs, options)
+            hits = fused = first(cited, fuse(retrieved.legs, options))
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
-                hits = self._rerank(query, hits, options, degraded)
+                hits = still_first(cited, self._rerank(query, hits, options, degraded))
         with clock.stage("show"):
             every = reaching(followed_by(hits, fused), options.min_score)
             page = Shown(opened.index, query.text, words, _filters(options, opened))
@@ -123,7 +142,17 @@ class Searcher:
             offset=options.offset,
             total=len(every),
             facets=counted,
+            self_query=understood.told,
         )
+
+    def _understand(self, query: Query, opened: Collection, degraded: list[str]) -> Understood:
+        """Read names and numbers of the collection's metadata in the question; without them it is asked as it is."""
+        try:
+            return understand(query.text, self.vocabularies.of(opened))
+        except ElasticsearchError as error:
+            log.warning("self_query_failed", reason=str(error))
+            degraded.append("self_query")
+            return NOTHING
 
     def _retrieve(
         self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]], copies: str
@@ -229,13 +258,22 @@ def _bodies(
     legs: Sequence[Leg],
     options: SearchOptions,
     collection: Collection,
+    understood: Understood,
 ) -> dict[Leg, dict[str, Any]]:
-    filters = _filters(options, collection)
+    filters = [*_filters(options, collection), *understood.filters]
     k = max(options.leg_k, options.top_k)
     bodies: dict[Leg, dict[str, Any]] = {}
     for leg in legs:
         if leg == "bm25":
-            bodies[leg] = bm25_body(words, query.text, k=k, filters=filters)
+            bodies[leg] = bm25_body(
+                words,
+                query.text,
+                k=k,
+                filters=filters,
+                boosts=understood.boosts,
+                boost=options.self_query_boost,
+                all_filtered=bool(understood.filters),
+            )
         elif vector is not None:
             bodies[leg] = knn_body(
                 vector,
@@ -250,7 +288,7 @@ def _bodies(
 
 def _filters(options: SearchOptions, collection: Collection) -> list[dict[str, Any]]:
     """Give what every hit and every neighbour that is shown has to match."""
-    return filter_clauses(options.filters, fields=collection.metadata_fields)
+    return filter_clauses(options.filters, fields=collection.metadata_fields, ranges=collection.range_fields)
 
 
 class _Clock:

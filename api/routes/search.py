@@ -22,7 +22,7 @@ def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep)
         options,
         strategy=request.strategy,
         top_k=request.top_k,
-        filters=request.filters,
+        filters=request.plain_filters,
         min_score=request.min_score,
         explain=request.explain,
         highlight=request.highlight,
@@ -31,6 +31,7 @@ def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep)
         facets=request.facets,
         facet_size=request.facet_size,
         context=request.context,
+        self_query=options.self_query if request.self_query is None else request.self_query,
     )
     result = searcher.search(request.query, request.collection, options)
     return JSONResponse(search_response(result, explain=request.explain))

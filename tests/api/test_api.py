@@ -65,7 +65,7 @@ def test_search_has_the_contracts_shape(http, filled):
     body = answer.json()
     assert set(body) == {
         "query_id", "query", "rewritten", "strategy", "collection", "index", "hits", "timings_ms", "degraded",
-        "offset", "total", "next_offset", "facets",
+        "offset", "total", "next_offset", "facets", "self_query",
     }  # fmt: skip
     assert body["index"] == f"bothways-{filled}-v1"
     assert body["rewritten"] is None
@@ -113,6 +113,38 @@ def test_neighbours_on_the_wire(http, es, segmenter, collection, tmp_path):
 def test_filters(http, filled):
     body = search(http, query="请假", collection=filled, filters={"area": "shop"}).json()
     assert [hit["doc_id"] for hit in body["hits"]] == ["refund"]
+    condition = {"not": "shop", "exists": True, "any": ["hr", {"exists": False}]}
+    body = search(http, query="退货", collection=filled, filters={"area": condition}).json()
+    assert [hit["doc_id"] for hit in body["hits"]] == ["leave"]
+
+
+def test_self_query_says_what_it_did_and_can_be_switched_off(http, make_client, es, segmenter, tmp_path, collection):
+    client, server = es
+    rows = [
+        {"_id": f"{law}{n}", "title": "条文", "text": f"内容 {n}", "metadata": {"law": law, "rule": f"第{n}条"}}
+        for law in ("棋社规则", "茶室规则")
+        for n in (1, 2)
+    ]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    index_path(
+        tmp_path, JobOptions(collection), Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+    )
+    asked = {"query": "茶室规则第二条", "collection": collection, "strategy": "hybrid"}
+    body = search(http, **asked).json()
+    assert [hit["doc_id"] for hit in body["hits"]] == ["茶室规则2"]
+    assert body["self_query"] == {
+        "mode": "filter",
+        "recognised": [
+            {"text": "茶室规则", "values": {"law": ["茶室规则"]}},
+            {"text": "第二条", "values": {"rule": ["第2条"]}},
+        ],
+        "relaxed": False,
+    }
+    body = search(http, **asked, self_query=False).json()
+    assert (len(body["hits"]), body["self_query"]) == (4, None)
+    off = make_client(self_query=False)
+    assert search(off, **asked).json()["self_query"] is None
+    assert search(off, **asked, self_query=True).json()["self_query"]["mode"] == "filter"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +167,13 @@ def test_filters(http, filled):
         ({"facets": ["area"], "facet_size": 101}, 422, "facet_size"),
         ({"context": 6}, 422, "context"),
         ({"filters": {"area": []}}, 422, "filters"),
-        ({"filters": {"area": {"script": "x"}}}, 422, "filters"),
+        ({"filters": {"area": {"script": "x"}}}, 422, "no operator 'script'; there are: gte, gt, lte, lt, exists, not"),
+        ({"filters": {"area": {"any": [{"not": {"query_string": "*"}}]}}}, 422, "no operator 'query_string'"),
+        ({"filters": {"area": {}}}, 422, "no operator given"),
+        ({"filters": {"area": {"gte": None}}}, 422, "wants numbers, or dates"),
+        ({"filters": {"area": {"gte": "x"}}}, 422, "wants numbers, or dates"),
+        ({"filters": {"area": {"exists": 1}}}, 422, "filters.area"),
+        ({"filters": {"area": {"not": {"not": {"not": {"not": {"not": "x"}}}}}}}, 422, "4 deep"),
         ({"collection": "missing"}, 404, "no collection 'missing'"),
         ({"collection": "../etc"}, 422, "collection's name"),
         ({"collection": "*"}, 422, "collection's name"),

@@ -48,6 +48,10 @@ def test_index_search_collections_eval_delete(run, folder, collection, tmp_path)
     assert code == 0
     assert "年假" in out
     assert "工资" not in out
+    for filter_ in ("source!=leave.md", "!doc_id?"):
+        code, out, _ = run("search", "年假", "-c", collection, "--filter", filter_, "--json")
+        assert code == 0
+        assert "leave.md" not in out
 
     code, out, _ = run("collections", "--json")
     assert collection in [row["name"] for row in json.loads(out)]
@@ -200,6 +204,20 @@ def test_recorded_questions(run, folder, collection, tmp_path):
     hit = json.loads(out)["hits"][0]
     assert hit["source"] == "pay.txt"
     assert hit["explain"]["questions"]["matched"] == "啥时候拿钱"
+
+
+def test_what_the_question_itself_asked_for_is_told(run, tmp_path, collection):
+    rows = [{"_id": f"{n}", "text": f"内容 {n}", "metadata": {"law": "茶室规则", "rule": f"第{n}条"}} for n in (1, 2)]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    assert run("index", tmp_path / "c.jsonl", "-c", collection, "--no-questions")[0] == 0
+    code, out, _ = run("search", "茶室规则第二条", "-c", collection, "--explain")
+    assert code == 0
+    assert "self-query (filter): 茶室规则 = law 茶室规则; 第二条 = rule 第2条" in " ".join(out.split())
+    code, out, _ = run("search", "茶室规则第九条", "-c", collection)
+    assert "self-query (filter, relaxed: nothing matches it)" in " ".join(out.split())
+    assert "rule (none there)" in " ".join(out.split())
+    code, out, _ = run("search", "茶室规则第二条", "-c", collection, "--explain", "--no-self-query")
+    assert "self-query" not in out
 
 
 def test_what_the_language_model_costs_and_what_the_filter_drops(run, folder, collection, tmp_path):

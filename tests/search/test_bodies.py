@@ -1,43 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from core.errors import UnknownFieldError, UsageError
-from search.bodies import MAX_WORDS, bm25_body, filter_clauses, knn_body, msearch_lines
-
-
-def test_filters_are_terms_on_metadata():
-    clauses = filter_clauses(
-        {"law": "民法典", "metadata.book": ["一", "二"], "source": "a.txt"}, fields=["law", "book"]
-    )
-    assert clauses == [
-        {"terms": {"metadata.law": ["民法典"]}},
-        {"terms": {"metadata.book": ["一", "二"]}},
-        {"terms": {"source": ["a.txt"]}},
-    ]
-
-
-def test_numbers_and_booleans_become_what_the_readers_write():
-    assert filter_clauses({"n": 3, "b": True}, fields=["n", "b"]) == [
-        {"terms": {"metadata.n": ["3"]}},
-        {"terms": {"metadata.b": ["true"]}},
-    ]
-
-
-def test_an_unknown_field_is_refused_with_what_there_is():
-    with pytest.raises(UnknownFieldError, match=r"'lww'.*law"):
-        filter_clauses({"lww": "x"}, fields=["law"])
-
-
-def test_an_internal_field_cannot_be_filtered_by():
-    with pytest.raises(UnknownFieldError):
-        filter_clauses({"origin": "/etc"}, fields=["law"])
-
-
-def test_a_filter_without_values_is_refused():
-    with pytest.raises(UsageError, match="no value"):
-        filter_clauses({"law": []}, fields=["law"])
+from search.bodies import MAX_WORDS, bm25_body, knn_body, msearch_lines
 
 
 def test_query_syntax_stays_text():
@@ -53,6 +18,16 @@ def test_a_long_query_is_bounded():
     kw, cjk = body["query"]["bool"]["should"]
     assert len(kw["match"]["text_kw"]["query"].split()) == MAX_WORDS
     assert len(cjk["match"]["text_cjk"]["query"]) == 2 * MAX_WORDS
+
+
+def test_boosts_multiply_and_a_filter_alone_can_be_enough():
+    clause = {"terms": {"metadata.law": ["民法典"]}}
+    scored = bm25_body(["a"], "a", k=3, boosts=[clause], boost=2.0)["query"]["function_score"]
+    assert scored["functions"] == [{"filter": clause, "weight": 2.0}]
+    assert (scored["score_mode"], scored["boost_mode"]) == ("max", "multiply")
+    assert scored["query"]["bool"]["minimum_should_match"] == 1
+    cited = bm25_body(["a"], "a", k=3, filters=[clause], all_filtered=True)["query"]["bool"]
+    assert (cited["minimum_should_match"], cited["filter"]) == (0, [clause])
 
 
 def test_without_words_only_the_bigrams_are_asked():
