@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,7 +37,9 @@ class SearchRequest(BaseModel):
         default_factory=dict, max_length=50, description="metadata that hits must have: a value, or any of a list"
     )
     rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
-    min_score: float | None = Field(None, allow_inf_nan=False, description="drop hits that score less")
+    min_score: float | None = Field(
+        None, allow_inf_nan=False, description="drop hits that score less, on the strategy's scale"
+    )
     explain: bool = Field(False, description="say for each hit where each leg placed it")
     highlight: bool = Field(False, description="mark the question's words in the sentences that hold them")
 
@@ -64,6 +67,14 @@ class HitOut(BaseModel):
     explain: dict[str, LegExplain | float] | None = None
 
 
+class RerankingOut(BaseModel):
+    """What the reranker did: of its candidates, how many have a score, and how many of these from memory."""
+
+    candidates: int
+    scored: int
+    cached: int
+
+
 class SearchResponse(BaseModel):
     """The answer to a search."""
 
@@ -76,6 +87,7 @@ class SearchResponse(BaseModel):
     hits: list[HitOut]
     timings_ms: dict[str, float]
     degraded: list[str]
+    reranking: RerankingOut | None = None
 
 
 class VersionOut(BaseModel):
@@ -230,6 +242,7 @@ class Problem(BaseModel):
 
 def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
     """Put a result into the wire's shape, as plain data (validating our own output would only cost time)."""
+    explained = {"reranking": asdict(result.reranking)} if explain and result.reranking else {}
     return {
         "query_id": result.query_id,
         "query": result.query.text,
@@ -240,6 +253,7 @@ def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
         "hits": [_hit(hit, rank, explain) for rank, hit in enumerate(result.hits, start=1)],
         "timings_ms": dict(result.timings_ms),
         "degraded": list(result.degraded),
+        **explained,
     }
 
 

@@ -22,6 +22,7 @@ def search(
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
     filter_: Annotated[list[str] | None, typer.Option("--filter", help="FIELD=VALUE that hits must have")] = None,
+    min_score: Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")] = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,6 +33,7 @@ def search(
         strategy=parse_strategy(strategy),
         top_k=top_k,
         filters=parse_filters(filter_ or []),
+        min_score=min_score,
         explain=explain,
     )
     result = searcher.search(question, collection, options)
@@ -51,6 +53,8 @@ def show(result: SearchResult, *, explain: bool) -> None:
             out.print(f"   [dim]{escape(_explain(hit))}[/dim]")
     if explain and result.query.rewritten is not None:
         out.print(f"[dim]pseudo-document: {escape(printable(result.query.rewritten))}[/dim]")
+    if explain and (done := result.reranking) is not None:
+        out.print(f"[dim]reranked: {done.scored} of {done.candidates} candidates, {done.cached} from memory[/dim]")
     if not result.hits:
         out.print("Nothing was found.")
     left_out = f", without: {', '.join(result.degraded)}" if result.degraded else ""

@@ -152,6 +152,15 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reranking:
+    """What the reranker did: of its `candidates`, how many have a score, and how many of these from memory."""
+
+    candidates: int
+    scored: int
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out."""
 
@@ -164,6 +173,7 @@ class SearchResult:
     legs: Mapping[Leg, Sequence[Hit]]
     timings_ms: Mapping[str, float]
     degraded: Sequence[str] = ()
+    reranking: Reranking | None = None
 
 
 @dataclass(frozen=True, slots=True)

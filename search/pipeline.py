@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ from search.bodies import bm25_body, filter_clauses, knn_body
 from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
 from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
-from search.rerank import rerank
+from search.rerank import Reranker
+from search.rerank_stage import above_threshold, load_reranker, rerank_stage
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
 from search.versions import Versions
@@ -56,13 +58,14 @@ class Searcher:
         *,
         embedding_model: str,
         cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
+        rerank_cache_size: int = 20_000,
         rewriter: Callable[[], Rewriter | None] = lambda: None,
     ) -> None:
         self.client = client
         self.segmenter = segmenter
         self.embedding_model = embedding_model
         self._encoder = Once(encoder)
-        self._cross_encoder = Once(cross_encoder)
+        self._reranker = Once(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
         self._rewriter = Once(rewriter)
         self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
 
@@ -70,6 +73,11 @@ class Searcher:
     def encoder(self) -> Callable[[], Encoder]:
         """What gives the encoder; an indexing job of the same process takes it too, instead of a second in memory."""
         return self._encoder
+
+    @property
+    def reranker(self) -> Callable[[], Reranker | None]:
+        """What gives the reranker; evaluation scores pairs with it, outside of searches."""
+        return self._reranker
 
     def warm_up(self) -> None:
         """Load dictionary and encoder now, so that the first search is as fast as the next."""
@@ -97,19 +105,21 @@ class Searcher:
             degraded += retrieved.failed
         with clock.stage("fuse"):
             hits = fuse(retrieved.legs, options)
+        reranking = None
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
-                hits = self._rerank(query, hits, options, degraded)
+                hits, reranking = rerank_stage(self.reranker, query.text, hits, options, degraded)
         return SearchResult(
             query_id=uuid.uuid4().hex,
             query=query,
             strategy=options.strategy,
             collection=collection,
             index=opened.index,
-            hits=_finish(hits, words, options),
+            hits=_finish(above_threshold(hits, options, degraded), words, options),
             legs=retrieved.legs,
             timings_ms=clock.done(),
             degraded=degraded,
+            reranking=reranking,
         )
 
     def _retrieve(
@@ -154,16 +164,6 @@ class Searcher:
                 legs.remove(leg)
             return None
         return vector
-
-    def _rerank(self, query: Query, hits: list[Hit], options: SearchOptions, degraded: list[str]) -> list[Hit]:
-        try:
-            cross_encoder = self._cross_encoder()
-            if cross_encoder is not None:
-                return rerank(query.text, hits, cross_encoder, top_n=max(options.rerank_top_n, options.top_k))
-        except (ModelError, MissingExtraError) as error:
-            log.warning("rerank_failed", reason=str(error))
-        degraded.append("rerank")
-        return hits
 
 
 def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]:
@@ -236,7 +236,7 @@ def _bodies(
 
 
 def _finish(hits: Sequence[Hit], words: Sequence[str], options: SearchOptions) -> list[Hit]:
-    kept = [hit for hit in hits if options.min_score is None or hit.score >= options.min_score][: options.top_k]
+    kept = list(hits[: options.top_k])
     if options.highlight:
         kept = [replace(hit, highlights=highlight(hit.text, words)) for hit in kept]
     return kept
