@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
 
     embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")
-    reranker_model: str | None = Field(None, description="cross-encoder: name or folder; unset: no reranking")
+    reranker_model: str | None = Field(None, description="cross-encoder: name or folder, or its name behind an address")
     reranker_precision: Literal["fp32", "int8"] = Field(
         "fp32", description="`int8` runs the reranker with 8-bit weights; `onnx` only (docs/decisions/reranking.md)"
     )

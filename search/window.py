@@ -29,7 +29,7 @@ def fitting_passage(query: str, title: str, text: str, reader: LimitedReader) ->
     """Give the passage with as much of the text as the model can read beside the question.
 
     Of texts that are too long, the window is the one with most of the question's different words (pairs of characters
-    in Chinese); of equal ones the first.
+    in Chinese).
     """
     room = reader.pair_tokens
     if len(query) + len(title) + len(text) + 1 <= room:  # a token is one character at least
@@ -48,15 +48,15 @@ def best_window(text: str, spans: Sequence[tuple[int, int]], wanted: frozenset[s
     """Give start and end, in characters, of at most `room` tokens of `text` that hold most of the `wanted` terms.
 
     `spans` are the places of the text's tokens. A window begins where a sentence does, or half a window after the last
-    place that was looked at.
+    place that was looked at; of equal ones the first that begins with a sentence is taken.
     """
     found = [(place, term) for place, term in _placed(text) if term in wanted]
     places = [place for place, _ in found]
-    best, best_score = (spans[0][0], _end_of(spans, 0, room)), -1
-    for first in _starts(text, spans, room):
+    best, best_score = (spans[0][0], _end_of(spans, 0, room)), (-1, False)
+    for first, begins_sentence in _starts(text, spans, room):
         start, end = spans[first][0], _end_of(spans, first, room)
         inside = found[bisect_left(places, start) : bisect_left(places, end)]
-        score = len({term for _, term in inside})
+        score = len({term for place, term in inside if place + len(term) <= end}), begins_sentence
         if score > best_score:
             best, best_score = (start, end), score
     return best
@@ -77,20 +77,20 @@ def _placed(text: str) -> Iterator[tuple[int, str]]:
             yield start, run.lower()
 
 
-def _starts(text: str, spans: Sequence[tuple[int, int]], room: int) -> list[int]:
-    """Tokens at which a window may begin, in order; the last is the one from which a window just reaches the end."""
+def _starts(text: str, spans: Sequence[tuple[int, int]], room: int) -> list[tuple[int, bool]]:
+    """Tokens at which a window may begin, and whether a sentence does; the last window just reaches the text's end."""
     begins = [match.start() for match in _SENTENCE.finditer(text)]
     latest = max(0, len(spans) - room)
     step = max(1, room // 2)
-    starts, last, at = [0], 0, 0
+    starts, last, at = [(0, True)], 0, 0
     for token, (start, _) in enumerate(spans[: latest + 1]):
         is_sentence = False
         while at < len(begins) and begins[at] <= start:
             is_sentence, at = True, at + 1
         if token and (is_sentence or token - last >= step):
-            starts.append(token)
+            starts.append((token, is_sentence))
             last = token
-    return [*starts, latest] if starts[-1] != latest else starts
+    return [*starts, (latest, False)] if starts[-1][0] != latest else starts
 
 
 def _end_of(spans: Sequence[tuple[int, int]], first: int, room: int) -> int:

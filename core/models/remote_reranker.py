@@ -95,9 +95,7 @@ class RemoteCrossEncoder:
         if not self._places.acquire(blocking=False):
             raise ModelError(f"{self._told()} has not answered {AT_ONCE} earlier requests yet.")
         waiting: Future[list[float]] = Future()
-        threading.Thread(
-            target=self._run, args=(waiting, query, texts, deadline), name="reranker", daemon=True
-        ).start()
+        threading.Thread(target=self._run, args=(waiting, query, texts, deadline), name="reranker", daemon=True).start()
         try:
             logits = waiting.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError as error:
