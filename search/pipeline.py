@@ -36,7 +36,7 @@ from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
 from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
 from search.rerank import Reranker
-from search.rerank_stage import above_threshold, load_reranker, rerank_stage
+from search.rerank_stage import above_threshold, load_reranker, rerank_stage, warm_up_reranker
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
 from search.versions import Versions
@@ -80,9 +80,10 @@ class Searcher:
         return self._reranker
 
     def warm_up(self) -> None:
-        """Load dictionary and encoder now, so that the first search is as fast as the next."""
+        """Load dictionary, encoder and reranker now, so that the first search is as fast as the next."""
         self.segmenter.warm_up()
         self._encoder().encode_queries(["预热"])
+        warm_up_reranker(self._reranker)
 
     def search(self, text: str, collection: str, options: SearchOptions) -> SearchResult:
         """Answer one question; raises `QueryError`, `CollectionNotFoundError`, `UnknownFieldError`, ..."""

@@ -20,6 +20,7 @@ from core.models.protocols import CrossEncoder, LimitedReader, TimedCrossEncoder
 from search.score_cache import ScoreCache
 from search.window import fitting_passage, passage
 
+WARM_UP = "预热" * 50
 BATCH = 8
 """Passages that are scored between two looks at the clock, where time is short."""
 CHARS_A_TOKEN = 4
@@ -62,18 +63,24 @@ class Reranker:
         self._cache = ScoreCache(cache_size)
         self._places = threading.BoundedSemaphore(at_once)
         self._clock = clock
-        self._pace: float | None = None
+        self._seconds = self._characters = 0.0
 
     @property
     def name(self) -> str:
         """The cross-encoder's name."""
         return self._cross_encoder.name
 
+    def warm_up(self) -> None:
+        """Let a local model score once, so that the first search is as fast as the next; others are not asked."""
+        if not isinstance(self._cross_encoder, TimedCrossEncoder):
+            self.score(WARM_UP, [Hit("", 0.0, text=WARM_UP)])
+
     def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf) -> Scores:
         """Score the hits, in their order, until `budget_s` seconds are over; raises `ModelError` if none could be.
 
         A batch that has begun is finished, so the time is exceeded by a batch at most; how long one takes is known
-        from earlier ones. A model that fails after it has scored some leaves the rest.
+        from earlier ones. One hit is scored even if that seems to take too long. A model that fails after it has
+        scored some leaves the rest.
         """
         end = self._clock() + budget_s
         passages = [passage(hit.title, hit.text) for hit in hits]
@@ -84,7 +91,7 @@ class Reranker:
         reason: str | None = None
         try:
             while left:
-                scores = self._next(query, [hits[at] for at in left], end)
+                scores = self._next(query, [hits[at] for at in left], end, begun=len(logits) > cached)
                 if not scores:
                     reason = "the time was over (BOTHWAYS_RERANK_BUDGET_MS)"
                     break
@@ -97,7 +104,7 @@ class Reranker:
             reason = str(error)
         return Scores(logits, len(hits), cached, reason)
 
-    def _next(self, query: str, hits: Sequence[Hit], end: float) -> list[float]:
+    def _next(self, query: str, hits: Sequence[Hit], end: float, *, begun: bool) -> list[float]:
         """Score the first few hits, or all; none where the time is over."""
         model = self._cross_encoder
         if isinstance(model, TimedCrossEncoder):
@@ -110,13 +117,16 @@ class Reranker:
         if not self._places.acquire(timeout=wait):
             return []
         try:
-            return self._computed(query, hits, end - self._clock())
+            return self._computed(query, hits, end - self._clock(), begun=begun)
         finally:
             self._places.release()
 
-    def _computed(self, query: str, hits: Sequence[Hit], left_s: float) -> list[float]:
+    def _computed(self, query: str, hits: Sequence[Hit], left_s: float, *, begun: bool) -> list[float]:
         model = self._cross_encoder
-        hits = hits[: self._affordable(query, hits, left_s)]
+        affordable = self._affordable(query, hits, left_s)
+        if not affordable and not begun and left_s > 0:
+            affordable = 1  # the estimate may be from a bad moment, and only another score can mend it
+        hits = hits[:affordable]
         if not hits:
             return []
         if isinstance(model, LimitedReader):
@@ -125,9 +135,13 @@ class Reranker:
             texts = [passage(hit.title, hit.text) for hit in hits]
         started = self._clock()
         scores = model.score(query, texts)
-        pace = (self._clock() - started) / max(1, sum(len(query) + len(text) for text in texts))
-        self._pace = pace if self._pace is None else (self._pace + pace) / 2  # a busy minute is noticed, and forgotten
+        self._note(self._clock() - started, sum(len(query) + len(text) for text in texts))
         return scores
+
+    def _note(self, seconds: float, characters: int) -> None:
+        """Learn how fast it goes: what is older counts half as much, and a small batch less than a large one."""
+        self._seconds = self._seconds / 2 + seconds
+        self._characters = self._characters / 2 + characters
 
     def _affordable(self, query: str, hits: Sequence[Hit], left_s: float) -> int:
         """Say how many of the hits to score before the next look at the clock; 0 where there is no time for one."""
@@ -135,10 +149,10 @@ class Reranker:
             return 0
         if math.isinf(left_s):
             return len(hits)
-        if self._pace is None:
+        if not self._characters:
             return 1  # to see how fast it is
-        longest = self._longest()
-        costs = [self._pace * (len(query) + min(len(hit.title) + len(hit.text), longest)) for hit in hits]
+        pace, longest = self._seconds / self._characters, self._longest()
+        costs = [pace * (len(query) + min(len(hit.title) + len(hit.text), longest)) for hit in hits]
         if sum(costs) <= AMPLE * left_s:
             return len(hits)
         return sum(spent <= left_s for spent in accumulate(costs[:BATCH]))

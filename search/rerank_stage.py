@@ -21,6 +21,15 @@ def load_reranker(cross_encoder: Callable[[], CrossEncoder | None], *, cache_siz
     return Reranker(model, cache_size=cache_size) if model is not None else None
 
 
+def warm_up_reranker(load: Callable[[], Reranker | None]) -> None:
+    """Load the cross-encoder now; one that cannot be is left to the searches, which do without."""
+    try:
+        if (reranker := load()) is not None:
+            reranker.warm_up()
+    except (ModelError, MissingExtraError) as error:
+        log.warning("reranker_failed", reason=str(error))
+
+
 def rerank_stage(
     load: Callable[[], Reranker | None], query: str, hits: list[Hit], options: SearchOptions, degraded: list[str]
 ) -> tuple[list[Hit], Reranking | None]:

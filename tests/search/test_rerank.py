@@ -32,12 +32,14 @@ class Slow:
         self.clock = clock
         self.calls = []
         self.fail_at = fail_at
+        self.speed = 10
+        self.overhead = 0
 
     def score(self, query, texts):
         self.calls.append(list(texts))
         if len(self.calls) == self.fail_at:
             raise ModelError("out of memory")
-        self.clock.now += sum(len(query) + len(text) for text in texts) / 10
+        self.clock.now += self.overhead + sum(len(query) + len(text) for text in texts) / self.speed
         return [float(len(set(query) & set(text))) for text in texts]
 
 
@@ -122,13 +124,42 @@ def test_the_first_search_feels_its_way_and_stops_in_time():
     assert "BOTHWAYS_RERANK_BUDGET_MS" in scores.reason
 
 
-def test_a_model_slower_than_the_budget_is_not_even_begun_the_second_time():
+def test_a_model_that_seems_too_slow_is_given_another_chance_by_one_hit():
     clock = Clock()
     model = Slow(clock)
     reranker = Reranker(model, cache_size=0, clock=clock)
-    assert list(reranker.score("问题", numbered(30), budget_s=0.5).logits) == ["c00"]
-    assert reranker.score("问题", numbered(30), budget_s=0.5).logits == {}
-    assert clock.now == 1
+    for _ in range(2):  # a hit takes a second
+        assert list(reranker.score("问题", numbered(30), budget_s=0.5).logits) == ["c00"]
+    assert clock.now == 2
+    model.speed = 1000
+    while len(reranker.score("问题", numbered(30), budget_s=0.5).logits) < 30:
+        assert clock.now < 3
+
+
+def test_one_short_pair_says_little_about_long_ones():
+    clock = Clock()
+    model = Slow(clock)
+    reranker = Reranker(model, cache_size=0, clock=clock)
+    reranker.score("问题", numbered(30))
+    model.overhead = 5
+    reranker.score("问", [Hit("a", 1.0, text="x")])  # .2 s and 5 s of overhead
+    model.overhead = 0
+    assert reranker.score("问题", numbered(30), budget_s=33).complete
+
+
+def test_warming_up_asks_local_models_alone():
+    clock = Clock()
+    model = Slow(clock)
+    Reranker(model, clock=clock).warm_up()
+    assert len(model.calls) == 1
+
+    class Far(Slow):
+        def score_within(self, query, texts, *, timeout_s):
+            raise AssertionError
+
+    far = Far(clock)
+    Reranker(far, clock=clock).warm_up()
+    assert far.calls == []
 
 
 def test_where_time_is_ample_the_rest_goes_at_once():
