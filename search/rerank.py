@@ -136,6 +136,8 @@ class Reranker:
         started = self._clock()
         scores = model.score(query, texts)
         self._note(self._clock() - started, sum(len(query) + len(text) for text in texts))
+        if not all(map(math.isfinite, scores)):
+            raise ModelError(f"The reranker {self.name} gives scores that are no numbers.")
         return scores
 
     def _note(self, seconds: float, characters: int) -> None:

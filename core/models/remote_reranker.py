@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Literal
@@ -63,6 +64,7 @@ class RemoteCrossEncoder:
         self._places = threading.BoundedSemaphore(AT_ONCE)
         headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
         self._client = httpx.Client(headers=headers, limits=httpx.Limits(max_connections=AT_ONCE))
+        weakref.finalize(self, self._client.close)  # nobody owns a searcher's models, so that nobody closes them
 
     @property
     def name(self) -> str:

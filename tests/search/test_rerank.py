@@ -196,6 +196,13 @@ def test_a_model_that_fails_leaves_what_it_had_scored():
         Reranker(Slow(clock, fail_at=1), clock=clock).score("问题", numbered(3))
 
 
+def test_scores_that_are_no_numbers_are_a_model_error():
+    model = Slow(Clock())
+    model.score = lambda query, texts: [float("nan")] * len(texts)
+    with pytest.raises(ModelError, match="fake/slow gives scores that are no numbers"):
+        Reranker(model).score("问题", numbered(3))
+
+
 def test_what_was_scored_is_remembered():
     clock = Clock()
     model = Slow(clock)
