@@ -72,7 +72,7 @@ class Reranker:
 
     def warm_up(self) -> None:
         """Let a local model score once, so that the first search is as fast as the next; others are not asked."""
-        if not isinstance(self._cross_encoder, TimedCrossEncoder):
+        if not self._characters and not isinstance(self._cross_encoder, TimedCrossEncoder):
             self.score(WARM_UP, [Hit("", 0.0, text=WARM_UP)])
 
     def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf) -> Scores:
