@@ -23,8 +23,7 @@ from core.models.tokens import Batch
 log = structlog.get_logger(__name__)
 
 INSTALL = 'pip install "bothways[int8]"'
-_NAME = "model.int8.onnx"
-_VERSION = 1  # of this module's copies: another one makes those in the caches unused
+_NAME = "model.int8.onnx"  # another way of quantising gets another name, so that copies in the caches are unused
 
 
 def quantize_graph(path: Path, *, cache_dir: Path) -> Path:
@@ -80,7 +79,7 @@ def _target(path: Path, exported: Path) -> Path:
     if path.is_relative_to(exported):
         return path.with_name(_NAME)  # its folder is named after the weights that it was made of
     stat = path.stat()
-    facts = repr((_VERSION, str(path), stat.st_size, stat.st_mtime_ns))
+    facts = repr((str(path), stat.st_size, stat.st_mtime_ns))
     folder = path.parent.parent if path.parent.name == "onnx" else path.parent
     return exported / f"{folder.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}" / _NAME
 
