@@ -48,7 +48,7 @@ class Reranker:
     """Scores candidates with a cross-encoder, within a time. Searches of several threads share one.
 
     `cache_size` scores are kept. `at_once` searches may compute at the same time: a local model uses all cores for
-    one already, and more at once only wait for each other; a reranker behind an address has limits of its own.
+    one already, and many at once only wait for each other; a reranker behind an address has limits of its own.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ import structlog
 
 from core.datatypes import Hit, Reranking
 from core.errors import MissingExtraError, ModelError
-from core.models.protocols import CrossEncoder
+from core.models.protocols import CrossEncoder, LimitedReader
 from search.options import RERANKED, SearchOptions
 from search.rerank import Reranker, rerank
 
@@ -18,7 +18,9 @@ log = structlog.get_logger()
 def load_reranker(cross_encoder: Callable[[], CrossEncoder | None], *, cache_size: int) -> Reranker | None:
     """Load the cross-encoder and give the reranker of it; None where none is set."""
     model = cross_encoder()
-    return Reranker(model, cache_size=cache_size) if model is not None else None
+    if model is None:
+        return None
+    return Reranker(model, cache_size=cache_size, at_once=model.at_once if isinstance(model, LimitedReader) else 1)
 
 
 def warm_up_reranker(load: Callable[[], Reranker | None]) -> None:

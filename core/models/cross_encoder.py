@@ -76,10 +76,11 @@ def _remote(settings: Settings) -> RemoteCrossEncoder:
 
 
 class _Limited:
-    """What a local model says of its length (`LimitedReader`); one without a tokenizer.json says that it has none."""
+    """What a local model says of itself (`LimitedReader`); one without a tokenizer.json has no limit of length."""
 
-    def __init__(self, tokens: Tokens | None) -> None:
+    def __init__(self, tokens: Tokens | None, *, at_once: int) -> None:
         self._limits = tokens
+        self.at_once = at_once
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of `text` stands, as (start, end) in characters."""
@@ -98,7 +99,7 @@ class OnnxCrossEncoder(_Limited):
         self.name = name
         self._graph = graph
         self._tokens = Tokens(folder)
-        super().__init__(self._tokens)
+        super().__init__(self._tokens, at_once=2)  # one computes on all cores while the other begins or ends
         self._max_batch_tokens = max_batch_tokens
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -118,7 +119,7 @@ class TorchCrossEncoder(_Limited):
     def __init__(self, name: str, folder: Path, *, batch_size: int) -> None:
         self.name = name
         self._model, self._identity = _load(folder)
-        super().__init__(Tokens(folder) if (folder / "tokenizer.json").is_file() else None)
+        super().__init__(Tokens(folder) if (folder / "tokenizer.json").is_file() else None, at_once=1)
         self._batch_size = batch_size
         self._lock = threading.Lock()
 

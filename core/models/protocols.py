@@ -48,7 +48,7 @@ class CrossEncoder(Protocol):
 
 @runtime_checkable
 class LimitedReader(Protocol):
-    """A cross-encoder of which it is known how much of a passage it can read."""
+    """A cross-encoder on this machine: how much of a passage it reads, how many searches it serves at once."""
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of `text` stands, as (start, end) in characters; the text is not cut."""
@@ -57,6 +57,11 @@ class LimitedReader(Protocol):
     @property
     def pair_tokens(self) -> int:
         """Tokens that question and passage may have together."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """Calls that may compute at the same time; more would only take the cores from each other."""
         ...
 
 

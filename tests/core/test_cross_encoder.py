@@ -81,6 +81,7 @@ def test_what_is_no_graph_cannot_be_quantised(tmp_path: Path) -> None:
 def test_it_says_how_much_it_reads(backend: str, pair: dict[str, CrossEncoder]) -> None:
     reader = pair[backend]
     assert isinstance(reader, LimitedReader)
+    assert reader.at_once == {"onnx": 2, "torch": 1}[backend]
     assert reader.pair_tokens == 64 - 3  # [CLS] question [SEP] passage [SEP]
     assert reader.spans("违约 ab") == [(0, 1), (1, 2), (3, 5)]
     assert len(reader.spans("合" * 500)) == 500
