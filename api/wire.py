@@ -44,7 +44,9 @@ class SearchRequest(BaseModel):
     )
     self_query: bool | None = Field(None, description="read names and numbers out of the question; null: as set")
     rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
-    min_score: float | None = Field(None, allow_inf_nan=False, description="drop hits that score less")
+    min_score: float | None = Field(
+        None, allow_inf_nan=False, description="drop hits that score less, on the strategy's scale"
+    )
     explain: bool = Field(False, description="say for each hit where each leg placed it")
     highlight: bool = Field(
         False, description="mark the question's words and their synonyms in the sentences that hold them"
@@ -114,6 +116,14 @@ class SelfQueryOut(BaseModel):
     relaxed: bool
 
 
+class RerankingOut(BaseModel):
+    """What the reranker did: of its candidates, how many have a score, and how many of these from memory."""
+
+    candidates: int
+    scored: int
+    cached: int
+
+
 class SearchResponse(BaseModel):
     """The answer to a search: one page of `total` candidates; `next_offset` is null at the end."""
 
@@ -133,6 +143,7 @@ class SearchResponse(BaseModel):
     next_offset: int | None
     facets: dict[str, FacetOut]
     self_query: SelfQueryOut | None = None
+    reranking: RerankingOut | None = None
 
 
 class VersionOut(BaseModel):
@@ -291,6 +302,7 @@ class Problem(BaseModel):
 
 def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
     """Put a result into the wire's shape, as plain data (validating our own output would only cost time)."""
+    explained = {"reranking": asdict(result.reranking)} if explain and result.reranking else {}
     return {
         "query_id": result.query_id,
         "query": result.query.text,
@@ -306,6 +318,7 @@ def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
         "next_offset": result.next_offset,
         "facets": {field: facet_out(facet) for field, facet in result.facets.items()},
         "self_query": _self_query(result.self_query),
+        **explained,
     }
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import collections, documents, es, evaluate, index, jobs, learn, search, serve, synonyms, tune
+from cli import calibrate, collections, documents, es, evaluate, index, jobs, learn, search, serve, synonyms, tune
 from cli.output import fail
 from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
@@ -49,6 +49,7 @@ app.add_typer(collections.delete_app, name="delete")
 app.add_typer(jobs.app, name="jobs")
 evaluate.app.command("tune")(tune.tune_fusion)
 evaluate.app.command("vectors")(tune.study)
+evaluate.app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")

@@ -29,6 +29,7 @@ def search(
     facet: Annotated[list[str] | None, typer.Option(help="metadata field by which to count what was found")] = None,
     context: Annotated[int, typer.Option(min=0, max=MOST_CONTEXT, help="chunks to show before and after")] = 0,
     highlight: Annotated[bool, typer.Option(help="show the sentences that have the question's words")] = False,
+    min_score: Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")] = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit, and by what")] = False,
     filter_: Annotated[list[str] | None, typer.Option("--filter", help=FILTER_HELP)] = None,
     self_query: Annotated[
@@ -44,6 +45,7 @@ def search(
         strategy=parse_strategy(strategy),
         top_k=top_k,
         filters=parse_filters(filter_ or []),
+        min_score=min_score,
         explain=explain,
         highlight=highlight,
         offset=offset,

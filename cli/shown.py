@@ -32,6 +32,8 @@ def show(result: SearchResult, *, explain: bool) -> None:
         _print(_self_query(result.self_query), "dim", indent="")
     if explain and result.query.rewritten is not None:
         _print(f"pseudo-document: {result.query.rewritten}", "dim", indent="")
+    if explain and (done := result.reranking) is not None:
+        _print(f"reranked: {done.scored} of {done.candidates} candidates, {done.cached} from memory", "dim", indent="")
     if not result.hits:
         _print(f"There are only {result.total} hits." if result.total else "Nothing was found.", indent="")
     for field, facet in result.facets.items():

@@ -48,7 +48,7 @@ def tune_fusion(
     as_json: JsonOption = False,
 ) -> None:
     """Find the fusion's parameters for a collection and write them to a settings file; no default changes."""
-    _refuse_to_overwrite(write)
+    refuse_to_overwrite(write, SETTINGS_HEAD)
     options = default_options(settings())
     grid = make_grid(
         [name.strip() for name in params.split(",")], options, dict(_values(pair) for pair in values or [])
@@ -56,7 +56,7 @@ def tune_fusion(
     part = parse_split(split)
     judged = take_split(load_queries(queries, qrels), part)
     searcher, _ = build_searcher(settings())
-    with _bars() as advance:
+    with bars() as advance:
         found = tune(
             searcher,
             collection,
@@ -157,14 +157,15 @@ def _values(pair: str) -> tuple[str, list[float]]:
     return name.strip(), _floats(numbers, "--values")
 
 
-def _refuse_to_overwrite(path: Path) -> None:
+def refuse_to_overwrite(path: Path, head: str) -> None:
     """Leave alone what is not a settings file of ours: `--write .env` would lose the user's other settings."""
-    if path.is_dir() or (path.exists() and not path.read_bytes().startswith(SETTINGS_HEAD.encode())):
-        raise UsageError(f"{path} is there and was not written by `bothways eval tune`: name another file by --write.")
+    if path.is_dir() or (path.exists() and not path.read_bytes().startswith(head.encode())):
+        by = head.removeprefix("# Chosen by ")
+        raise UsageError(f"{path} is there and was not written by {by}: name another file by --write.")
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[str, int], None]]:
+def bars() -> Iterator[Callable[[str, int], None]]:
     """One bar a task, made when it is first heard of."""
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}

@@ -224,6 +224,15 @@ class SelfQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class Reranking:
+    """What the reranker did: of its `candidates`, how many have a score, and how many of these from memory."""
+
+    candidates: int
+    scored: int
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out.
 
@@ -250,6 +259,7 @@ class SearchResult:
         return after if self.hits and after < self.total else None
 
     self_query: SelfQuery | None = None
+    reranking: Reranking | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,17 @@ class Settings(BaseSettings):
     es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
 
     embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")
-    reranker_model: str | None = Field(None, description="cross-encoder: name or folder; unset: no reranking")
+    reranker_model: str | None = Field(None, description="cross-encoder: name or folder, or its name behind an address")
+    reranker_precision: Literal["fp32", "int8"] = Field(
+        "fp32", description="`int8` runs the reranker with 8-bit weights; `onnx` only (docs/decisions/reranking.md)"
+    )
+    reranker_url: str | None = Field(
+        None, description="a reranker behind an address, as in `http://127.0.0.1:8080/rerank`"
+    )
+    reranker_api_key: SecretStr | None = Field(None, description="its key")
+    reranker_protocol: Literal["auto", "cohere", "jina", "tei"] = Field(
+        "auto", description="what it speaks; `auto` goes by the address: `/v2/rerank`, `/v1/rerank`, `/rerank`"
+    )
     model_backend: Literal["torch", "onnx", "openvino"] = Field("onnx", description="what runs the models")
     embedding_batch_size: int = Field(32, ge=1, description="texts that are encoded at once")
     query_prompt: str | None = Field(None, description="text put in front of a query; unset: as the model says")
@@ -79,6 +89,18 @@ class Settings(BaseSettings):
         0.5, ge=0, le=1, description="share of the questions in the dense ranking, the text having the rest"
     )
     rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder sees")
+    rerank_budget_ms: float = Field(
+        1000.0, ge=1, le=600_000, description="milliseconds for reranking; what is left then keeps its first order"
+    )
+    rerank_alpha: float = Field(
+        1.0, ge=0, le=1, description="share of the cross-encoder in a reranked score, the first stage having the rest"
+    )
+    rerank_min_score: float | None = Field(
+        None, ge=0, le=1, description="reranked hits that score less are dropped (`bothways eval calibrate` finds it)"
+    )
+    rerank_cache_size: int = Field(
+        20_000, ge=0, description="scores of pairs that are kept in memory, some 200 bytes each; 0: none"
+    )
     rewrite_deadline_ms: float = Field(
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )

@@ -26,7 +26,8 @@ from evaluation.qrels import Qrels
 from evaluation.queries import JudgedQuery
 from evaluation.run import BATCH
 from evaluation.statistics import SEED, Comparison, Interval, Values, compare, confidence
-from search.options import SearchOptions
+from evaluation.tune_rerank import Logits
+from search.options import RERANKED, SearchOptions
 from search.pipeline import Searcher, fuse
 
 GRIDS: Mapping[str, tuple[str, tuple[float, ...]]] = {
@@ -35,11 +36,14 @@ GRIDS: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "rank_constant": ("rank_constant", (5, 10, 20, 40, 60, 100)),
     "k": ("leg_k", (10, 20, 30, 50, 100)),
     "num_candidates": ("num_candidates", (50, 100, 200, 400)),
+    "rerank.alpha": ("rerank_alpha", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)),
 }
 """What can be tuned: the field of the settings behind a name, and the values that are tried.
 
-`rrf.weights` is the weight of the BM25 ranking where the dense one weighs 1 (only their ratio matters).
+`rrf.weights` is the weight of the BM25 ranking where the dense one weighs 1 (only their ratio matters). With
+`rerank.alpha` it is `hybrid_rerank` that is tuned, else `hybrid`.
 """
+SHARES = frozenset({"dense.questions", "rerank.alpha"})
 MOST = 5000
 """Combinations in one grid; a larger one is refused."""
 
@@ -120,7 +124,7 @@ def tune(
     allow_leaks: bool = False,
     progress: Callable[[str, int], None] = lambda _task, _of: None,
 ) -> Tuning:
-    """Try all combinations of a grid on `hybrid`; `progress` hears of each search and each combination.
+    """Try all combinations of a grid on `hybrid` or `hybrid_rerank`; `progress` hears of searches and combinations.
 
     Raises `UsageError` for fewer queries than twice the folds: there would be nothing to choose on. Judged queries that
     are indexed questions are refused as in an evaluation, unless `allow_leaks`.
@@ -133,13 +137,14 @@ def tune(
     if not allow_leaks:
         refuse_leaks(find_leaks(searcher.client, opened, queries))
     qrels = _qrels(searcher, opened, queries)
-    score = _Scorer(qrels, measure, depth)
+    logits = Logits(searcher.reranker(), queries, progress) if "rerank_alpha" in grid[0] else None
+    score = _Scorer(qrels, measure, depth, logits)
     trials: list[Trial] = []
     leg_means: dict[str, float] = {}
     for candidates, group in _by_candidates(grid, options).items():
         most = max(_leg_k(fields, options) for fields in group)
         asked = replace(options, strategy="hybrid", leg_k=most, top_k=most, num_candidates=candidates)
-        legs = _ask_all(searcher, collection, queries, asked, progress)
+        legs = _ask_all(searcher, collection, queries, asked, progress, logits)
         for fields in group:
             trials.append(Trial(fields, score(legs, _with(options, fields))))
             progress("trying", len(grid))
@@ -171,8 +176,8 @@ def _of_type(now: float, value: float, name: str) -> float:
         if value != int(value) or value < 1:
             raise UsageError(f"{name} wants whole numbers from 1 on, not {value:g}.")
         return int(value)
-    if value < 0:
-        raise UsageError(f"{name} wants numbers from 0 on, not {value:g}.")
+    if value < 0 or (name in SHARES and value > 1):
+        raise UsageError(f"{name} wants numbers from 0 {'to 1' if name in SHARES else 'on'}, not {value:g}.")
     return float(value)
 
 
@@ -182,7 +187,8 @@ def _leg_k(fields: Mapping[str, float], options: SearchOptions) -> int:
 
 def _with(options: SearchOptions, fields: Mapping[str, float]) -> SearchOptions:
     dense = {"weight_dense": 1.0} if "weight_bm25" in fields else {}
-    return replace(options, strategy="hybrid", **{**dense, **fields})  # type: ignore[arg-type]
+    strategy = "hybrid_rerank" if "rerank_alpha" in fields else "hybrid"
+    return replace(options, **{"strategy": strategy, **dense, **fields})  # type: ignore[arg-type]
 
 
 def _by_candidates(grid: Sequence[Mapping[str, float]], options: SearchOptions) -> dict[int, list[Mapping[str, float]]]:
@@ -210,11 +216,14 @@ def _ask_all(
     queries: Sequence[JudgedQuery],
     options: SearchOptions,
     progress: Callable[[str, int], None],
+    logits: Logits | None = None,
 ) -> dict[str, Legs]:
     """Ask each query once and keep what fusion needs of its legs."""
     kept: dict[str, Legs] = {}
     for query in queries:
         result = searcher.search(query.text, collection, options)
+        if logits is not None:
+            logits.remember(result.legs.values())
         kept[query.query_id] = {leg: [_bare(hit) for hit in hits] for leg, hits in result.legs.items()}
         progress(f"asking, {options.num_candidates} candidates", len(queries))
     return kept
@@ -227,7 +236,8 @@ def _bare(hit: Hit) -> Hit:
 class _Scorer:
     """What each query scores when its legs are fused in some way, in the order of the judgements."""
 
-    def __init__(self, qrels: Qrels, measure: str, depth: int) -> None:
+    def __init__(self, qrels: Qrels, measure: str, depth: int, logits: Logits | None = None) -> None:
+        self._logits = logits
         self._qrels = qrels
         self._measure = measure
         self._named = {measure: measures_of([depth])[measure]}
@@ -236,7 +246,10 @@ class _Scorer:
         run = {}
         for query_id, rankings in legs.items():
             cut = {leg: hits[: options.leg_k] for leg, hits in rankings.items()}
-            run[query_id] = by_document(fuse(cut, options)[: options.leg_k])
+            hits = fuse(cut, options)
+            if self._logits is not None and options.strategy in RERANKED:
+                hits = self._logits.reranked(query_id, hits, options)
+            run[query_id] = by_document(hits[: options.leg_k])
         rows = evaluate(self._qrels, run, self._named)
         return np.array([rows[query_id][self._measure] for query_id in self._qrels])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.analysis import load_segmenter
 from core.answer_cache import AnswerCache
 from core.elastic import Server, connect
-from core.models.cross_encoder import load_cross_encoder
+from core.models.cross_encoder import check_reranker, load_cross_encoder
 from core.models.encoder import load_encoder
 from core.models.llm import load_llm
 from core.settings import Settings
@@ -22,6 +22,7 @@ def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple
     `rewrites` is a file of recorded pseudo-documents, used instead of the language model; it is read here, so that a
     bad one is a `UsageError` at once.
     """
+    check_reranker(settings)
     recorded = RecordedRewrites(rewrites) if rewrites is not None else None
     client, server = connect(settings)
     searcher = Searcher(
@@ -30,6 +31,7 @@ def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple
         lambda: load_encoder(settings),
         embedding_model=settings.embedding_model,
         cross_encoder=lambda: load_cross_encoder(settings),
+        rerank_cache_size=settings.rerank_cache_size,
         rewriter=lambda: recorded or build_rewriter(settings),
     )
     return searcher, server
@@ -55,6 +57,9 @@ def default_options(settings: Settings) -> SearchOptions:
         weight_questions=settings.weight_questions,
         rewrite_deadline_ms=settings.rewrite_deadline_ms,
         rerank_top_n=settings.rerank_top_n,
+        rerank_budget_ms=settings.rerank_budget_ms,
+        rerank_alpha=settings.rerank_alpha,
+        rerank_min_score=settings.rerank_min_score,
         max_query_chars=settings.max_query_chars,
         self_query=settings.self_query,
         self_query_boost=settings.self_query_boost,

@@ -48,6 +48,9 @@ class SearchOptions:
     weight_pseudo_doc: float = 0.25
     rewrite_deadline_ms: float = 300.0
     rerank_top_n: int = 30
+    rerank_budget_ms: float = 1000.0
+    rerank_alpha: float = 1.0
+    rerank_min_score: float | None = None
     max_query_chars: int = 10_000
     self_query: bool = True
     self_query_boost: float = 2.0

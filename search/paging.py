@@ -34,24 +34,6 @@ def in_order(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(found, key=lambda hit: (-float(hit["_score"]), hit["_id"]))
 
 
-def followed_by(ranked: Sequence[Hit], fused: Sequence[Hit]) -> list[Hit]:
-    """Give all candidates: what the last stage ranked, then what it did not see, in the order before."""
-    seen = {hit.chunk_id for hit in ranked}
-    return [*ranked, *(hit for hit in fused if hit.chunk_id not in seen)]
-
-
-def reaching(every: Sequence[Hit], min_score: float | None) -> list[Hit]:
-    """Drop the candidates that score less.
-
-    `min_score` speaks of the last stage's scores: beside reranked hits, those without such a score do not reach it.
-    """
-    if min_score is None:
-        return list(every)
-    if any(hit.cross_encoder is not None for hit in every):
-        every = [hit for hit in every if hit.cross_encoder is not None]
-    return [hit for hit in every if hit.score >= min_score]
-
-
 def cut(every: Sequence[Hit], options: SearchOptions) -> list[Hit]:
     """Cut the page out that the options ask for; empty beyond the end."""
     return list(every[options.offset : options.offset + options.top_k])

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,9 @@ from search.facets import check_fields, facets
 from search.filters import filter_clauses
 from search.fuse import dense_mean, rrf, union
 from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
-from search.paging import cut, followed_by, preference, reaching
-from search.rerank import rerank
+from search.paging import cut, preference
+from search.rerank import Reranker
+from search.rerank_stage import above_threshold, load_reranker, rerank_stage, warm_up_reranker
 from search.retrieve import Retrieved, retrieve
 from search.rewrite import Rewriter
 from search.selfquery import NOTHING, Understood, first, still_first, understand
@@ -63,13 +65,14 @@ class Searcher:
         *,
         embedding_model: str,
         cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
+        rerank_cache_size: int = 20_000,
         rewriter: Callable[[], Rewriter | None] = lambda: None,
     ) -> None:
         self.client = client
         self.segmenter = segmenter
         self.embedding_model = embedding_model
         self._encoder = Once(encoder)
-        self._cross_encoder = Once(cross_encoder)
+        self._reranker = Once(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
         self._rewriter = Once(rewriter)
         self._terms = Terms(client)
         self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
@@ -80,10 +83,16 @@ class Searcher:
         """What gives the encoder; an indexing job of the same process takes it too, instead of a second in memory."""
         return self._encoder
 
+    @property
+    def reranker(self) -> Callable[[], Reranker | None]:
+        """What gives the reranker; evaluation scores pairs with it, outside of searches."""
+        return self._reranker
+
     def warm_up(self) -> None:
-        """Load dictionary and encoder now, so that the first search is as fast as the next."""
+        """Load dictionary, encoder and reranker now, so that the first search is as fast as the next."""
         self.segmenter.warm_up()
         self._encoder().encode_queries(["预热"])
+        warm_up_reranker(self._reranker)
 
     def search(self, text: str, collection: str, options: SearchOptions) -> SearchResult:
         """Answer one question; raises `QueryError`, `CollectionNotFoundError`, `UnknownFieldError`, ..."""
@@ -120,12 +129,14 @@ class Searcher:
                 )
             degraded += retrieved.failed
         with clock.stage("fuse"):
-            hits = fused = first(cited, fuse(retrieved.legs, options))
+            hits = first(cited, fuse(retrieved.legs, options))
+        reranking = None
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
-                hits = still_first(cited, self._rerank(query, hits, options, degraded))
+                hits, reranking = rerank_stage(self.reranker, query.text, hits, options, degraded)
+                hits = still_first(cited, hits)
         with clock.stage("show"):
-            every = reaching(followed_by(hits, fused), options.min_score)
+            every = above_threshold(hits, options, degraded)
             page = Shown(opened.index, query.text, words, _filters(options, opened))
             shown = show(self.client, self._terms, cut(every, options), page, options, degraded)
             counted = facets(every, options.facets, known=opened.metadata_fields, size=options.facet_size)
@@ -143,6 +154,7 @@ class Searcher:
             total=len(every),
             facets=counted,
             self_query=understood.told,
+            reranking=reranking,
         )
 
     def _understand(self, query: Query, opened: Collection, degraded: list[str]) -> Understood:
@@ -196,16 +208,6 @@ class Searcher:
                 legs.remove(leg)
             return None
         return vector
-
-    def _rerank(self, query: Query, hits: list[Hit], options: SearchOptions, degraded: list[str]) -> list[Hit]:
-        try:
-            cross_encoder = self._cross_encoder()
-            if cross_encoder is not None:
-                return rerank(query.text, hits, cross_encoder, top_n=max(options.rerank_top_n, options.top_k))
-        except (ModelError, MissingExtraError) as error:
-            log.warning("rerank_failed", reason=str(error))
-        degraded.append("rerank")
-        return hits
 
 
 def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]:

@@ -1,7 +1,8 @@
-"""The cross-encoder that the settings ask for, over sentence-transformers or an ONNX graph: pairs in, logits out."""
+"""The cross-encoder that the settings ask for, over sentence-transformers, an ONNX graph or HTTP: pairs to logits."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import MissingExtraError, ModelError
+from core.errors import MissingExtraError, ModelError, SettingsError
 from core.models.encoder import TOKENS_A_TEXT
 from core.models.export import export_graph, quiet
 from core.models.folder import read_json
 from core.models.graph import Graph, open_graph
 from core.models.protocols import CrossEncoder
+from core.models.quantize import quantize_graph
+from core.models.remote_reranker import RemoteCrossEncoder, check_remote
 from core.models.resolve import onnx_file, resolve_model
 from core.models.tokens import Tokens
 from core.models.weights import INSTALL_TORCH
@@ -24,9 +27,13 @@ from core.settings import Settings
 def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
     """Load the reranker, fetching it first where it is not on this machine; None where none is set.
 
-    Raises `ModelError` where it cannot be found or loaded, or does not give one score a pair; `MissingExtraError`
-    where its backend is missing.
+    With `BOTHWAYS_RERANKER_URL` it is one behind an address, and nothing is loaded. Raises `ModelError` where it cannot
+    be found or loaded, or does not give one score a pair; `MissingExtraError` where its backend is missing, and
+    `SettingsError` as `check_reranker` does.
     """
+    check_reranker(settings)
+    if settings.reranker_url is not None:
+        return _remote(settings)
     name, backend = settings.reranker_model, settings.model_backend
     if name is None:
         return None
@@ -35,17 +42,64 @@ def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
     if backend == "torch":
         return TorchCrossEncoder(name, folder, batch_size=settings.embedding_batch_size)
     path = onnx_file(folder) or export_graph(folder, "cross_encoder", cache_dir=settings.cache_dir)
+    if settings.reranker_precision == "int8":
+        path = quantize_graph(path, cache_dir=settings.cache_dir)
     graph = open_graph(path, backend=backend, outputs=["logits", "scores"])
     return OnnxCrossEncoder(name, folder, graph, max_batch_tokens=settings.embedding_batch_size * TOKENS_A_TEXT)
 
 
-class OnnxCrossEncoder:
+def check_reranker(settings: Settings) -> None:
+    """Refuse settings of the reranker that cannot go together, before anything is loaded; raises `SettingsError`."""
+    if settings.reranker_url is not None:
+        key = settings.reranker_api_key
+        check_remote(
+            settings.reranker_url,
+            settings.reranker_protocol,
+            settings.reranker_model,
+            key.get_secret_value() if key else "",
+        )
+    elif settings.reranker_precision == "int8" and settings.model_backend != "onnx":
+        raise SettingsError(
+            f"BOTHWAYS_RERANKER_PRECISION=int8 needs BOTHWAYS_MODEL_BACKEND=onnx; {settings.model_backend} runs "
+            "rerankers in fp32 alone."
+        )
+
+
+def _remote(settings: Settings) -> RemoteCrossEncoder:
+    key = settings.reranker_api_key
+    return RemoteCrossEncoder(
+        settings.reranker_url or "",
+        protocol=settings.reranker_protocol,
+        model=settings.reranker_model,
+        api_key=key.get_secret_value() if key else "",
+    )
+
+
+class _Limited:
+    """What a local model says of itself (`LimitedReader`); one without a tokenizer.json has no limit of length."""
+
+    def __init__(self, tokens: Tokens | None, *, at_once: int) -> None:
+        self._limits = tokens
+        self.at_once = at_once
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `text` stands, as (start, end) in characters."""
+        return self._limits.spans(text) if self._limits else []
+
+    @property
+    def pair_tokens(self) -> int:
+        """Tokens that question and passage may have together."""
+        return self._limits.max_tokens - self._limits.special_tokens if self._limits else sys.maxsize
+
+
+class OnnxCrossEncoder(_Limited):
     """Pairs to logits through a graph of one output a pair. Threads may share it."""
 
     def __init__(self, name: str, folder: Path, graph: Graph, *, max_batch_tokens: int) -> None:
         self.name = name
         self._graph = graph
         self._tokens = Tokens(folder)
+        super().__init__(self._tokens, at_once=2)  # one computes on all cores while the other begins or ends
         self._max_batch_tokens = max_batch_tokens
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -59,12 +113,13 @@ class OnnxCrossEncoder:
         return [float(score) for score in scores]
 
 
-class TorchCrossEncoder:
+class TorchCrossEncoder(_Limited):
     """A sentence-transformers CrossEncoder behind the protocol. Threads take turns, as torch is shared state."""
 
     def __init__(self, name: str, folder: Path, *, batch_size: int) -> None:
         self.name = name
         self._model, self._identity = _load(folder)
+        super().__init__(Tokens(folder) if (folder / "tokenizer.json").is_file() else None, at_once=1)
         self._batch_size = batch_size
         self._lock = threading.Lock()
 

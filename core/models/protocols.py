@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.datatypes import Vector
 
@@ -43,4 +43,32 @@ class CrossEncoder(Protocol):
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         """Raw logits, one a text, in the order of `texts`; higher is more relevant."""
+        ...
+
+
+@runtime_checkable
+class LimitedReader(Protocol):
+    """A cross-encoder on this machine: how much of a passage it reads, how many searches it serves at once."""
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `text` stands, as (start, end) in characters; the text is not cut."""
+        ...
+
+    @property
+    def pair_tokens(self) -> int:
+        """Tokens that question and passage may have together."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """Calls that may compute at the same time; more would only take the cores from each other."""
+        ...
+
+
+@runtime_checkable
+class TimedCrossEncoder(Protocol):
+    """A cross-encoder that can be waited for no longer than one likes, such as one behind a network."""
+
+    def score_within(self, query: str, texts: Sequence[str], *, timeout_s: float) -> list[float]:
+        """As `CrossEncoder.score`; raises `ModelError` where the answer does not come in time."""
         ...

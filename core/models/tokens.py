@@ -62,9 +62,21 @@ class Tokens:
         except Exception as error:  # tokenizers raises bare Exceptions
             raise ModelError(f"The tokenizer {path} cannot be loaded: {error}.") from error
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(read_max_tokens(folder))
+        self.max_tokens = read_max_tokens(folder)
+        self._tokenizer.enable_truncation(self.max_tokens)
         _follow_configuration(self._tokenizer, read_json(folder / "tokenizer_config.json") or {})
         self._pad_id = int((read_json(folder / "config.json") or {}).get("pad_token_id") or 0)
+        self._whole = Tokenizer.from_str(self._tokenizer.to_str())
+        self._whole.no_truncation()
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in `text` each of its tokens stands, as (start, end) in characters; neither special ones nor cut."""
+        return list(self._whole.encode(text, add_special_tokens=False).offsets)
+
+    @property
+    def special_tokens(self) -> int:
+        """How many tokens the model wants around and between the two texts of a pair."""
+        return int(self._tokenizer.num_special_tokens_to_add(is_pair=True))
 
     def batches(self, inputs: Sequence[Input], *, max_tokens: int) -> Iterator[Batch]:
         """Tokenise `inputs`, a window at a time, and yield them in batches as `plan` groups them."""

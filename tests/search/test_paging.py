@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from core.datatypes import Hit, LegScore, Query, SearchResult
 from search.options import SearchOptions
-from search.paging import cut, followed_by, in_order, preference, reaching
+from search.paging import cut, in_order, preference
 from search.pipeline import fuse
-from search.rerank import rerank
+from search.rerank import Reranker, rerank
+from search.rerank_stage import above_threshold, rerank_stage
 
 
 def hits(*ids, score=1.0, **more):
@@ -48,21 +49,14 @@ def test_copies_are_chosen_by_the_question_alone():
     assert preference("_only_local").isalnum()
 
 
-def test_what_the_reranker_did_not_see_follows_in_the_order_before():
-    fused = hits("a", "b", "c", "d", score=0.03)
-    ranked = hits("b", "a", score=0.9, cross_encoder=2.2)
-    assert ids(followed_by(ranked, fused)) == ["b", "a", "c", "d"]
-    assert ids(followed_by([*ranked, *fused[2:]], fused)) == ["b", "a", "c", "d"]
-    assert followed_by(fused, fused) == fused
-
-
-def test_min_score_drops_what_has_no_score_of_the_last_stage():
+def test_min_score_drops_what_the_reranker_did_not_see():
     fused = hits("a", "b", "c", score=0.03)
-    ranked = [Hit("b", 0.9, cross_encoder=2.2), Hit("a", 0.01, cross_encoder=-4.6)]
-    assert ids(reaching(followed_by(ranked, fused), 0.02)) == ["b"]
-    assert ids(reaching(fused, 0.02)) == ["a", "b", "c"]
-    assert reaching(fused, 0.04) == []
-    assert ids(reaching(followed_by(ranked, fused), None)) == ["b", "a", "c"]
+    ranked = rerank(fused, {"b": 2.2, "a": -4.6})
+    assert ids(ranked) == ["b", "a", "c"]
+    options = SearchOptions(strategy="hybrid_rerank", min_score=0.005)
+    assert ids(above_threshold(ranked, options, [])) == ["b", "a"]
+    assert ids(above_threshold(ranked, replace(options, min_score=0.02), [])) == ["b"]
+    assert ids(above_threshold(ranked, replace(options, min_score=None), [])) == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -113,8 +107,10 @@ def test_pages_put_together_are_the_one_long_page(bm25, text, questions, strateg
 
     def ask(options):
         fused = fuse({"bm25": bm25, "text_sem": text, "questions": questions}, options)
-        ranked = rerank("x", fused, Lengths(), top_n=options.rerank_top_n) if "rerank" in strategy else fused
-        return result(options, reaching(followed_by(ranked, fused), options.min_score))
+        ranked = fused
+        if "rerank" in strategy:
+            ranked, _ = rerank_stage(lambda: Reranker(Lengths()), "x", fused, options, [])
+        return result(options, above_threshold(ranked, options, []))
 
     pages = []
     offset = 0
