@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.collection import Collection
-from core.datatypes import Hit, SearchResult, Strategy
+from core.datatypes import Fusion, Hit, Rewrite, SearchResult, Strategy
 from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
@@ -35,7 +36,11 @@ class SearchRequest(BaseModel):
     filters: dict[str, FilterValues] = Field(
         default_factory=dict, max_length=50, description="metadata that hits must have: a value, or any of a list"
     )
-    rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
+    rewrite: Rewrite = Field(
+        "none", description="pseudo-document for the dense legs: never, always, or where the first pass is weak"
+    )
+    fusion: Fusion | None = Field(None, description="how BM25 and dense become one; null: as the settings say")
+    deduplicate: bool | None = Field(None, description="show equal texts once; null: as the settings say")
     min_score: float | None = Field(None, allow_inf_nan=False, description="drop hits that score less")
     explain: bool = Field(False, description="say for each hit where each leg placed it")
     highlight: bool = Field(False, description="mark the question's words in the sentences that hold them")
@@ -47,6 +52,15 @@ class LegExplain(BaseModel):
     rank: int
     score: float
     matched: str | None = None
+
+
+class CopyOut(BaseModel):
+    """A chunk with the text of a hit, which is not shown beside it."""
+
+    chunk_id: str
+    doc_id: str
+    title: str
+    source: str
 
 
 class HitOut(BaseModel):
@@ -61,6 +75,7 @@ class HitOut(BaseModel):
     source: str
     metadata: dict[str, Any]
     highlights: list[str]
+    duplicates: list[CopyOut] | None = None
     explain: dict[str, LegExplain | float] | None = None
 
 
@@ -255,6 +270,8 @@ def _hit(hit: Hit, rank: int, explain: bool) -> dict[str, Any]:
         "metadata": dict(hit.metadata),
         "highlights": list(hit.highlights),
     }
+    if hit.duplicates:
+        row["duplicates"] = [asdict(copy) for copy in hit.duplicates]
     if explain:
         row["explain"] = _explain(hit)
     return row
@@ -268,6 +285,8 @@ def _explain(hit: Hit) -> dict[str, Any]:
             told[leg]["matched"] = placed.matched
     if hit.rrf is not None:
         told["rrf"] = hit.rrf
+    if hit.convex is not None:
+        told["convex"] = hit.convex
     if hit.cross_encoder is not None:
         told["cross_encoder"] = hit.cross_encoder
     return told

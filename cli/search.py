@@ -9,7 +9,16 @@ import typer
 from rich.markup import escape
 
 from api.wire import search_response
-from cli.options import CollectionOption, JsonOption, parse_filters, parse_strategy
+from cli.options import (
+    CollectionOption,
+    FusionOption,
+    JsonOption,
+    RewriteOption,
+    parse_filters,
+    parse_fusion,
+    parse_rewrite,
+    parse_strategy,
+)
 from cli.output import out, print_json, printable
 from core.datatypes import Hit, SearchResult
 from core.settings import settings
@@ -22,17 +31,22 @@ def search(
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
     filter_: Annotated[list[str] | None, typer.Option("--filter", help="FIELD=VALUE that hits must have")] = None,
+    rewrite: RewriteOption = None,
+    fusion: FusionOption = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection."""
     searcher, _ = build_searcher(settings())
+    defaults = default_options(settings())
     options = replace(
-        default_options(settings()),
+        defaults,
         strategy=parse_strategy(strategy),
         top_k=top_k,
         filters=parse_filters(filter_ or []),
         explain=explain,
+        rewrite=parse_rewrite(rewrite) or defaults.rewrite,
+        fusion=parse_fusion(fusion) or defaults.fusion,
     )
     result = searcher.search(question, collection, options)
     if as_json:
@@ -49,6 +63,9 @@ def show(result: SearchResult, *, explain: bool) -> None:
         out.print("   " + escape(printable(hit.text).replace("\n", "\n   ")))
         if explain:
             out.print(f"   [dim]{escape(_explain(hit))}[/dim]")
+        if hit.duplicates:
+            copies = ", ".join(copy.source or copy.doc_id for copy in hit.duplicates)
+            out.print(f"   [dim]the same text in: {escape(printable(copies))}[/dim]")
     if explain and result.query.rewritten is not None:
         out.print(f"[dim]pseudo-document: {escape(printable(result.query.rewritten))}[/dim]")
     if not result.hits:
@@ -64,6 +81,8 @@ def _explain(hit: Hit) -> str:
     ]
     if hit.rrf is not None:
         told.append(f"rrf {hit.rrf:.4f}")
+    if hit.convex is not None:
+        told.append(f"convex {hit.convex:.3f}")
     if hit.cross_encoder is not None:
         told.append(f"cross-encoder {hit.cross_encoder:.2f}")
     return "; ".join(told)

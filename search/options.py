@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
-from core.datatypes import Leg, Strategy
+from core.datatypes import Fusion, Leg, Rewrite, Strategy
 from search.bodies import FilterValue
 
 LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
@@ -36,12 +36,31 @@ class SearchOptions:
     explain: bool = False
     highlight: bool = False
     leg_k: int = 30
-    num_candidates: int = 100
+    num_candidates: int = 200
     rank_constant: int = 60
     weight_bm25: float = 1.0
     weight_dense: float = 1.0
     weight_questions: float = 0.5
+    weight_cjk: float = 1.0
     weight_pseudo_doc: float = 0.25
+    fusion: Fusion = "convex"
+    convex_weight: float = 0.2
+    leg_cutoff: float = 0.0
+    oversample: float = 2.0
+    deduplicate: bool = True
+    rewrite: Rewrite = "none"
     rewrite_deadline_ms: float = 300.0
     rerank_top_n: int = 30
     max_query_chars: int = 10_000
+
+    @property
+    def depth(self) -> int:
+        """The hits that each leg is asked for."""
+        return max(self.leg_k, self.top_k)
+
+    @property
+    def rewrite_of_dense(self) -> Rewrite:
+        """How the question is rewritten: as asked for; always for a strategy that says so; never for BM25 alone."""
+        if self.strategy == "bm25":
+            return "none"
+        return "query2doc" if self.rewrite == "none" and self.strategy in REWRITTEN else self.rewrite

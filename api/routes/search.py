@@ -17,14 +17,18 @@ router = APIRouter(tags=["search"])
 @router.post("/search", response_model=SearchResponse)
 def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
     """Find the chunks that answer a question."""
+    defaults = default_options(settings)
     options = replace(
-        default_options(settings),
+        defaults,
         strategy=request.strategy,
         top_k=request.top_k,
         filters=request.filters,
         min_score=request.min_score,
         explain=request.explain,
         highlight=request.highlight,
+        rewrite=request.rewrite,
+        fusion=request.fusion or defaults.fusion,
+        deduplicate=defaults.deduplicate if request.deduplicate is None else request.deduplicate,
     )
     result = searcher.search(request.query, request.collection, options)
     return JSONResponse(search_response(result, explain=request.explain))

@@ -72,7 +72,7 @@ def test_search_has_the_contracts_shape(http, filled):
         "rank", "score", "chunk_id", "doc_id", "title", "text", "source", "metadata", "highlights", "explain",
     }  # fmt: skip
     assert (hit["rank"], hit["doc_id"], hit["metadata"]) == (1, "leave", {"area": "hr"})
-    assert set(hit["explain"]) == {"bm25", "text_sem", "questions", "rrf"}
+    assert set(hit["explain"]) == {"bm25", "text_sem", "questions", "rrf", "convex"}
     assert hit["explain"]["questions"]["matched"].startswith(("问", "怎么办"))
 
 
@@ -81,6 +81,22 @@ def test_the_default_is_hybrid_rerank_and_says_what_was_left_out(http, filled):
     assert body["strategy"] == "hybrid_rerank"
     assert body["degraded"] == ["rerank"]
     assert "explain" not in body["hits"][0]
+
+
+def test_a_request_chooses_fusion_and_rewriting(http, filled):
+    body = search(
+        http, query="请假", collection=filled, strategy="hybrid", explain=True, fusion="rrf", rewrite="query2doc"
+    ).json()
+    assert set(body["hits"][0]["explain"]) == {"bm25", "text_sem", "questions", "rrf"}
+    assert body["hits"][0]["score"] == body["hits"][0]["explain"]["rrf"]
+    assert (body["rewritten"], body["degraded"]) == (None, ["query2doc"])  # there is no language model
+
+
+def test_the_settings_choose_where_a_request_does_not(make_client, filled):
+    http = make_client(fusion="rrf")
+    asked = {"query": "请假", "collection": filled, "strategy": "hybrid", "explain": True}
+    assert "convex" not in search(http, **asked).json()["hits"][0]["explain"]
+    assert "convex" in search(http, **asked, fusion="convex").json()["hits"][0]["explain"]
 
 
 def test_filters(http, filled):
@@ -98,6 +114,9 @@ def test_filters(http, filled):
         ({"top_k": 101}, 422, "top_k"),
         ({"min_score": float("inf")}, 422, "min_score"),
         ({"strategy": "magic"}, 422, "strategy"),
+        ({"rewrite": "always"}, 422, "rewrite"),
+        ({"fusion": "sum"}, 422, "fusion"),
+        ({"deduplicate": "maybe"}, 422, "deduplicate"),
         ({"no_such_option": 1}, 422, "no_such_option"),
         ({"filters": {"nope": "x"}}, 422, "'nope'"),
         ({"filters": {"area": []}}, 422, "filters"),
