@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from core.datatypes import Copy, Hit
 from search.duplicates import LONG, drop_copies
 
@@ -19,8 +21,19 @@ def test_the_same_text_is_shown_once_and_its_copies_are_named():
 
 
 def test_white_space_punctuation_case_and_width_make_no_difference():
-    rows = [hit("a", "退货 E07:7 天内！"), hit("b", "退货ｅ０７，７天内\n"), hit("c", "退货 E07:8 天内！")]
+    rows = [
+        hit("a", "退货 E07: 请在 7 天内！"),
+        hit("b", "退货ｅ０７：请在７天内\n"),
+        hit("c", "退货 E07: 请在 8 天内！"),
+    ]
     assert [h.chunk_id for h in drop_copies(rows)] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("重 3.5 克", "重 35 克"), ("低于 -5 度", "低于 5 度"), ("a<b", "a>b"), ("1 2", "12")]
+)
+def test_what_changes_the_meaning_makes_a_difference(one, other):
+    assert len(drop_copies([hit("a", one), hit("b", other)])) == 2
 
 
 def test_one_other_number_is_another_text():
@@ -34,6 +47,6 @@ def test_short_texts_are_copies_only_under_the_same_title():
     assert [h.chunk_id for h in drop_copies(rows)] == ["a", "b"]
 
 
-def test_texts_without_letters_are_left_alone():
+def test_texts_that_say_nothing_are_left_alone():
     assert len(drop_copies([hit("a", "……"), hit("b", "……"), hit("c", "")])) == 3
     assert drop_copies([]) == []
