@@ -59,6 +59,11 @@ class SearchOptions:
         return max(self.leg_k, self.top_k)
 
     @property
+    def shows_once(self) -> bool:
+        """Whether equal texts are shown once; the baseline stays what it was elsewhere."""
+        return self.deduplicate and self.strategy != "dedup"
+
+    @property
     def rewrite_of_dense(self) -> Rewrite:
         """How the question is rewritten: as asked for; always for a strategy that says so; never for BM25 alone."""
         if self.strategy == "bm25":

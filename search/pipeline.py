@@ -103,7 +103,7 @@ class Searcher:
             query, retrieved = self._again(query, retrieved, opened, options, clock, degraded)
         with clock.stage("fuse"):
             hits = fuse(retrieved.legs, options)
-            hits = drop_copies(hits) if options.deduplicate else hits
+            hits = drop_copies(hits) if options.shows_once else hits
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
                 hits = self._rerank(query, hits, options, degraded)

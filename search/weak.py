@@ -25,11 +25,12 @@ def is_weak(legs: Mapping[Leg, Sequence[Hit]], *, depth: int) -> bool:
     """Tell whether the first hit's score is near the tenth's, on the scale of `by_score` (0 to 1).
 
     `depth` is the number of hits that each leg was asked for. Where there are fewer than ten hits, as in a small
-    collection or behind a filter, nothing can be told: not weak.
+    collection or behind a filter, nothing can be told: not weak. Nor is it where no vectors were asked, or none
+    answered: only they use a pseudo-document.
     """
     bm25 = legs.get("bm25", ())
     dense = dense_mean(legs.get("text_sem", ()), legs.get("questions", ()))
     hits = by_score(bm25, dense, weight=WEIGHT_BM25, depth=depth)
-    if len(hits) < DEPTH:
+    if not dense or len(hits) < DEPTH:
         return False
     return hits[0].score - hits[DEPTH - 1].score < (WEAK if bm25 else WEAK_DENSE)

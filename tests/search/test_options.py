@@ -5,6 +5,12 @@ import pytest
 from search.options import SearchOptions
 
 
+def test_equal_texts_are_shown_once_but_in_the_baseline():
+    assert SearchOptions(strategy="hybrid").shows_once
+    assert not SearchOptions(strategy="hybrid", deduplicate=False).shows_once
+    assert not SearchOptions(strategy="dedup").shows_once
+
+
 @pytest.mark.parametrize(
     ("strategy", "rewrite", "does"),
     [

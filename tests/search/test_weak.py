@@ -31,6 +31,11 @@ def test_vectors_alone_have_a_bound_of_their_own():
     assert is_weak({"text_sem": leg("text_sem", falling(0.9, 0.868))}, depth=12) is False  # of .08
 
 
+def test_words_alone_are_never_weak():
+    assert is_weak({"bm25": leg("bm25", [1.0] * 12)}, depth=12) is False
+
+
 def test_of_few_hits_nothing_can_be_told():
-    assert is_weak({"bm25": leg("bm25", [1.0] * 9)}, depth=12) is False
+    assert is_weak({"text_sem": leg("text_sem", [0.9] * 9)}, depth=12) is False
+    assert is_weak({"text_sem": leg("text_sem", [0.9] * 10)}, depth=12) is True
     assert is_weak({}, depth=12) is False
