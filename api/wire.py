@@ -15,7 +15,7 @@ from api.conditions import Condition
 from api.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
 from api.shown import ContextOut, FacetOut, context_out, facet_out
 from core.collection import Collection
-from core.datatypes import Hit, SearchResult, SelfQuery, Strategy
+from core.datatypes import Fusion, Hit, Rewrite, SearchResult, SelfQuery, Strategy
 from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
@@ -43,7 +43,11 @@ class SearchRequest(BaseModel):
         description="what hits' metadata must be: a value, any of a list, or an object of operators",
     )
     self_query: bool | None = Field(None, description="read names and numbers out of the question; null: as set")
-    rewrite: Literal["none"] = Field("none", description="how to rewrite the question")
+    rewrite: Rewrite = Field(
+        "none", description="pseudo-document for the dense legs: never, always, or where the first pass is weak"
+    )
+    fusion: Fusion | None = Field(None, description="how BM25 and dense become one; null: as the settings say")
+    deduplicate: bool | None = Field(None, description="show equal texts once; null: as the settings say")
     min_score: float | None = Field(
         None, allow_inf_nan=False, description="drop hits that score less, on the strategy's scale"
     )
@@ -82,6 +86,15 @@ class LegExplain(BaseModel):
     bigrams: list[str] | None = Field(None, description="runs of characters in common besides")
 
 
+class CopyOut(BaseModel):
+    """A chunk with the text of a hit, which is not shown beside it."""
+
+    chunk_id: str
+    doc_id: str
+    title: str
+    source: str
+
+
 class HitOut(BaseModel):
     """One hit."""
 
@@ -94,6 +107,7 @@ class HitOut(BaseModel):
     source: str
     metadata: dict[str, Any]
     highlights: list[str]
+    duplicates: list[CopyOut] | None = None
     explain: dict[str, LegExplain | float] | None = None
     context: ContextOut | None = None
 
@@ -343,6 +357,8 @@ def _hit(hit: Hit, rank: int, explain: bool) -> dict[str, Any]:
         "metadata": dict(hit.metadata),
         "highlights": list(hit.highlights),
     }
+    if hit.duplicates:
+        row["duplicates"] = [asdict(copy) for copy in hit.duplicates]
     if explain:
         row["explain"] = _explain(hit)
     if hit.context is not None:
@@ -360,6 +376,8 @@ def _explain(hit: Hit) -> dict[str, Any]:
             told[leg] |= asdict(placed.words)
     if hit.rrf is not None:
         told["rrf"] = hit.rrf
+    if hit.convex is not None:
+        told["convex"] = hit.convex
     if hit.cross_encoder is not None:
         told["cross_encoder"] = hit.cross_encoder
     return told

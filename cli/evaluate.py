@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -11,7 +12,15 @@ from rich.progress import Progress
 from rich.table import Table
 from typer.core import TyperGroup
 
-from cli.options import CollectionOption, JsonOption, parse_strategy
+from cli.options import (
+    CollectionOption,
+    FusionOption,
+    JsonOption,
+    RewriteOption,
+    parse_fusion,
+    parse_rewrite,
+    parse_strategy,
+)
 from cli.output import err, out, print_json, printable
 from core.errors import UsageError
 from core.settings import settings
@@ -65,6 +74,8 @@ def evaluate(
     pseudo_docs: Annotated[
         Path | None, typer.Option(help="recorded pseudo-documents for the q2d strategies, as JSON lines")
     ] = None,
+    rewrite: RewriteOption = None,
+    fusion: FusionOption = None,
     allow_leaks: AllowLeaksOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,6 +83,12 @@ def evaluate(
     wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",") if name.strip()))
     plan = Plan(parse_cutoffs(k), measure, baseline, slices or ())
     rankings = dict(_named_run(pair) for pair in runs or [])
+    defaults = default_options(settings())
+    options = replace(
+        defaults,
+        rewrite=parse_rewrite(rewrite) or defaults.rewrite,
+        fusion=parse_fusion(fusion) or defaults.fusion,
+    )
     part = parse_split(split)
     judged = take_split(load_queries(queries, qrels), part)
     searcher, _ = build_searcher(settings(), rewrites=pseudo_docs)
@@ -82,7 +99,7 @@ def evaluate(
             collection,
             judged,
             wanted,
-            options=default_options(settings()),
+            options=options,
             plan=plan,
             runs=rankings,
             out=out_dir,

@@ -8,12 +8,18 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from core.datatypes import Strategy
+from core.datatypes import Fusion, Rewrite, Strategy
 from core.errors import UsageError
 from search.filters import FilterValue
 
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON")]
+RewriteOption = Annotated[
+    str | None, typer.Option(metavar="|".join(get_args(Rewrite)), help="pseudo-document for the dense legs")
+]
+FusionOption = Annotated[
+    str | None, typer.Option(metavar="|".join(get_args(Fusion)), help="how BM25 and dense become one")
+]
 
 
 FILTER_HELP = "FIELD=VALUE that hits must have; also != > >= < <=, 'FIELD?' for any value, '!FIELD?' for none"
@@ -63,3 +69,23 @@ def parse_strategy(name: str) -> Strategy:
         if strategy == name.strip():
             return strategy  # type: ignore[no-any-return]
     raise UsageError(f"There is no strategy {name[:40]!r}; there are: {', '.join(get_args(Strategy))}.")
+
+
+def parse_rewrite(name: str | None) -> Rewrite | None:
+    """Read `--rewrite`."""
+    for rewrite in get_args(Rewrite):
+        if rewrite == name:
+            return rewrite  # type: ignore[no-any-return]
+    if name is None:
+        return None
+    raise UsageError(f"--rewrite wants {', '.join(get_args(Rewrite))}, not {name[:40]!r}.")
+
+
+def parse_fusion(name: str | None) -> Fusion | None:
+    """Read `--fusion`."""
+    for fusion in get_args(Fusion):
+        if fusion == name:
+            return fusion  # type: ignore[no-any-return]
+    if name is None:
+        return None
+    raise UsageError(f"--fusion wants {', '.join(get_args(Fusion))}, not {name[:40]!r}.")

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from api.wire import search_response
-from cli.options import FILTER_HELP, CollectionOption, JsonOption, parse_filters, parse_strategy
+from cli.options import (
+    FILTER_HELP,
+    CollectionOption,
+    FusionOption,
+    JsonOption,
+    RewriteOption,
+    parse_filters,
+    parse_fusion,
+    parse_rewrite,
+    parse_strategy,
+)
 from cli.output import print_json
 from cli.shown import show
 from core.settings import settings
@@ -35,13 +45,15 @@ def search(
     self_query: Annotated[
         bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
     ] = None,
+    rewrite: RewriteOption = None,
+    fusion: FusionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection."""
     searcher, _ = build_searcher(settings())
-    options = default_options(settings())
+    defaults = default_options(settings())
     options = replace(
-        options,
+        defaults,
         strategy=parse_strategy(strategy),
         top_k=top_k,
         filters=parse_filters(filter_ or []),
@@ -49,10 +61,12 @@ def search(
         explain=explain,
         highlight=highlight,
         offset=offset,
-        leg_k=rank_window_size or options.leg_k,
+        leg_k=rank_window_size or defaults.leg_k,
         facets=facet or [],
         context=context,
-        self_query=options.self_query if self_query is None else self_query,
+        self_query=defaults.self_query if self_query is None else self_query,
+        rewrite=parse_rewrite(rewrite) or defaults.rewrite,
+        fusion=parse_fusion(fusion) or defaults.fusion,
     )
     result = searcher.search(question, collection, options)
     if as_json:

@@ -18,16 +18,7 @@ _MARK = re.compile(r"</?em>")
 def show(result: SearchResult, *, explain: bool) -> None:
     """Print a result for people."""
     for rank, hit in enumerate(result.hits, result.offset + 1):
-        _print(f"{rank}. {hit.title}", "bold", indent="", end="  ")
-        _print(f"{hit.source}  {hit.score:.4f}", "dim", indent="")
-        before, after = (hit.context.before, hit.context.after) if hit.context else ((), ())
-        for neighbour in before:
-            _neighbour("↑", neighbour, hit)
-        _text(hit)
-        for neighbour in after:
-            _neighbour("↓", neighbour, hit)
-        for line in _explain(hit) if explain else ():
-            _print(line, "dim")
+        _hit(hit, rank, explain=explain)
     if result.self_query is not None and (explain or result.self_query.relaxed):
         _print(_self_query(result.self_query), "dim", indent="")
     if explain and result.query.rewritten is not None:
@@ -39,6 +30,22 @@ def show(result: SearchResult, *, explain: bool) -> None:
     for field, facet in result.facets.items():
         _print(f"{field}: {_counts(facet)}", indent="")
     _print(_about(result), "dim", indent="")
+
+
+def _hit(hit: Hit, rank: int, *, explain: bool) -> None:
+    _print(f"{rank}. {hit.title}", "bold", indent="", end="  ")
+    _print(f"{hit.source}  {hit.score:.4f}", "dim", indent="")
+    before, after = (hit.context.before, hit.context.after) if hit.context else ((), ())
+    for neighbour in before:
+        _neighbour("↑", neighbour, hit)
+    _text(hit)
+    for neighbour in after:
+        _neighbour("↓", neighbour, hit)
+    if hit.duplicates:
+        copies = ", ".join(copy.source or copy.doc_id for copy in hit.duplicates)
+        _print(f"the same text in: {copies}", "dim")
+    for line in _explain(hit) if explain else ():
+        _print(line, "dim")
 
 
 def _print(text: str, style: str = "", *, indent: str = _INDENT, end: str = "\n") -> None:
@@ -68,6 +75,8 @@ def _explain(hit: Hit) -> Iterator[str]:
         yield f"{leg:<10}{f'#{placed.rank}':<5}{placed.score:<9.3f}{'; '.join(_matched(placed))}".rstrip()
     if hit.rrf is not None:
         yield f"{'rrf':<15}{hit.rrf:.4f}"
+    if hit.convex is not None:
+        yield f"{'convex':<15}{hit.convex:.3f}"
     if hit.cross_encoder is not None:
         yield f"{'cross-encoder':<15}{hit.cross_encoder:.2f}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,10 @@ from core.elastic import connect
 from core.errors import UsageError
 from core.models.encoder import load_encoder
 from core.settings import settings
+from evaluation.grid import GRIDS, Value, make_grid, told
 from evaluation.markdown import between, not_significant, p_value, signed, table
 from evaluation.queries import load_queries, load_texts, take_split
-from evaluation.tune import GRIDS, SETTINGS_HEAD, Tuning, make_grid, settings_lines, tune
+from evaluation.tune import SETTINGS_HEAD, Tuning, settings_lines, tune
 from evaluation.vector_index import builds_of
 from evaluation.vectors import study_vectors
 from evaluation.vectors_plot import plot_study
@@ -36,7 +37,7 @@ def tune_fusion(
     qrels: QrelsOption = None,
     split: SplitOption = None,
     params: Annotated[str, typer.Option(help=f"what to tune, by commas: {', '.join(GRIDS)}")] = (
-        "rrf.weights,rank_constant"
+        "fusion,convex.weight,rrf.weights,rank_constant"
     ),
     values: Annotated[
         list[str] | None, typer.Option("--values", help="PARAM=V,V,...: other values than the usual ones")
@@ -150,11 +151,11 @@ def _floats(text: str, option: str) -> list[float]:
         raise UsageError(f"{option} wants numbers by commas, not {text[:40]!r}.") from error
 
 
-def _values(pair: str) -> tuple[str, list[float]]:
-    name, equals, numbers = pair.partition("=")
-    if not equals or not _words(numbers):
+def _values(pair: str) -> tuple[str, Sequence[Value]]:
+    name, equals, values = pair.partition("=")
+    if not equals or not _words(values):
         raise UsageError(f"--values wants PARAM=V,V,..., not {pair[:80]!r}.")
-    return name.strip(), _floats(numbers, "--values")
+    return name.strip(), _words(values) if name.strip() == "fusion" else _floats(values, "--values")
 
 
 def refuse_to_overwrite(path: Path, head: str) -> None:
@@ -181,9 +182,9 @@ def bars() -> Iterator[Callable[[str, int], None]]:
 def _show(found: Tuning, write: Path) -> None:
     gain = found.gain
     fields = list(found.best)
-    rows = [[*(f"{trial[field]:g}" for field in fields), f"{mean:.4f}"] for trial, mean in found.trials[:_SHOWN]]
-    now = ", ".join(f"{field} {value:g}" for field, value in found.current.items())
-    best = ", ".join(f"{field} {value:g}" for field, value in found.best.items())
+    rows = [[*(told(trial[field]) for field in fields), f"{mean:.4f}"] for trial, mean in found.trials[:_SHOWN]]
+    now = ", ".join(f"{field} {told(value)}" for field, value in found.current.items())
+    best = ", ".join(f"{field} {told(value)}" for field, value in found.best.items())
     lines = [
         f"{found.queries} queries, {len(found.trials)} combinations, {found.measure}",
         table([*fields, found.measure], rows),

@@ -28,6 +28,12 @@ Strategy = Literal[
 ChunkerName = Literal["sentence", "statute", "section", "semantic"]
 """Where documents are cut into chunks."""
 
+Fusion = Literal["convex", "rrf"]
+"""How the rankings of BM25 and of the dense legs become one: by their scores or by their ranks."""
+
+Rewrite = Literal["none", "query2doc", "auto"]
+"""Whether a question is rewritten: never, always, or where the first pass answers it weakly."""
+
 CaseSection = Literal["关键词", "基本案情", "裁判结果", "裁判理由", "裁判要旨", "裁判要点", "相关法条", "关联索引"]
 """A section of a report of a court's case, by its heading."""
 
@@ -172,6 +178,16 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A chunk that says the same as a hit, word for word, and is not shown beside it."""
+
+    chunk_id: str
+    doc_id: str
+    title: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One chunk in a ranking. `score` is the score of the last stage that ordered it; `legs` is how it got there."""
 
@@ -186,8 +202,10 @@ class Hit:
     highlights: tuple[str, ...] = ()
     legs: Mapping[Leg, LegScore] = field(default_factory=dict)
     rrf: float | None = None
+    convex: float | None = None
     cross_encoder: float | None = None
     context: Context | None = None
+    duplicates: tuple[Copy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.datatypes import CaseSection, ChunkerName
+from core.datatypes import CaseSection, ChunkerName, Fusion
 from core.errors import SettingsError
 
 
@@ -81,10 +81,22 @@ class Settings(BaseSettings):
     synonyms_path: Path | None = Field(None, description="synonyms file; unset: es_mappings/synonyms.txt")
 
     leg_k: int = Field(30, ge=1, le=1000, description="hits that each leg brings")
-    num_candidates: int = Field(100, ge=1, le=10000, description="candidates of the approximate kNN search, a shard")
-    rank_constant: int = Field(60, ge=1, description="the k of reciprocal rank fusion")
-    weight_bm25: float = Field(1.0, ge=0, description="weight of the BM25 ranking in the fusion")
-    weight_dense: float = Field(1.0, ge=0, description="weight of the dense ranking in the fusion")
+    num_candidates: int = Field(200, ge=1, le=10000, description="candidates of the approximate kNN search, a shard")
+    oversample: float = Field(
+        2.0, ge=0, le=100, description="quantised vectors: so many times the hits are scored with full vectors; 0: none"
+    )
+    fusion: Fusion = Field("convex", description="BM25 and dense become one by `convex` (scores) or `rrf` (ranks)")
+    convex_weight: float = Field(
+        0.2, ge=0, le=1, description="`convex`: share of the BM25 score, the dense score having the rest"
+    )
+    leg_cutoff: float = Field(
+        0.0, ge=0, le=1, description="a hit under this share of its leg's best score is dropped; 0: none is"
+    )
+    deduplicate: bool = Field(True, description="show the same text of several documents once, naming its copies")
+    rank_constant: int = Field(60, ge=1, description="`rrf`: the k of reciprocal rank fusion")
+    weight_bm25: float = Field(1.0, ge=0, description="`rrf`: weight of the BM25 ranking")
+    weight_dense: float = Field(1.0, ge=0, description="`rrf`: weight of the dense ranking")
+    weight_cjk: float = Field(1.0, ge=0, description="weight of the character bigrams in BM25, the words having 1")
     weight_questions: float = Field(
         0.5, ge=0, le=1, description="share of the questions in the dense ranking, the text having the rest"
     )
@@ -124,6 +136,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("oversample")
+    @classmethod
+    def _none_or_more(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("wants 0 (none), or 1 and more")
+        return value
 
     @field_validator("cache_dir")
     @classmethod

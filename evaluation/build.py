@@ -142,6 +142,10 @@ def _about(collection: Collection, options: SearchOptions, leaks: int) -> dict[s
             "rank_constant": options.rank_constant,
             "weight_bm25": options.weight_bm25,
             "weight_dense": options.weight_dense,
+            "fusion": options.fusion,
+            "convex_weight": options.convex_weight,
+            "leg_cutoff": options.leg_cutoff,
+            "rewrite": options.rewrite,
             "rerank_top_n": options.rerank_top_n,
             "self_query": options.self_query,
         },
@@ -178,11 +182,15 @@ def _look_up(run: Run, query: JudgedQuery) -> Answer:
 
 
 def by_document(hits: Sequence[Hit]) -> dict[str, float]:
-    """Rank documents by their best chunk. The scores are 1 / rank, so that equal scores keep their order."""
-    documents = dict.fromkeys(hit.doc_id for hit in hits)
+    """Rank documents by their best chunk, and the copies of a hit, which it names, directly after it.
+
+    The scores are 1 / rank, so that equal scores keep their order.
+    """
+    documents = dict.fromkeys(doc_id for hit in hits for doc_id in (hit.doc_id, *(c.doc_id for c in hit.duplicates)))
     return {document: 1 / rank for rank, document in enumerate(documents, start=1)}
 
 
 def _shown(hits: Sequence[Hit]) -> dict[str, tuple[str, str]]:
-    first = {hit.doc_id: (hit.title, hit.text[:_SHOWN_CHARS]) for hit in reversed(hits)}
+    copies = {copy.doc_id: (copy.title, hit.text[:_SHOWN_CHARS]) for hit in hits for copy in hit.duplicates}
+    first = copies | {hit.doc_id: (hit.title, hit.text[:_SHOWN_CHARS]) for hit in reversed(hits)}
     return {document: first[document] for document in list(by_document(hits))[:_SHOWN]}

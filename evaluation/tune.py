@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from core.datatypes import Hit, Leg, Strategy
 from core.errors import UsageError
 from evaluation.build import by_document
 from evaluation.gold import relevance_of, resolve_gold
+from evaluation.grid import ASKED_ANEW, ONLY_OF, Fields, Value, leg_k_of, told
 from evaluation.leaks import find_leaks, refuse_leaks
 from evaluation.measures import evaluate, measures_of, require_measure
 from evaluation.qrels import Qrels
@@ -27,32 +28,16 @@ from evaluation.queries import JudgedQuery
 from evaluation.run import BATCH
 from evaluation.statistics import SEED, Comparison, Interval, Values, compare, confidence
 from evaluation.tune_rerank import Logits
+from search.combine import fuse
 from search.options import RERANKED, SearchOptions
-from search.pipeline import Searcher, fuse
-
-GRIDS: Mapping[str, tuple[str, tuple[float, ...]]] = {
-    "rrf.weights": ("weight_bm25", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)),
-    "dense.questions": ("weight_questions", (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)),
-    "rank_constant": ("rank_constant", (5, 10, 20, 40, 60, 100)),
-    "k": ("leg_k", (10, 20, 30, 50, 100)),
-    "num_candidates": ("num_candidates", (50, 100, 200, 400)),
-    "rerank.alpha": ("rerank_alpha", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)),
-}
-"""What can be tuned: the field of the settings behind a name, and the values that are tried.
-
-`rrf.weights` is the weight of the BM25 ranking where the dense one weighs 1 (only their ratio matters). With
-`rerank.alpha` it is `hybrid_rerank` that is tuned, else `hybrid`.
-"""
-SHARES = frozenset({"dense.questions", "rerank.alpha"})
-MOST = 5000
-"""Combinations in one grid; a larger one is refused."""
+from search.pipeline import Searcher
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One combination: the settings' fields with their values, and what each query scores with them."""
 
-    fields: Mapping[str, float]
+    fields: Fields
     values: Values
 
 
@@ -68,14 +53,14 @@ class Tuning:
     measure: str
     queries: int
     folds: int
-    current: Mapping[str, float]
+    current: Fields
     current_mean: float
-    best: Mapping[str, float]
+    best: Fields
     best_mean: float
     held_out: Interval
     gain: Comparison
     legs: Mapping[str, float]
-    trials: Sequence[tuple[Mapping[str, float], float]]
+    trials: Sequence[tuple[Fields, float]]
 
     @property
     def improves(self) -> bool:
@@ -87,36 +72,11 @@ class Tuning:
         return asdict(self)
 
 
-def make_grid(
-    names: Sequence[str], options: SearchOptions, chosen: Mapping[str, Sequence[float]] | None = None
-) -> list[dict[str, float]]:
-    """List the combinations to try; the fields in use come first. `chosen` replaces the values of a parameter.
-
-    Combinations in which a leg would bring more hits than it has candidates are left out.
-    """
-    unknown = [name for name in [*names, *(chosen or {})] if name not in GRIDS]
-    if unknown or not names:
-        told = f"There is no parameter {unknown[0][:40]!r}" if unknown else "No parameter is named"
-        raise UsageError(f"{told}; there are: {', '.join(GRIDS)}.")
-    axes: dict[str, list[float]] = {}
-    for name in names:
-        field, values = GRIDS[name]
-        now = getattr(options, field)
-        axes[field] = list(dict.fromkeys([now, *(_of_type(now, v, name) for v in (chosen or {}).get(name, values))]))
-    size = int(np.prod([len(values) for values in axes.values()]))
-    if size > MOST:
-        raise UsageError(f"The grid has {size} combinations, {MOST} are the most: name fewer parameters or values.")
-    combinations = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    return [c for c in combinations if _leg_k(c, options) <= c.get("num_candidates", options.num_candidates)] or [
-        combinations[0]
-    ]
-
-
 def tune(
     searcher: Searcher,
     collection: str,
     queries: Sequence[JudgedQuery],
-    grid: Sequence[Mapping[str, float]],
+    grid: Sequence[Fields],
     *,
     options: SearchOptions,
     measure: str = "ndcg@10",
@@ -141,9 +101,10 @@ def tune(
     score = _Scorer(qrels, measure, depth, logits)
     trials: list[Trial] = []
     leg_means: dict[str, float] = {}
-    for candidates, group in _by_candidates(grid, options).items():
-        most = max(_leg_k(fields, options) for fields in group)
-        asked = replace(options, strategy="hybrid", leg_k=most, top_k=most, num_candidates=candidates)
+    for asking, group in _asked_anew(grid, options).items():
+        most = max(leg_k_of(fields, options) for fields in group)
+        anew = dict(zip(ASKED_ANEW, asking, strict=True))
+        asked = replace(options, strategy="hybrid", leg_k=most, top_k=most, **anew)  # type: ignore[arg-type]
         legs = _ask_all(searcher, collection, queries, asked, progress, logits)
         for fields in group:
             trials.append(Trial(fields, score(legs, _with(options, fields))))
@@ -162,8 +123,13 @@ def settings_lines(tuning: Tuning, *, collection: str, queries_file: str) -> str
         f"# {tuning.queries} queries of {queries_file}, {tuning.folds} folds",
         f"# {tuning.measure} held out {tuning.held_out.mean:.4f}, before {tuning.current_mean:.4f} (p {gain.p:.4f})",
     ]
-    fields = [f"BOTHWAYS_{field.upper()}={value:g}" for field, value in tuning.best.items()]
-    if "weight_bm25" in tuning.best:
+    fusion = tuning.best.get("fusion")
+    fields = [
+        f"BOTHWAYS_{field.upper()}={told(value)}"
+        for field, value in tuning.best.items()
+        if fusion is None or ONLY_OF.get(field, fusion) == fusion
+    ]
+    if "weight_bm25" in tuning.best and fusion != "convex":
         fields.append("BOTHWAYS_WEIGHT_DENSE=1")
     return "\n".join([*comment, *fields]) + "\n"
 
@@ -171,30 +137,17 @@ def settings_lines(tuning: Tuning, *, collection: str, queries_file: str) -> str
 SETTINGS_HEAD = "# Chosen by `bothways eval tune`"
 
 
-def _of_type(now: float, value: float, name: str) -> float:
-    if isinstance(now, int):
-        if value != int(value) or value < 1:
-            raise UsageError(f"{name} wants whole numbers from 1 on, not {value:g}.")
-        return int(value)
-    if value < 0 or (name in SHARES and value > 1):
-        raise UsageError(f"{name} wants numbers from 0 {'to 1' if name in SHARES else 'on'}, not {value:g}.")
-    return float(value)
-
-
-def _leg_k(fields: Mapping[str, float], options: SearchOptions) -> int:
-    return int(fields.get("leg_k", options.leg_k))
-
-
-def _with(options: SearchOptions, fields: Mapping[str, float]) -> SearchOptions:
+def _with(options: SearchOptions, fields: Fields) -> SearchOptions:
     dense = {"weight_dense": 1.0} if "weight_bm25" in fields else {}
     strategy = "hybrid_rerank" if "rerank_alpha" in fields else "hybrid"
     return replace(options, **{"strategy": strategy, **dense, **fields})  # type: ignore[arg-type]
 
 
-def _by_candidates(grid: Sequence[Mapping[str, float]], options: SearchOptions) -> dict[int, list[Mapping[str, float]]]:
-    groups: dict[int, list[Mapping[str, float]]] = {}
+def _asked_anew(grid: Sequence[Fields], options: SearchOptions) -> dict[tuple[Value, ...], list[Fields]]:
+    groups: dict[tuple[Value, ...], list[Fields]] = {}
     for fields in grid:
-        groups.setdefault(int(fields.get("num_candidates", options.num_candidates)), []).append(fields)
+        asking = tuple(fields.get(field, getattr(options, field)) for field in ASKED_ANEW)
+        groups.setdefault(asking, []).append(fields)
     return groups
 
 
@@ -225,7 +178,7 @@ def _ask_all(
         if logits is not None:
             logits.remember(result.legs.values())
         kept[query.query_id] = {leg: [_bare(hit) for hit in hits] for leg, hits in result.legs.items()}
-        progress(f"asking, {options.num_candidates} candidates", len(queries))
+        progress(f"asking, {options.num_candidates} candidates, bigrams {options.weight_cjk:g}", len(queries))
     return kept
 
 
@@ -254,9 +207,7 @@ class _Scorer:
         return np.array([rows[query_id][self._measure] for query_id in self._qrels])
 
 
-def _choose(
-    trials: Sequence[Trial], current: Mapping[str, float], legs: Mapping[str, float], measure: str, folds: int
-) -> Tuning:
+def _choose(trials: Sequence[Trial], current: Fields, legs: Mapping[str, float], measure: str, folds: int) -> Tuning:
     matrix = np.stack([trial.values for trial in trials])
     now = next(row for trial, row in zip(trials, matrix, strict=True) if trial.fields == current)
     held_out = cross_validate(matrix, folds)

@@ -27,13 +27,18 @@ def bm25_body(
     boosts: Sequence[Mapping[str, Any]] = (),
     boost: float = 1.0,
     all_filtered: bool = False,
+    weight_cjk: float = 1.0,
 ) -> dict[str, Any]:
     """Ask by words: jieba's words in `text_kw` (with synonyms) and the raw text's bigrams in `text_cjk`, summed.
 
-    The two fields together beat each alone (docs/decisions/analysis.md). A chunk that one of `boosts` matches has its
-    score multiplied by `boost`. `all_filtered`: what the filters let through is a hit even where no word of it matches.
+    The two fields together beat each alone (docs/decisions/analysis.md); `weight_cjk` is what the bigrams weigh. A
+    chunk that one of `boosts` matches has its score multiplied by `boost`. `all_filtered`: what the filters let through
+    is a hit even where no word of it matches.
     """
-    should = [{"match": {"text_cjk": {"query": raw[: 2 * MAX_WORDS]}}}]
+    bigrams: dict[str, Any] = {"query": raw[: 2 * MAX_WORDS]}
+    if weight_cjk != 1:
+        bigrams["boost"] = weight_cjk
+    should: list[dict[str, Any]] = [{"match": {"text_cjk": bigrams}}]
     if words:
         should.insert(0, {"match": {"text_kw": {"query": " ".join(words[:MAX_WORDS])}}})
     query: dict[str, Any] = {
@@ -51,14 +56,16 @@ def knn_body(
     field: str,
     k: int,
     num_candidates: int,
+    oversample: float = 0.0,
     filters: Sequence[Mapping[str, Any]] = (),
     matched: bool = False,
 ) -> dict[str, Any]:
     """Ask by vector: the `k` nearest chunks by `field`, a nested field counting by its best vector.
 
     The vector goes out as it is: the client's serializer (core/json_serializers.py) writes numpy arrays itself.
-    `filters` act inside the kNN search, so that k hits remain after them. `matched` brings the question that was
-    nearest, for a field below `questions`.
+    `filters` act inside the kNN search, so that k hits remain after them. Of a quantised field, `oversample` times k
+    candidates are scored again with their full vectors; 0 leaves that to the server. `matched` brings the question
+    that was nearest, for a field below `questions`.
     """
     knn: dict[str, Any] = {
         "field": field,
@@ -66,6 +73,8 @@ def knn_body(
         "k": k,
         "num_candidates": max(k, num_candidates),
     }
+    if oversample:
+        knn["rescore_vector"] = {"oversample": oversample}
     if filters:
         knn["filter"] = list(filters)
     if matched:

@@ -1,4 +1,7 @@
-"""Rankings into one ranking. Pure: no client, no clock; Elasticsearch's own fusion needs a paid licence."""
+"""Rankings into one ranking. Pure: no client, no clock; Elasticsearch's own fusion needs a paid licence.
+
+Which of these a search uses, with which weights, says search/combine.py.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,47 @@ def rrf(
     merged = merge(rankings)
     fused = [replace(merged[chunk_id], score=score, rrf=score) for chunk_id, score in scores.items() if score > 0]
     return sorted(fused, key=lambda hit: -hit.score)
+
+
+def convex(
+    rankings: Sequence[Sequence[Hit]], *, weights: Sequence[float], least: Sequence[float], depth: int
+) -> list[Hit]:
+    """Fuse by scores: a hit's score is the weighted mean of its scores in the rankings, each brought to 0..1.
+
+    A ranking's best score becomes 1 and `least`, the lowest that such scores can have, 0: the best is known of every
+    ranking, but the lowest of thirty hits says nothing. A hit that a ranking lacks is given the ranking's lowest score,
+    the most that it can have there; but 0 in a ranking of fewer than `depth` hits, which holds all that match. A
+    ranking without hits, or of weight 0, has no say. Of equal scores, the hit that an earlier ranking brought comes
+    first. Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, ACM TOIS 42(1), 2023: their TM2C2
+    but for the lowest score and, of vectors, for `least`.
+    """
+    if not len(rankings) == len(weights) == len(least):
+        raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights and {len(least)} least scores")
+    used: list[tuple[dict[str, float], float, float]] = []
+    for ranking, weight, floor in zip(rankings, weights, least, strict=True):
+        if ranking and weight > 0:
+            scores = _normalised(ranking, floor)
+            used.append((scores, min(scores.values()) if len(ranking) >= depth else 0.0, weight))
+    total = sum(weight for _, _, weight in used)
+    fused = []
+    for chunk_id, hit in merge(rankings).items():
+        if any(chunk_id in scores for scores, _, _ in used):
+            score = sum(weight * scores.get(chunk_id, missing) for scores, missing, weight in used) / total
+            fused.append(replace(hit, score=score, convex=score))
+    return sorted(fused, key=lambda hit: -hit.score)
+
+
+def _normalised(ranking: Sequence[Hit], least: float) -> dict[str, float]:
+    span = max(hit.score for hit in ranking) - least
+    return {hit.chunk_id: max(0.0, (hit.score - least) / span) if span > 0 else 0.0 for hit in ranking}
+
+
+def cut_off(ranking: Sequence[Hit], share: float, *, least: float = 0.0) -> list[Hit]:
+    """Drop the hits that have less than `share` (0 to 1) of the first one's score, counted from `least` on."""
+    if not ranking or share <= 0:
+        return list(ranking)
+    lowest = least + share * (ranking[0].score - least)
+    return [hit for hit in ranking if hit.score >= lowest]
 
 
 def dense_mean(text: Sequence[Hit], questions: Sequence[Hit], *, weight: float = 0.5) -> list[Hit]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from core.datatypes import Leg, Strategy
+from core.datatypes import Fusion, Leg, Rewrite, Strategy
 from search.filters import FilterValue
 
 LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
@@ -40,12 +40,19 @@ class SearchOptions:
     facet_size: int = 10
     context: int = 0
     leg_k: int = 30
-    num_candidates: int = 100
+    num_candidates: int = 200
     rank_constant: int = 60
     weight_bm25: float = 1.0
     weight_dense: float = 1.0
     weight_questions: float = 0.5
+    weight_cjk: float = 1.0
     weight_pseudo_doc: float = 0.25
+    fusion: Fusion = "convex"
+    convex_weight: float = 0.2
+    leg_cutoff: float = 0.0
+    oversample: float = 2.0
+    deduplicate: bool = True
+    rewrite: Rewrite = "none"
     rewrite_deadline_ms: float = 300.0
     rerank_top_n: int = 30
     rerank_budget_ms: float = 1000.0
@@ -54,3 +61,20 @@ class SearchOptions:
     max_query_chars: int = 10_000
     self_query: bool = True
     self_query_boost: float = 2.0
+
+    @property
+    def depth(self) -> int:
+        """The hits that each leg is asked for."""
+        return max(self.leg_k, self.top_k)
+
+    @property
+    def shows_once(self) -> bool:
+        """Whether equal texts are shown once; the baseline stays what it was elsewhere."""
+        return self.deduplicate and self.strategy != "dedup"
+
+    @property
+    def rewrite_of_dense(self) -> Rewrite:
+        """How the question is rewritten: as asked for; always for a strategy that says so; never for BM25 alone."""
+        if self.strategy == "bm25":
+            return "none"
+        return "query2doc" if self.rewrite == "none" and self.strategy in REWRITTEN else self.rewrite

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,10 +33,11 @@ from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
 from search.bodies import bm25_body, knn_body
+from search.combine import fuse
+from search.duplicates import drop_copies
 from search.facets import check_fields, facets
 from search.filters import filter_clauses
-from search.fuse import dense_mean, rrf, union
-from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
+from search.options import LEGS, RERANKED, SearchOptions
 from search.paging import cut, preference
 from search.rerank import Reranker
 from search.rerank_stage import above_threshold, load_reranker, rerank_stage, warm_up_reranker
@@ -47,6 +48,7 @@ from search.show import Shown, show
 from search.terms import Terms
 from search.versions import Versions
 from search.vocabularies import Vocabularies
+from search.weak import is_weak
 
 log = structlog.get_logger()
 
@@ -104,7 +106,8 @@ class Searcher:
             check_fields(options.facets, known=opened.metadata_fields)
         with clock.stage("self_query"):
             understood = self._understand(query, opened, degraded) if options.self_query else NOTHING
-        if options.strategy in REWRITTEN:
+        rewrite = options.rewrite_of_dense
+        if rewrite == "query2doc":
             with clock.stage("rewrite"):
                 query = self._rewrite(query, options, degraded)
         legs = list(LEGS[options.strategy])
@@ -128,8 +131,12 @@ class Searcher:
                     preference(query.text),
                 )
             degraded += retrieved.failed
+        worth = rewrite == "auto" and understood.wants_all and vector is not None
+        if worth and is_weak(retrieved.legs, depth=options.depth):
+            query, retrieved = self._again(query, retrieved, opened, options, clock, degraded)
         with clock.stage("fuse"):
             hits = first(cited, fuse(retrieved.legs, options))
+            hits = drop_copies(hits) if options.shows_once else hits
         reranking = None
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
@@ -189,6 +196,33 @@ class Searcher:
         degraded.append("query2doc")
         return query
 
+    def _again(
+        self,
+        query: Query,
+        first: Retrieved,
+        opened: Collection,
+        options: SearchOptions,
+        clock: _Clock,
+        degraded: list[str],
+    ) -> tuple[Query, Retrieved]:
+        """Ask the dense legs again, with a pseudo-document; whatever fails, the first pass is the answer."""
+        with clock.stage("rewrite"):
+            rewritten = self._rewrite(query, options, degraded)
+        if rewritten.rewritten is None:
+            return query, first
+        legs: list[Leg] = [leg for leg in first.legs if leg != "bm25"]
+        try:
+            with clock.stage("encode"):
+                vector = self._vector(rewritten, legs, options, degraded)
+            with clock.stage("retrieve"):
+                bodies = _bodies(rewritten, [], vector, legs, options, opened, NOTHING)
+                second = retrieve(self.client, bodies, index=opened.index, preference=preference(query.text))
+        except (ModelError, ElasticsearchError, CollectionNotFoundError) as error:
+            log.warning("second_pass_failed", reason=str(error))
+            degraded.append("query2doc")
+            return query, first
+        return rewritten, replace(second, legs={**first.legs, **second.legs})
+
     def _vector(self, query: Query, legs: list[Leg], options: SearchOptions, degraded: list[str]) -> Vector | None:
         """Encode the question, and its pseudo-document if any; without a working model the words have to do."""
         dense: list[Leg] = [leg for leg in legs if leg != "bm25"]
@@ -208,27 +242,6 @@ class Searcher:
                 legs.remove(leg)
             return None
         return vector
-
-
-def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]:
-    """Make one ranking of the legs, as the strategy says."""
-    bm25, text, questions = (legs.get(leg, ()) for leg in ("bm25", "text_sem", "questions"))
-    match options.strategy:
-        case "bm25":
-            return list(bm25)
-        case "dense" | "dense_q2d":
-            return list(text)
-        case "questions":
-            return list(questions)
-        case "dedup":
-            return union([bm25, text, questions])
-        case "hybrid" | "hybrid_rerank" | "hybrid_q2d" | "hybrid_q2d_rerank":
-            weights = (options.weight_bm25, options.weight_dense)
-            return rrf(
-                [bm25, dense_mean(text, questions, weight=options.weight_questions)],
-                weights=weights,
-                rank_constant=options.rank_constant,
-            )
 
 
 def mix(question: Vector, pseudo_doc: Vector, *, weight: float) -> Vector:
@@ -263,7 +276,7 @@ def _bodies(
     understood: Understood,
 ) -> dict[Leg, dict[str, Any]]:
     filters = [*_filters(options, collection), *understood.filters]
-    k = max(options.leg_k, options.top_k)
+    k = options.depth
     bodies: dict[Leg, dict[str, Any]] = {}
     for leg in legs:
         if leg == "bm25":
@@ -275,6 +288,7 @@ def _bodies(
                 boosts=understood.boosts,
                 boost=options.self_query_boost,
                 all_filtered=bool(understood.filters),
+                weight_cjk=options.weight_cjk,
             )
         elif vector is not None:
             bodies[leg] = knn_body(
@@ -282,6 +296,7 @@ def _bodies(
                 field="text_sem" if leg == "text_sem" else "questions.text_sem",
                 k=k,
                 num_candidates=options.num_candidates,
+                oversample=options.oversample,
                 filters=filters,
                 matched=options.explain and leg == "questions",
             )
@@ -304,7 +319,7 @@ class _Clock:
     def stage(self, name: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        self._stages[name] = 1000 * (time.perf_counter() - start)
+        self._stages[name] = self._stages.get(name, 0.0) + 1000 * (time.perf_counter() - start)
 
     def done(self) -> dict[str, float]:
         self._stages["total"] = 1000 * (time.perf_counter() - self._start)

@@ -17,9 +17,9 @@ router = APIRouter(tags=["search"])
 @router.post("/search", response_model=SearchResponse)
 def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
     """Find the chunks that answer a question."""
-    options = default_options(settings)
+    defaults = default_options(settings)
     options = replace(
-        options,
+        defaults,
         strategy=request.strategy,
         top_k=request.top_k,
         filters=request.plain_filters,
@@ -27,11 +27,14 @@ def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep)
         explain=request.explain,
         highlight=request.highlight,
         offset=request.offset,
-        leg_k=request.rank_window_size or options.leg_k,
+        leg_k=request.rank_window_size or defaults.leg_k,
         facets=request.facets,
         facet_size=request.facet_size,
         context=request.context,
-        self_query=options.self_query if request.self_query is None else request.self_query,
+        self_query=defaults.self_query if request.self_query is None else request.self_query,
+        rewrite=request.rewrite,
+        fusion=request.fusion or defaults.fusion,
+        deduplicate=defaults.deduplicate if request.deduplicate is None else request.deduplicate,
     )
     result = searcher.search(request.query, request.collection, options)
     return JSONResponse(search_response(result, explain=request.explain))

@@ -75,7 +75,7 @@ def test_search_has_the_contracts_shape(http, filled):
         "rank", "score", "chunk_id", "doc_id", "title", "text", "source", "metadata", "highlights", "explain",
     }  # fmt: skip
     assert (hit["rank"], hit["doc_id"], hit["metadata"]) == (1, "leave", {"area": "hr"})
-    assert set(hit["explain"]) == {"bm25", "text_sem", "questions", "rrf"}
+    assert set(hit["explain"]) == {"bm25", "text_sem", "questions", "rrf", "convex"}
     assert set(hit["explain"]["bm25"]) == {"rank", "score", "words", "synonyms", "in_questions", "bigrams"}
     assert hit["explain"]["questions"]["matched"].startswith(("问", "怎么办"))
 
@@ -110,6 +110,22 @@ def test_neighbours_on_the_wire(http, es, segmenter, collection, tmp_path):
     assert body["hits"][0]["context"]["after"] == []
 
 
+def test_a_request_chooses_fusion_and_rewriting(http, filled):
+    body = search(
+        http, query="请假", collection=filled, strategy="hybrid", explain=True, fusion="rrf", rewrite="query2doc"
+    ).json()
+    assert set(body["hits"][0]["explain"]) == {"bm25", "text_sem", "questions", "rrf"}
+    assert body["hits"][0]["score"] == body["hits"][0]["explain"]["rrf"]
+    assert (body["rewritten"], body["degraded"]) == (None, ["query2doc"])  # there is no language model
+
+
+def test_the_settings_choose_where_a_request_does_not(make_client, filled):
+    http = make_client(fusion="rrf")
+    asked = {"query": "请假", "collection": filled, "strategy": "hybrid", "explain": True}
+    assert "convex" not in search(http, **asked).json()["hits"][0]["explain"]
+    assert "convex" in search(http, **asked, fusion="convex").json()["hits"][0]["explain"]
+
+
 def test_filters(http, filled):
     body = search(http, query="请假", collection=filled, filters={"area": "shop"}).json()
     assert [hit["doc_id"] for hit in body["hits"]] == ["refund"]
@@ -121,7 +137,12 @@ def test_filters(http, filled):
 def test_self_query_says_what_it_did_and_can_be_switched_off(http, make_client, es, segmenter, tmp_path, collection):
     client, server = es
     rows = [
-        {"_id": f"{law}{n}", "title": "条文", "text": f"内容 {n}", "metadata": {"law": law, "rule": f"第{n}条"}}
+        {
+            "_id": f"{law}{n}",
+            "title": f"{law[:2]}条文",
+            "text": f"内容 {n}",
+            "metadata": {"law": law, "rule": f"第{n}条"},
+        }
         for law in ("棋社规则", "茶室规则")
         for n in (1, 2)
     ]
@@ -157,6 +178,9 @@ def test_self_query_says_what_it_did_and_can_be_switched_off(http, make_client, 
         ({"top_k": 101}, 422, "top_k"),
         ({"min_score": float("inf")}, 422, "min_score"),
         ({"strategy": "magic"}, 422, "strategy"),
+        ({"rewrite": "always"}, 422, "rewrite"),
+        ({"fusion": "sum"}, 422, "fusion"),
+        ({"deduplicate": "maybe"}, 422, "deduplicate"),
         ({"no_such_option": 1}, 422, "no_such_option"),
         ({"filters": {"nope": "x"}}, 422, "'nope'"),
         ({"offset": -1}, 422, "offset"),

@@ -112,15 +112,15 @@ def test_evaluating_tuning_and_comparing(run, handbook, collection, tmp_path):
 
     written = tmp_path / "tuned.env"
     code, out, err = run(
-        "eval", "tune", queries, "--collection", collection, "--params", "rrf.weights", "--values",
-        "rrf.weights=0,0.1", "--write", written, "--json",
+        "eval", "tune", queries, "--collection", collection, "--params", "fusion,rrf.weights", "--values",
+        "rrf.weights=0,0.1", "--values", "fusion=rrf", "--write", written, "--json",
     )  # fmt: skip
     assert (code, err) == (0, "")
     tuning = json.loads(out)
-    assert len(tuning["trials"]) == 3
+    assert len(tuning["trials"]) == 1 + 3
     assert written.exists() == (tuning["written"] is not None) == (tuning["gain"]["difference"]["mean"] > 0)
 
-    code, _, _ = run("eval", queries, *wanted, "--out", tmp_path / "b", BOTHWAYS_WEIGHT_BM25="0")
+    code, _, _ = run("eval", queries, *wanted, "--out", tmp_path / "b", "--fusion", "rrf", BOTHWAYS_WEIGHT_BM25="0")
     assert code == 0
     code, out, err = run("eval", "compare", tmp_path / "a" / "report.json", tmp_path / "b" / "report.json")
     assert (code, err) == (0, "")
@@ -274,6 +274,8 @@ def test_dry_run(run, folder, collection):
         (["eval", "/no/such/file", "--collection", "c", "--strategies", "bm52"], 2, "no strategy 'bm52'"),
         (["eval", "tune", "/no/such/file", "--collection", "c", "--params", "x"], 2, "no parameter 'x'"),
         (["eval", "tune", "/no/such/file", "--collection", "c", "--values", "k"], 2, "--values wants"),
+        (["eval", "/no/such/file", "--collection", "c", "--fusion", "sum"], 2, "--fusion wants convex, rrf, not 'sum'"),
+        (["search", "问", "--rewrite", "always"], 2, "--rewrite wants none, query2doc, auto, not 'always'"),
         (["eval", "vectors", "/no/such/file", "--collection", "c"], 2, "cannot be read"),
         (["eval", "compare", "/no/such/file", "/no/such/file"], 2, "cannot be read"),
         (["eval", "trec", "/no/such/file", "/no/such/file"], 2, "cannot be read"),

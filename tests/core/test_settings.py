@@ -45,3 +45,13 @@ def test_the_api_listens_on_loopback_by_default():
 def test_every_setting_stands_in_the_readme():
     table = set(re.findall(r"^\| `BOTHWAYS_([A-Z0-9_]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert table == {name.upper() for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("value", [0, 1, 2.5])
+def test_rescoring_is_off_or_takes_all_hits_at_least(value):
+    assert load_settings(oversample=value).oversample == value
+
+
+def test_rescoring_of_fewer_than_the_hits_is_refused():
+    with pytest.raises(SettingsError, match=r"BOTHWAYS_OVERSAMPLE: .*0 \(none\), or 1 and more"):
+        load_settings(oversample=0.5)

@@ -18,10 +18,11 @@ from core.collection import open_collection
 from core.errors import EvaluationError, UsageError
 from evaluation.build import evaluate_collection
 from evaluation.gold import resolve_gold
+from evaluation.grid import make_grid
 from evaluation.leaks import find_leaks
 from evaluation.queries import JudgedQuery, load_queries
 from evaluation.report import Plan
-from evaluation.tune import make_grid, tune
+from evaluation.tune import tune
 from search.bodies import bm25_body
 from search.options import SearchOptions
 from search.paging import in_order
@@ -214,20 +215,34 @@ def test_tuning_tells_what_searching_with_those_settings_gives(handbook, queries
         "num_candidates": [40],
         "dense.questions": [0.2],
     }
-    grid = make_grid(list(chosen), OPTIONS, chosen)
-    found = tune(searcher, collection, queries, grid, options=OPTIONS)
+    options = replace(OPTIONS, fusion="rrf")
+    grid = make_grid(list(chosen), options, chosen)
+    found = tune(searcher, collection, queries, grid, options=options)
     assert len(found.trials) == len(grid) == 3 * 2 * 2 * 2 * 2
     assert found.current == grid[0]
     means = [mean for _, mean in found.trials]
     assert means == sorted(means, reverse=True)
     assert found.best_mean == means[0] >= found.current_mean
     for fields, mean in [found.trials[0], found.trials[-1], (found.current, found.current_mean)]:
-        there = evaluate_collection(searcher, collection, queries, ["hybrid"], options=replace(OPTIONS, **fields))
+        there = evaluate_collection(searcher, collection, queries, ["hybrid"], options=replace(options, **fields))
         assert there.strategies["hybrid"]["ndcg@10"] == pytest.approx(mean, abs=1e-9)
     legs = evaluate_collection(searcher, collection, queries, ["bm25", "dense", "questions"], options=OPTIONS)
     for leg, mean in found.legs.items():
         assert legs.strategies[leg]["ndcg@10"] == pytest.approx(mean, abs=1e-9)
     assert np.isfinite(found.held_out.mean)
+
+
+def test_tuning_the_fusion_tells_what_searching_with_it_gives(handbook, queries, searcher, collection):
+    chosen = {"fusion": ["rrf"], "convex.weight": [0.5], "leg_cutoff": [0.6], "bm25.cjk": [3.0], "rrf.weights": [0.4]}
+    grid = make_grid(list(chosen), OPTIONS, chosen)
+    # Two weights of convex, two of rrf, each with and without a cut-off, and with two analyses.
+    assert len(grid) == (2 + 2) * 2 * 2
+    found = tune(searcher, collection, queries, grid, options=OPTIONS)
+    assert len(found.trials) == len(grid)
+    for fields, mean in found.trials:
+        options = replace(OPTIONS, weight_dense=1.0, **fields)
+        there = evaluate_collection(searcher, collection, queries, ["hybrid"], options=options)
+        assert there.strategies["hybrid"]["ndcg@10"] == pytest.approx(mean, abs=1e-9), fields
 
 
 def test_too_few_queries_to_tune_on(handbook, queries, searcher, collection):

@@ -83,7 +83,10 @@ def test_explain_tells_each_leg_and_the_question_that_matched(filled, searcher, 
     hit = ask(searcher, collection, "问 员工请假应当", strategy="hybrid", explain=True).hits[0]
     assert set(hit.legs) == {"bm25", "text_sem", "questions"}
     assert hit.legs["questions"].matched == "问 员工请假应当"
-    assert hit.rrf == hit.score
+    assert hit.convex == hit.score == pytest.approx(1.0)  # first of both rankings
+    assert hit.rrf == pytest.approx(1 / 61 + 1 / 61)
+    by_rank = ask(searcher, collection, "问 员工请假应当", strategy="hybrid", fusion="rrf").hits[0]
+    assert (by_rank.score, by_rank.convex) == (by_rank.rrf, None)
 
 
 def test_highlight(filled, searcher, collection):
@@ -253,6 +256,77 @@ def test_the_users_question_is_what_reranks(filled, rewriting, collection):
     result = ask(searcher, collection, "水泵过热", strategy="hybrid_q2d_rerank", weight_pseudo_doc=1)
     assert (result.hits[0].doc_id, result.hits[0].cross_encoder) == ("pump", 4.0)
     assert list(result.degraded) == []
+
+
+@pytest.fixture
+def many(tmp_path, build):
+    """Fifteen chunks more that say nearly the same, so that there is a tenth hit."""
+    rows = [{"_id": f"d{c}", "title": "规定", "text": f"本单位的规定{c}。"} for c in "甲乙丙丁戊己庚辛壬癸子丑寅卯辰"]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in [*ROWS, *rows]]
+    (tmp_path / "c.jsonl").write_text("".join(lines), "utf-8")
+    build(tmp_path)
+
+
+def test_auto_rewrites_what_the_first_pass_answers_weakly(many, rewriting, collection):
+    rewriter = FixedRewriter(REFUND)
+    searcher = rewriting(rewriter)
+    strong = ask(searcher, collection, "水泵过热时显示 E07，请断电冷却。", strategy="hybrid", rewrite="auto")
+    assert (rewriter.deadlines, strong.query.rewritten, strong.hits[0].doc_id) == ([], None, "pump")
+    plain = ask(searcher, collection, "本单位的规定", strategy="hybrid")
+    weak = ask(searcher, collection, "本单位的规定", strategy="hybrid", rewrite="auto", weight_pseudo_doc=1)
+    assert len(rewriter.deadlines) == 1
+    assert (weak.query.rewritten, list(weak.degraded)) == (REFUND, [])
+    assert weak.legs["bm25"] == plain.legs["bm25"]
+    assert weak.legs["text_sem"][0].doc_id == "refund" != plain.legs["text_sem"][0].doc_id
+
+
+def test_auto_without_a_pseudo_document_is_the_first_pass(many, rewriting, collection):
+    searcher = rewriting(FixedRewriter(LLMUnavailableError("too late")))
+    weak = ask(searcher, collection, "本单位的规定", strategy="hybrid", rewrite="auto")
+    assert (list(weak.degraded), weak.query.rewritten) == (["query2doc"], None)
+    assert weak.hits == ask(searcher, collection, "本单位的规定", strategy="hybrid").hits
+
+
+def test_auto_survives_an_encoder_that_fails_on_the_way(many, es, segmenter, collection):
+    class OnceOnly(HashEncoder):
+        def encode_documents(self, texts):
+            if texts == [REFUND]:
+                raise ModelError("the weights are gone")
+            return super().encode_documents(texts)
+
+    searcher = Searcher(es[0], segmenter, OnceOnly, embedding_model="fake/hash", rewriter=lambda: FixedRewriter(REFUND))
+    weak = ask(searcher, collection, "本单位的规定", strategy="hybrid", rewrite="auto")
+    assert (list(weak.degraded), weak.query.rewritten) == (["query2doc"], None)
+    assert weak.hits
+
+
+def test_rewriting_on_request_is_the_q2d_strategy(filled, rewriting, collection):
+    searcher = rewriting(FixedRewriter(REFUND))
+    asked = ask(searcher, collection, PUMP, strategy="hybrid", rewrite="query2doc")
+    assert asked.hits == ask(searcher, collection, PUMP, strategy="hybrid_q2d").hits
+    assert asked.query.rewritten == REFUND
+    assert ask(searcher, collection, PUMP, strategy="bm25", rewrite="query2doc").query.rewritten is None
+
+
+def test_equal_texts_are_shown_once(tmp_path, build, searcher, collection):
+    text = "员工请假应当提前三天提交申请，经部门主管批准后生效，并在三日内补交证明材料和说明，逾期不予受理。"
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "c.txt").write_text(text.replace("三天", "五天"), encoding="utf-8")
+    build(tmp_path)
+    hits = ask(searcher, collection, "请假提前三天", strategy="hybrid").hits
+    assert len(hits) == 2
+    assert {h.source: [c.source for c in h.duplicates] for h in hits} in (
+        {"a.txt": ["b.txt"], "c.txt": []}, {"b.txt": ["a.txt"], "c.txt": []},
+    )  # fmt: skip
+    assert len(ask(searcher, collection, "请假提前三天", strategy="hybrid", deduplicate=False).hits) == 3
+
+
+@pytest.mark.parametrize("oversample", [0, 1, 2, 10])
+def test_rescoring_of_quantised_vectors(filled, searcher, collection, oversample):
+    hits = ask(searcher, collection, "请假", strategy="hybrid", oversample=oversample, leg_k=100, num_candidates=100)
+    assert {hit.doc_id for hit in hits.hits} == {row["_id"] for row in ROWS}
+    assert list(hits.degraded) == []
 
 
 def test_no_collection_no_call_of_the_language_model(rewriting):

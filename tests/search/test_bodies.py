@@ -49,3 +49,14 @@ def test_msearch_has_a_header_and_a_body_a_leg():
     lines = msearch_lines({"bm25": {"size": 1}, "text_sem": {"size": 2}}, index="i")
     assert lines == [{"index": "i"}, {"size": 1}, {"index": "i"}, {"size": 2}]
     assert msearch_lines({"bm25": {"size": 1}}, index="i", preference="q1")[0] == {"index": "i", "preference": "q1"}
+
+
+def test_the_weight_of_the_bigrams():
+    assert bm25_body(["a"], "a", k=3, weight_cjk=2)["query"]["bool"]["should"][1]["match"]["text_cjk"]["boost"] == 2
+    assert "boost" not in bm25_body(["a"], "a", k=3)["query"]["bool"]["should"][1]["match"]["text_cjk"]
+
+
+def test_rescoring_is_asked_for_or_left_to_the_server():
+    body = knn_body([1.0], field="text_sem", k=3, num_candidates=10, oversample=2)
+    assert body["knn"]["rescore_vector"] == {"oversample": 2}
+    assert "rescore_vector" not in knn_body([1.0], field="text_sem", k=3, num_candidates=10)["knn"]

@@ -5,9 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.datatypes import Hit, LegScore
-from search.fuse import dense_mean, merge, rrf, union
-from search.options import SearchOptions
-from search.pipeline import fuse
+from search.fuse import convex, cut_off, dense_mean, merge, rrf, union
 
 
 def ranking(leg, *rows):
@@ -60,6 +58,65 @@ def test_union_keeps_the_first_place_of_each():
     assert set(rows[0].legs) == {"bm25", "text_sem"}
 
 
+def test_convex_by_hand():
+    bm25 = ranking("bm25", ("x", 8.0), ("y", 4.0))
+    dense = ranking("text_sem", ("y", 0.9), ("z", 0.7))
+    # x: 1 and, missing, z's .5; y: .5 and 1; z: (.7 - .5) / (.9 - .5) = .5 and, missing, y's .5.
+    fused = convex([bm25, dense], weights=(0.25, 0.75), least=(0, 0.5), depth=2)
+    assert [(h.chunk_id, pytest.approx(h.score)) for h in fused] == [("y", 0.875), ("x", 0.625), ("z", 0.5)]
+    assert fused[0].convex == fused[0].score
+    assert fused[0].legs == {"bm25": LegScore(2, 4.0), "text_sem": LegScore(1, 0.9)}
+
+
+def test_a_ranking_that_holds_all_that_match_gives_the_others_nothing():
+    bm25 = ranking("bm25", ("x", 8.0))
+    dense = ranking("text_sem", ("y", 0.9), ("z", 0.8), ("x", 0.7))
+    # Words match x alone: y and z have 0 there, and not x's own score.
+    fused = convex([bm25, dense], weights=(0.5, 0.5), least=(0, 0.5), depth=3)
+    assert [(h.chunk_id, pytest.approx(h.score)) for h in fused] == [("x", 0.75), ("y", 0.5), ("z", 0.375)]
+
+
+def test_only_the_ratio_of_the_weights_counts():
+    rankings = [ranking("bm25", ("x", 8.0), ("y", 4.0)), ranking("text_sem", ("y", 0.9), ("z", 0.7))]
+    one, ten = (convex(rankings, weights=(w, 3 * w), least=(0, 0.5), depth=2) for w in (1, 10))
+    assert [h.score for h in one] == pytest.approx([h.score for h in ten])
+
+
+def test_convex_of_a_ranking_alone_keeps_its_order():
+    dense = ranking("text_sem", ("y", 0.9), ("z", 0.7))
+    for other in ([], ranking("bm25", ("x", 8.0))):
+        weights = (0.2 if not other else 0.0, 0.8)
+        fused = convex([other, dense], weights=weights, least=(0, 0.5), depth=2)
+        assert [(h.chunk_id, pytest.approx(h.score)) for h in fused] == [("y", 1.0), ("z", 0.5)]
+    assert convex([[], []], weights=(1, 1), least=(0, 0), depth=1) == []
+
+
+def test_scores_below_the_least_count_as_it():
+    fused = convex([ranking("text_sem", ("x", 0.4), ("y", 0.3))], weights=(1,), least=(0.5,), depth=2)
+    assert [(h.chunk_id, h.score) for h in fused] == [("x", 0.0), ("y", 0.0)]
+
+
+def test_convex_of_equal_scores_the_earlier_ranking_comes_first():
+    fused = convex([ranking("bm25", ("b", 1)), ranking("text_sem", ("a", 1))], weights=(1, 1), least=(0, 0), depth=1)
+    assert [h.chunk_id for h in fused] == ["b", "a"]
+
+
+def test_convex_refuses_other_numbers():
+    with pytest.raises(ValueError, match="2 rankings, but 1 weights and 2 least"):
+        convex([[], []], weights=[1.0], least=[0, 0], depth=1)
+
+
+@pytest.mark.parametrize(
+    ("share", "least", "left"),
+    [(0, 0, "xyz"), (0.5, 0, "xy"), (0.51, 0, "x"), (1, 0, "x"), (0.2, 0, "xyz"), (0.2, 2, "xy"), (0.5, 3, "x")],
+)
+def test_cut_off(share, least, left):
+    # Of 10 above 2, a fifth is 3.6: y's 5 stays, z's 2 goes. Of 10 above 3, a half is 6.5: y goes, too.
+    rows = ranking("bm25", ("x", 10.0), ("y", 5.0), ("z", 2.0))
+    assert "".join(h.chunk_id for h in cut_off(rows, share, least=least)) == left
+    assert cut_off([], share, least=least) == []
+
+
 ids = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
 
 
@@ -72,17 +129,11 @@ def test_rrf_holds_each_hit_once_and_is_sorted(first, second):
     assert [h.score for h in fused] == sorted((h.score for h in fused), reverse=True)
 
 
-@pytest.mark.parametrize(
-    ("strategy", "first"), [("bm25", "b"), ("dense", "t"), ("questions", "q"), ("hybrid", "s"), ("dedup", "b")]
-)
-def test_strategies(strategy, first):
-    legs = {
-        "bm25": ranking("bm25", ("b", 9), ("s", 8)),
-        "text_sem": ranking("text_sem", ("t", 0.9), ("s", 0.89)),
-        "questions": ranking("questions", ("q", 0.9), ("s", 0.89)),
-    }
-    assert fuse(legs, SearchOptions(strategy=strategy))[0].chunk_id == first
-
-
-def test_a_failed_leg_is_an_empty_one():
-    assert [h.chunk_id for h in fuse({"bm25": ranking("bm25", ("b", 9))}, SearchOptions(strategy="hybrid"))] == ["b"]
+@given(ids, ids, st.floats(0.01, 0.99))
+def test_convex_holds_each_hit_once_and_is_sorted(first, second, weight):
+    a = ranking("bm25", *((c, 9.0 - at) for at, c in enumerate(first)))
+    b = ranking("text_sem", *((c, 0.9 - at / 30) for at, c in enumerate(second)))
+    fused = convex([a, b], weights=(weight, 1 - weight), least=(0, 0.5), depth=2)
+    assert {h.chunk_id for h in fused} == set(first) | set(second)
+    assert [h.score for h in fused] == sorted((h.score for h in fused), reverse=True)
+    assert all(0 <= h.score <= 1.0000001 for h in fused)
