@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api import problems
 from api.deps import require_key
+from api.keys import load_keys
 from api.middleware import Limits, RequestContext
 from api.routes import collections, documents, health, jobs, search
 from core.elastic import Server
@@ -57,6 +58,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.settings = settings
+    app.state.keys = load_keys(settings)
     app.state.searcher = lambda: built()[0]
     app.state.desk = lambda: open_desk(built()[0].client)
     app.state.uploads = uploads

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.wire import Problem
 from core.errors import (
+    AccessError,
     BothwaysError,
     CollectionNotFoundError,
     DocumentNotFoundError,
@@ -32,6 +33,7 @@ from core.errors import (
 
 STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (UsageError, 422),
+    (AccessError, 403),
     (CollectionNotFoundError, 404),
     (DocumentNotFoundError, 404),
     (JobNotFoundError, 404),
@@ -51,7 +53,7 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": HTTPStatus(status).phrase}
-    for status in (400, 401, 404, 409, 422, 502, 503)
+    for status in (400, 401, 403, 404, 409, 422, 502, 503)
 }
 """What every route may answer besides its own, for the OpenAPI description."""
 

@@ -91,7 +91,7 @@ class VersionOut(BaseModel):
 
 
 class CollectionOut(BaseModel):
-    """One collection and what it was built with."""
+    """One collection and what it was built with. `acl_field`: the metadata field of the access groups, if any."""
 
     name: str
     index: str
@@ -101,7 +101,16 @@ class CollectionOut(BaseModel):
     dimension: int
     analyzer: str
     metadata_fields: list[str]
+    acl_field: str | None
     versions: list[VersionOut]
+
+
+class AclIn(BaseModel):
+    """Which metadata field holds the access groups of a collection's documents; null: everybody may see them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    field: str | None = Field(max_length=200)
 
 
 class RollbackOut(BaseModel):
@@ -286,6 +295,7 @@ def collection_out(
         dimension=collection.dimension,
         analyzer=collection.analyzer,
         metadata_fields=sorted(collection.metadata_fields),
+        acl_field=collection.acl_field or None,
         versions=[_version(version) for version in versions],
     )
 

@@ -18,6 +18,7 @@ from cli.output import err, print_json, printable
 from core.datatypes import ChunkerName
 from core.errors import LeaseHeldError, UsageError
 from core.settings import Settings, load_settings
+from indexer.acl import checked
 from indexer.build import build_parts, build_writer
 from indexer.jobs import Job, new_id
 from indexer.parts import JobOptions
@@ -55,6 +56,9 @@ def index(
     filter_min_score: Annotated[
         float | None, typer.Option(help="cross-encoder: the least score (a logit) of a question with its chunk")
     ] = None,
+    acl_field: Annotated[
+        str | None, typer.Option(help="metadata field of the access groups: who has none of a document's sees it not")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="ask again for chunks that the LLM had no answer to")] = False,
     dry_run: Annotated[bool, typer.Option(help="say what would be done, and do nothing")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="wait while another job writes the collection")] = False,
@@ -90,6 +94,7 @@ def index(
         max_file_mb=chosen.max_file_mb,
         case_sections=chosen.case_sections,
         concurrency=chosen.llm_concurrency,
+        acl_field=checked(acl_field) if acl_field is not None else "",
     )
     words = recorded_options(options, words=typed_words(ctx))
     job = Job(new_id(), collection, source=str(path.expanduser().resolve()), options=words, retry_of=retry_of)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from api.wire import search_response
-from cli.options import CollectionOption, JsonOption, parse_filters, parse_strategy
+from cli.options import AsGroupsOption, CollectionOption, JsonOption, parse_access, parse_filters, parse_strategy
 from cli.output import out, print_json, printable
 from core.datatypes import Hit, SearchResult
 from core.settings import settings
@@ -23,6 +23,7 @@ def search(
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
     filter_: Annotated[list[str] | None, typer.Option("--filter", help="FIELD=VALUE that hits must have")] = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit")] = False,
+    as_groups: AsGroupsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection."""
@@ -34,7 +35,7 @@ def search(
         filters=parse_filters(filter_ or []),
         explain=explain,
     )
-    result = searcher.search(question, collection, options)
+    result = searcher.seen_by(parse_access(as_groups)).search(question, collection, options)
     if as_json:
         print_json(search_response(result, explain=explain))
     else:

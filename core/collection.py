@@ -21,6 +21,9 @@ SCHEMA_VERSION = 1
 RESERVED = frozenset({"jobs", "leases", "feedback"})
 """No collection has these names, since indices of our own have: bothways-jobs and its like."""
 
+ACL_FIELD = "acl_field"
+"""Where `_meta` names the metadata field of the access groups (core/access.py)."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _VERSION = re.compile(r"-v(\d+)$")
 
@@ -31,6 +34,7 @@ class Collection:
 
     `metadata_fields` are the names that filters may use; `built_from` is the path that it was begun with.
     `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
+    `acl_field` is the metadata field that holds a document's access groups; "" where everybody may see everything.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Collection:
     metadata_fields: frozenset[str]
     built_from: str = ""
     is_discarded: bool = False
+    acl_field: str = ""
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
@@ -94,13 +99,18 @@ def open_collection(client: Elasticsearch, name: str) -> Collection:
         try:
             found = client.indices.get_mapping(index=alias)
         except NotFoundError as error:
-            raise CollectionNotFoundError(
-                f"There is no collection {name!r}: make it with `bothways index PATH --collection {name}`, "
-                "or see `bothways collections`."
-            ) from error
+            raise no_collection(name) from error
     index, body = max(found.body.items(), key=lambda item: version_of(item[0]))
     _show_all(client, index, body["mappings"])
     return from_mapping(name, index, body["mappings"])
+
+
+def no_collection(name: str) -> CollectionNotFoundError:
+    """Make the error for a collection that is not there, or of which the one who asks is to know nothing."""
+    return CollectionNotFoundError(
+        f"There is no collection {name!r}: make it with `bothways index PATH --collection {name}`, "
+        "or see `bothways collections`."
+    )
 
 
 def open_index(client: Elasticsearch, name: str, index: str) -> Collection | None:
@@ -137,6 +147,7 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         metadata_fields=frozenset(fields),
         built_from=str(meta.get("built_from", "")),
         is_discarded=bool(meta.get("failed_check") or meta.get("rolled_back_at")),
+        acl_field=str(meta.get(ACL_FIELD) or ""),
     )
 
 

@@ -59,6 +59,10 @@ class CollectionNotFoundError(BothwaysError):
     """No collection of that name: HTTP 404."""
 
 
+class AccessError(BothwaysError):
+    """The one who asks may not do this: HTTP 403. What he may not see is not there for him, and no error says more."""
+
+
 class IncompatibleCollectionError(BothwaysError):
     """The collection was built with another embedding model, dimension or schema than the one in use: HTTP 409."""
 

@@ -69,8 +69,7 @@ def wake(client: Elasticsearch, index: str) -> bool:
     """
     with elasticsearch_errors(f"ending the build of {index}"):
         mappings = _mappings(client, index)
-        meta = dict(mappings.get("_meta", {}))
-        wanted = meta.pop(WHEN_BUILT, None)
+        wanted = mappings.get("_meta", {}).get(WHEN_BUILT)
         if wanted is None:
             return False
         properties = mappings["properties"]
@@ -81,6 +80,8 @@ def wake(client: Elasticsearch, index: str) -> bool:
         if wanted.get("settings"):
             client.indices.put_settings(index=index, settings=wanted["settings"])
         client.indices.refresh(index=index)
+        # Read anew: during the refresh somebody may have noted something else, as whose documents these are.
+        meta = {name: value for name, value in _mappings(client, index).get("_meta", {}).items() if name != WHEN_BUILT}
         client.indices.put_mapping(index=index, meta=meta)
     log.info("build_settings_restored", index=index)
     return True

@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")
+    api_keys_file: Path | None = Field(None, description="TOML file of hashed keys with their access groups")
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
     max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")

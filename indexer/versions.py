@@ -11,17 +11,20 @@ from typing import Any
 import structlog
 from elasticsearch import BadRequestError, Elasticsearch
 
-from core.collection import SCHEMA_VERSION, version_of
+from core.collection import ACL_FIELD, SCHEMA_VERSION, version_of
 from core.elastic import elasticsearch_errors, reason
 from indexer.synonyms.places import FILTER, set_for_new_index
 
 log = structlog.get_logger()
 
 
-def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str, built_from: str = "") -> dict[str, Any]:
+def chunk_mapping(
+    *, embedding_model: str, dimension: int, analyzer: str, built_from: str = "", acl_field: str = ""
+) -> dict[str, Any]:
     """Give the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set.
 
     `built_from` is the folder or file that the version was begun with, so that a rebuild is resumed from no other.
+    `acl_field` is the metadata field of the access groups.
     """
     body = _chunks_json()
     properties = body["mappings"]["properties"]
@@ -34,6 +37,7 @@ def chunk_mapping(*, embedding_model: str, dimension: int, analyzer: str, built_
         "schema_version": SCHEMA_VERSION,
         "built_from": built_from,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({ACL_FIELD: acl_field} if acl_field else {}),
     }
     return body
 

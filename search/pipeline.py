@@ -5,6 +5,7 @@ A stage that fails is left out and named in `degraded`, as long as another leg c
 
 from __future__ import annotations
 
+import copy
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 import structlog
 from elasticsearch import Elasticsearch
 
+from core.access import ADMIN, Access, GuardedClient, as_seen, guarded
 from core.analysis import Segmenter
 from core.collection import Collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
@@ -65,11 +67,25 @@ class Searcher:
         self._cross_encoder = Once(cross_encoder)
         self._rewriter = Once(rewriter)
         self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
+        self._for_callers: dict[Access, Searcher] = {ADMIN: self}
+
+    def seen_by(self, access: Access) -> Searcher:
+        """Give this searcher as one caller has it: its `client` brings nothing but what the caller may see."""
+        if access not in self._for_callers:
+            seen = copy.copy(self)
+            seen.client = guarded(self.client, access)
+            self._for_callers[access] = seen
+        return self._for_callers[access]
 
     @property
     def encoder(self) -> Callable[[], Encoder]:
         """What gives the encoder; an indexing job of the same process takes it too, instead of a second in memory."""
         return self._encoder
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing is kept from the one who asks."""
+        return not isinstance(self.client, GuardedClient)
 
     def warm_up(self) -> None:
         """Load dictionary and encoder now, so that the first search is as fast as the next."""
@@ -82,7 +98,7 @@ class Searcher:
         query = _query(text, options)
         degraded: list[str] = []
         with clock.stage("open"):
-            opened = self.versions.open(collection)
+            opened = self._open(collection)
         if options.strategy in REWRITTEN:
             with clock.stage("rewrite"):
                 query = self._rewrite(query, options, degraded)
@@ -112,6 +128,9 @@ class Searcher:
             degraded=degraded,
         )
 
+    def _open(self, collection: str) -> Collection:
+        return as_seen(self.versions.open(collection), self.client)
+
     def _retrieve(
         self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]]
     ) -> tuple[Collection, Retrieved]:
@@ -120,7 +139,7 @@ class Searcher:
             return opened, retrieve(self.client, bodies(opened), index=opened.index)
         except CollectionNotFoundError:
             self.versions.forget(opened.name)
-        opened = self.versions.open(opened.name)
+        opened = self._open(opened.name)
         return opened, retrieve(self.client, bodies(opened), index=opened.index)
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:

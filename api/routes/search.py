@@ -7,7 +7,7 @@ from dataclasses import replace
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from api.deps import SearcherDep, SettingsDep
+from api.deps import SearcherDep, SettingsDep, for_readers
 from api.wire import SearchRequest, SearchResponse, search_response
 from search.build import default_options
 
@@ -15,6 +15,7 @@ router = APIRouter(tags=["search"])
 
 
 @router.post("/search", response_model=SearchResponse)
+@for_readers
 def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
     """Find the chunks that answer a question."""
     options = replace(
