@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -62,6 +63,7 @@ _PARAMS = frozenset(
         "typed_keys",
         "_source",
         "_source_includes",
+        "realtime",
         "_source_excludes",
     ]
 )
@@ -150,6 +152,10 @@ class GuardedClient(Elasticsearch):
             body = restricted(body or {}, field, self._access)
             if endpoint_id == "count":
                 body.pop("_source", None)
+        elif endpoint_id == "mget":
+            field = self._acl_field(parts.get("index"), params)
+            params = _params_without(params, field, self._access, always=True)
+            body = self._only_visible_ids(body, str(parts["index"]), field)
         elif endpoint_id == "msearch":
             body = self._all_restricted(body, parts.get("index"), params)
         elif endpoint_id not in _ABOUT_INDICES:
@@ -171,6 +177,17 @@ class GuardedClient(Elasticsearch):
         with elasticsearch_errors("looking for what may be seen"):
             found = self.search(index=index, size=0, terminate_after=1, track_total_hits=1)
         return int(found["hits"]["total"]["value"]) == 0
+
+    def _only_visible_ids(self, body: Any, index: str, acl_field: str) -> dict[str, Any]:  # noqa: ANN401
+        """Ask for nothing in place of what is hidden, so that it is answered like an id that is not there."""
+        if set(body) != {"ids"}:
+            raise AccessError("This caller may only get documents by their ids.")
+        if visible(acl_field, self._access) is None:
+            return dict(body)
+        ids = [str(one) for one in body["ids"]]
+        found = self.search(index=index, query={"ids": {"values": ids}}, size=len(ids), source=False)
+        seen = {hit["_id"] for hit in found["hits"]["hits"]}
+        return {"ids": [one if one in seen else f"-{uuid.uuid4().hex}" for one in ids]}
 
     def _all_restricted(self, body: Any, index: str | None, params: Mapping[str, Any] | None) -> list[Any]:  # noqa: ANN401
         lines: list[Any] = []
@@ -268,9 +285,12 @@ def _source_without(source: Any, path: str) -> dict[str, Any]:  # noqa: ANN401 â
     return {"excludes": [path]} if source is True else {"includes": _as_list(source), "excludes": [path]}
 
 
-def _params_without(params: Mapping[str, Any] | None, acl_field: str, access: Access) -> Mapping[str, Any] | None:
+def _params_without(
+    params: Mapping[str, Any] | None, acl_field: str, access: Access, *, always: bool = False
+) -> Mapping[str, Any] | None:
     """Take the ACL field out of a source that is asked for in the address, where it would win over the body's."""
-    if not params or visible(acl_field, access) is None or not params.keys() & {"_source", "_source_includes"}:
+    params = params or {}
+    if visible(acl_field, access) is None or not (always or params.keys() & {"_source", "_source_includes"}):
         return params
     excluded = [part for part in str(params.get("_source_excludes", "")).split(",") if part]
     return {**params, "_source_excludes": ",".join([*excluded, f"metadata.{acl_field}"])}

@@ -82,6 +82,18 @@ class Settings(BaseSettings):
     rewrite_deadline_ms: float = Field(
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )
+    search_timeout_ms: float = Field(
+        5000.0, ge=10, le=600_000, description="milliseconds that Elasticsearch has for the legs of a search"
+    )
+    encode_timeout_ms: float = Field(
+        2000.0, ge=10, le=600_000, description="milliseconds that the embedding model has for a question"
+    )
+    search_concurrency: int = Field(
+        8, ge=1, le=1000, description="searches that the API works on at once (docs/decisions/robustness.md)"
+    )
+    search_queue: int = Field(
+        64, ge=0, le=10_000, description="searches that wait for their turn; more are answered 503 at once"
+    )
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")

@@ -19,6 +19,9 @@ SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
 MAX_WORDS = 256
 """Longest query BM25 gets, in words: below the server's limit of clauses, far above any question."""
 
+WORDS_FROM = 8 * MAX_WORDS
+"""Characters that words are cut from: some 256 words of English, and far more of Chinese."""
+
 FilterValue = str | int | float | bool | Sequence[str | int | float | bool]
 _PLAIN = {"doc_id", "source", "chunk_id"}
 

@@ -31,6 +31,7 @@ def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple
         embedding_model=settings.embedding_model,
         cross_encoder=lambda: load_cross_encoder(settings),
         rewriter=lambda: recorded or build_rewriter(settings),
+        timeout_ms=settings.search_timeout_ms,
     )
     return searcher, server
 
@@ -56,4 +57,6 @@ def default_options(settings: Settings) -> SearchOptions:
         rewrite_deadline_ms=settings.rewrite_deadline_ms,
         rerank_top_n=settings.rerank_top_n,
         max_query_chars=settings.max_query_chars,
+        search_timeout_ms=settings.search_timeout_ms,
+        encode_timeout_ms=settings.encode_timeout_ms,
     )

@@ -32,12 +32,13 @@ from core.errors import (
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
-from search.bodies import bm25_body, filter_clauses, knn_body
+from search.bodies import MAX_WORDS, WORDS_FROM, bm25_body, filter_clauses, knn_body
+from search.encode import Encoding
 from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
-from search.options import LEGS, RERANKED, REWRITTEN, SearchOptions
+from search.options import LEGS, RERANKED, REWRITTEN, SEARCH_TIMEOUT_MS, SearchOptions
 from search.rerank import rerank
-from search.retrieve import Retrieved, retrieve
+from search.retrieve import Retrieved, reader, retrieve
 from search.rewrite import Rewriter
 from search.versions import Versions
 
@@ -59,14 +60,17 @@ class Searcher:
         embedding_model: str,
         cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
         rewriter: Callable[[], Rewriter | None] = lambda: None,
+        timeout_ms: float = SEARCH_TIMEOUT_MS,
     ) -> None:
         self.client = client
+        self._reader = reader(client, timeout_ms=timeout_ms)
         self.segmenter = segmenter
         self.embedding_model = embedding_model
         self._encoder = Once(encoder)
+        self._encoding = Encoding()
         self._cross_encoder = Once(cross_encoder)
         self._rewriter = Once(rewriter)
-        self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
+        self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)
         self._for_callers: dict[Access, Searcher] = {ADMIN: self}
 
     def seen_by(self, access: Access) -> Searcher:
@@ -74,6 +78,7 @@ class Searcher:
         if access not in self._for_callers:
             seen = copy.copy(self)
             seen.client = guarded(self.client, access)
+            seen._reader = guarded(self._reader, access)
             self._for_callers[access] = seen
         return self._for_callers[access]
 
@@ -104,13 +109,15 @@ class Searcher:
                 query = self._rewrite(query, options, degraded)
         legs = list(LEGS[options.strategy])
         with clock.stage("encode"):
-            words = self.segmenter.words(query.text) if "bm25" in legs or options.highlight else []
+            words = (
+                self.segmenter.words(query.text[:WORDS_FROM])[:MAX_WORDS] if "bm25" in legs or options.highlight else []
+            )
             vector = self._vector(query, legs, options, degraded)
         with clock.stage("retrieve"):
             opened, retrieved = self._retrieve(
-                opened, lambda version: _bodies(query, words, vector, legs, options, version)
+                opened, lambda version: _bodies(query, words, vector, legs, options, version), options
             )
-            degraded += retrieved.failed
+            degraded += retrieved.degraded
         with clock.stage("fuse"):
             hits = fuse(retrieved.legs, options)
         if options.strategy in RERANKED:
@@ -129,18 +136,21 @@ class Searcher:
         )
 
     def _open(self, collection: str) -> Collection:
-        return as_seen(self.versions.open(collection), self.client)
+        return as_seen(self.versions.open(collection), self._reader)
 
     def _retrieve(
-        self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]]
+        self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]], options: SearchOptions
     ) -> tuple[Collection, Retrieved]:
         """Ask the version that was opened; where it was removed since, the one that is in use instead."""
         try:
-            return opened, retrieve(self.client, bodies(opened), index=opened.index)
+            return opened, self._ask(opened, bodies(opened), options)
         except CollectionNotFoundError:
             self.versions.forget(opened.name)
         opened = self._open(opened.name)
-        return opened, retrieve(self.client, bodies(opened), index=opened.index)
+        return opened, self._ask(opened, bodies(opened), options)
+
+    def _ask(self, opened: Collection, bodies: dict[Leg, dict[str, Any]], options: SearchOptions) -> Retrieved:
+        return retrieve(self._reader, bodies, index=opened.index, timeout_ms=options.search_timeout_ms)
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
         """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""
@@ -160,10 +170,8 @@ class Searcher:
         if not dense:
             return None
         try:
-            vector: Vector = self._encoder().encode_queries([query.text])[0]
-            if query.rewritten is not None:
-                pseudo_doc = self._encoder().encode_documents([query.rewritten])[0]
-                vector = mix(vector, pseudo_doc, weight=options.weight_pseudo_doc)
+            encoder = self._encoder()  # loading it takes as long as it takes
+            vector = self._encoding.run(lambda: _encoded(encoder, query, options), timeout_ms=options.encode_timeout_ms)
         except (ModelError, MissingExtraError) as error:
             if "bm25" not in legs:
                 raise
@@ -214,6 +222,14 @@ def mix(question: Vector, pseudo_doc: Vector, *, weight: float) -> Vector:
     mean = (1 - weight) * question + weight * pseudo_doc
     length = float(np.linalg.norm(mean))
     return (mean / length).astype(np.float32) if length > 1e-6 else question
+
+
+def _encoded(encoder: Encoder, query: Query, options: SearchOptions) -> Vector:
+    vector: Vector = encoder.encode_queries([query.text])[0]
+    if query.rewritten is None:
+        return vector
+    pseudo_doc: Vector = encoder.encode_documents([query.rewritten])[0]
+    return mix(vector, pseudo_doc, weight=options.weight_pseudo_doc)
 
 
 def _query(text: str, options: SearchOptions) -> Query:

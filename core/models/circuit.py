@@ -16,7 +16,8 @@ class Circuit:
     After the pause one caller may try; the others wait for what that brings.
     """
 
-    def __init__(self, limit: int = 5, pause_s: float = 15.0) -> None:
+    def __init__(self, limit: int = 5, pause_s: float = 15.0, *, event: str = "llm.down") -> None:
+        self._event = event
         self._limit = limit
         self._pause_s = pause_s
         self._lock = threading.Lock()
@@ -43,6 +44,6 @@ class Circuit:
         with self._lock:
             self._failures = 0 if ok else self._failures + 1
             if self._failures == self._limit:
-                log.warning("llm.down", failures=self._failures, hint=f"not asked again for {self._pause_s:g} s")
+                log.warning(self._event, failures=self._failures, hint=f"not asked again for {self._pause_s:g} s")
             if self.is_open:
                 self._until = time.monotonic() + self._pause_s

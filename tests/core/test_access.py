@@ -91,7 +91,8 @@ def test_a_guarded_client_refuses_all_but_reading():
     assert isinstance(client, GuardedClient)
     for refused in (
         lambda: client.get(index="bothways-law-v1", id="x"),
-        lambda: client.mget(index="bothways-law-v1", ids=["x"]),
+        lambda: client.mget(ids=["x"]),
+        lambda: client.mget(index="bothways-*", ids=["x"]),
         lambda: client.delete_by_query(index="bothways-law-v1", query={"match_all": {}}),
         lambda: client.indices.delete(index="bothways-law-v1"),
         lambda: client.indices.put_mapping(index="bothways-law-v1", meta={}),

@@ -280,7 +280,7 @@ def test_every_route_is_closed_until_somebody_opens_it(app):
 
 
 def test_rebuilds_and_rollbacks_stay_closed(make, es, http):
-    """A collection is protected after its second version; going back to the first, which knew nothing, opens nothing."""
+    """Going back to a version that knows nothing of groups opens nothing, and neither does building a new one."""
     client, _ = es
     name = f"test-{uuid.uuid4().hex}"
     make(name)
@@ -327,7 +327,7 @@ def test_a_field_that_cannot_be_one_is_refused(es, protected, field):
 
 
 def test_code_that_asks_by_itself_is_kept_to_the_groups(es, protected):
-    """Whatever a later part of the read path asks through the searcher's client, it gets no more than the caller may."""
+    """Whatever a later part of the read path asks, it is given no more than the caller may see."""
     client = guarded(es[0], Access(frozenset({"hr"})))
     index = as_seen(open_collection(client, protected), client).index
     laws = {"areas": {"terms": {"field": "metadata.area"}}}
@@ -338,6 +338,10 @@ def test_code_that_asks_by_itself_is_kept_to_the_groups(es, protected):
     assert [hit["_source"]["doc_id"] for hit in by_id] == ["pay"]
     in_address = client.search(index=index, source_includes=["metadata"], source_excludes=["metadata.area"])
     assert all("groups" not in hit["_source"].get("metadata", {}) for hit in in_address["hits"]["hits"])
+    ids = ["suit-0", "pay-0", "nope"]
+    several = client.mget(index=index, ids=ids, source_includes=["doc_id", "metadata"], realtime=False)["docs"]
+    assert [doc["found"] for doc in several] == [False, True, False]
+    assert several[1]["_source"] == {"doc_id": "pay", "metadata": {"area": "人事"}}
     lines = [{"index": index}, {"query": {"match_all": {}}}, {"index": index}, {"size": 0}]
     first, second = client.msearch(searches=lines)["responses"]
     assert {hit["_source"]["doc_id"] for hit in first["hits"]["hits"]} == MAY_SEE["hr"]
