@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 
 from core.elastic import elasticsearch_errors
 from core.errors import CollectionNotFoundError, ElasticsearchError, IncompatibleCollectionError, UsageError
-from core.quiet import is_quiet, wake
+from core.quiet import is_quiet, vector_fields, wake
 
 log = structlog.get_logger()
 
@@ -35,6 +35,7 @@ class Collection:
     `metadata_fields` are the names that filters may use; `built_from` is the path that it was begun with.
     `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
     `acl_field` is the metadata field that holds a document's access groups; "" where everybody may see everything.
+    `vectors` are the paths of the vector fields that the mapping has.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Collection:
     built_from: str = ""
     is_discarded: bool = False
     acl_field: str = ""
+    vectors: frozenset[str] = frozenset()
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
@@ -136,7 +138,8 @@ def _show_all(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> No
 def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
     """Read a collection from an index's mapping (the object under `mappings`)."""
     meta = mappings.get("_meta", {})
-    fields = mappings.get("properties", {}).get("metadata", {}).get("properties", {})
+    properties = mappings.get("properties", {})
+    fields = properties.get("metadata", {}).get("properties", {})
     return Collection(
         name=name,
         index=index,
@@ -147,6 +150,7 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         metadata_fields=frozenset(fields),
         built_from=str(meta.get("built_from", "")),
         is_discarded=bool(meta.get("failed_check") or meta.get("rolled_back_at")),
+        vectors=frozenset(path for path, _ in vector_fields(properties)),
         acl_field=str(meta.get(ACL_FIELD) or ""),
     )
 

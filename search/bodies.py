@@ -6,6 +6,7 @@ reaches a query language.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,11 @@ MAX_WORDS = 256
 WORDS_FROM = 8 * MAX_WORDS
 """Characters that words are cut from: some 256 words of English, and far more of Chinese."""
 
+VECTOR_FIELDS: Mapping[Leg, str] = {"text_sem": "text_sem", "questions": "questions.text_sem"}
+"""Which vectors a leg compares with."""
+
 FilterValue = str | int | float | bool | Sequence[str | int | float | bool]
+_HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 _PLAIN = {"doc_id", "source", "chunk_id"}
 
 
@@ -59,7 +64,10 @@ def bm25_body(words: Sequence[str], raw: str, *, k: int, filters: Sequence[Mappi
 
     The two fields together beat each alone (docs/decisions/analysis.md).
     """
-    should = [{"match": {"text_cjk": {"query": raw[: 2 * MAX_WORDS]}}}]
+    should: list[dict[str, Any]] = [{"match": {"text_cjk": {"query": raw[: 2 * MAX_WORDS]}}}]
+    if _HAN.fullmatch(raw):
+        # A character alone is no pair, and seldom a word: it is looked for at the beginning of the pairs.
+        should.append({"prefix": {"text_cjk": {"value": raw, "rewrite": "top_terms_blended_freqs_64"}}})
     if words:
         should.insert(0, {"match": {"text_kw": {"query": " ".join(words[:MAX_WORDS])}}})
     query = {"bool": {"should": should, "minimum_should_match": 1, "filter": list(filters)}}

@@ -23,6 +23,7 @@ from core.collection import Collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
 from core.errors import (
     CollectionNotFoundError,
+    ElasticsearchError,
     LLMError,
     MissingExtraError,
     ModelError,
@@ -32,7 +33,7 @@ from core.errors import (
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
 from core.valid_text import valid_text
-from search.bodies import MAX_WORDS, WORDS_FROM, bm25_body, filter_clauses, knn_body
+from search.bodies import MAX_WORDS, VECTOR_FIELDS, WORDS_FROM, bm25_body, filter_clauses, knn_body
 from search.encode import Encoding
 from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
@@ -150,7 +151,13 @@ class Searcher:
         return opened, self._ask(opened, bodies(opened), options)
 
     def _ask(self, opened: Collection, bodies: dict[Leg, dict[str, Any]], options: SearchOptions) -> Retrieved:
-        return retrieve(self._reader, bodies, index=opened.index, timeout_ms=options.search_timeout_ms)
+        # A kNN search of a field that is not there is no error to the server: it would bring nothing, and not say why.
+        missing: list[Leg] = [leg for leg in bodies if leg != "bm25" and VECTOR_FIELDS[leg] not in opened.vectors]
+        there = {leg: body for leg, body in bodies.items() if leg not in missing}
+        if not there:
+            raise ElasticsearchError(f"{opened.index} has no vectors to search: build it anew with --recreate.")
+        retrieved = retrieve(self._reader, there, index=opened.index, timeout_ms=options.search_timeout_ms)
+        return replace(retrieved, failed=[*missing, *retrieved.failed])
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
         """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""
@@ -261,7 +268,7 @@ def _bodies(
         elif vector is not None:
             bodies[leg] = knn_body(
                 vector,
-                field="text_sem" if leg == "text_sem" else "questions.text_sem",
+                field=VECTOR_FIELDS[leg],
                 k=k,
                 num_candidates=options.num_candidates,
                 filters=filters,

@@ -73,3 +73,12 @@ def test_knn_filters_inside_and_asks_for_the_matched_question_only_on_request():
 def test_msearch_has_a_header_and_a_body_a_leg():
     lines = msearch_lines({"bm25": {"size": 1}, "text_sem": {"size": 2}}, index="i")
     assert lines == [{"index": "i"}, {"size": 1}, {"index": "i"}, {"size": 2}]
+
+
+def test_a_character_alone_is_looked_for_in_pairs():
+    body = bm25_body(["假"], "假", k=3)
+    assert body["query"]["bool"]["should"][-1] == {
+        "prefix": {"text_cjk": {"value": "假", "rewrite": "top_terms_blended_freqs_64"}}
+    }
+    for raw in ("请假", "E", "？", "\ud83d"):
+        assert all("prefix" not in clause for clause in bm25_body([], raw, k=3)["query"]["bool"]["should"])
