@@ -23,7 +23,6 @@ from core.collection import Collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
 from core.errors import (
     CollectionNotFoundError,
-    ElasticsearchError,
     LLMError,
     MissingExtraError,
     ModelError,
@@ -39,8 +38,9 @@ from search.fuse import dense_mean, rrf, union
 from search.highlight import highlight
 from search.options import LEGS, RERANKED, REWRITTEN, SEARCH_TIMEOUT_MS, SearchOptions
 from search.rerank import rerank
-from search.retrieve import Retrieved, reader, retrieve
+from search.retrieve import Retrieved, reader, retrieve_from
 from search.rewrite import Rewriter
+from search.script import Scripts
 from search.versions import Versions
 
 log = structlog.get_logger()
@@ -72,6 +72,7 @@ class Searcher:
         self._cross_encoder = Once(cross_encoder)
         self._rewriter = Once(rewriter)
         self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)
+        self._scripts = Scripts(self._reader)
         self._for_callers: dict[Access, Searcher] = {ADMIN: self}
 
     def seen_by(self, access: Access) -> Searcher:
@@ -105,6 +106,7 @@ class Searcher:
         degraded: list[str] = []
         with clock.stage("open"):
             opened = self._open(collection)
+            asked, query = query, replace(query, text=self._scripts.written_for(opened.index, query.text))
         if options.strategy in REWRITTEN:
             with clock.stage("rewrite"):
                 query = self._rewrite(query, options, degraded)
@@ -126,7 +128,7 @@ class Searcher:
                 hits = self._rerank(query, hits, options, degraded)
         return SearchResult(
             query_id=uuid.uuid4().hex,
-            query=query,
+            query=replace(query, text=asked.text),
             strategy=options.strategy,
             collection=collection,
             index=opened.index,
@@ -151,13 +153,7 @@ class Searcher:
         return opened, self._ask(opened, bodies(opened), options)
 
     def _ask(self, opened: Collection, bodies: dict[Leg, dict[str, Any]], options: SearchOptions) -> Retrieved:
-        # A kNN search of a field that is not there is no error to the server: it would bring nothing, and not say why.
-        missing: list[Leg] = [leg for leg in bodies if leg != "bm25" and VECTOR_FIELDS[leg] not in opened.vectors]
-        there = {leg: body for leg, body in bodies.items() if leg not in missing}
-        if not there:
-            raise ElasticsearchError(f"{opened.index} has no vectors to search: build it anew with --recreate.")
-        retrieved = retrieve(self._reader, there, index=opened.index, timeout_ms=options.search_timeout_ms)
-        return replace(retrieved, failed=[*missing, *retrieved.failed])
+        return retrieve_from(self._reader, opened, bodies, timeout_ms=options.search_timeout_ms)
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
         """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 from elastic_transport import ConnectionTimeout
 from elasticsearch import Elasticsearch
 
+from core.collection import Collection
 from core.datatypes import Hit, Leg, LegScore
 from core.elastic import elasticsearch_errors
 from core.errors import CollectionNotFoundError, ElasticsearchError, SearchTimeoutError
-from search.bodies import msearch_lines
+from search.bodies import VECTOR_FIELDS, msearch_lines
 from search.options import SEARCH_TIMEOUT_MS
 
 log = structlog.get_logger()
@@ -37,6 +38,21 @@ class Retrieved:
     def degraded(self) -> list[Leg]:
         """The legs that brought nothing, or not all that they had."""
         return [*self.failed, *self.cut_short]
+
+
+def retrieve_from(
+    client: Elasticsearch, collection: Collection, bodies: Mapping[Leg, Mapping[str, Any]], *, timeout_ms: float
+) -> Retrieved:
+    """Ask the legs of one version of a collection; a leg whose vectors the version does not have has failed.
+
+    A kNN search of a field that is not there is no error to the server: it brings nothing, and does not say why.
+    """
+    missing: list[Leg] = [leg for leg in bodies if leg != "bm25" and VECTOR_FIELDS[leg] not in collection.vectors]
+    there = {leg: body for leg, body in bodies.items() if leg not in missing}
+    if not there:
+        raise ElasticsearchError(f"{collection.index} has no vectors to search: build it anew with --recreate.")
+    retrieved = retrieve(client, there, index=collection.index, timeout_ms=timeout_ms)
+    return replace(retrieved, failed=[*missing, *retrieved.failed])
 
 
 def retrieve(

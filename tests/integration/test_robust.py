@@ -268,6 +268,25 @@ def test_odd_queries_find_by_words_what_they_name(shelf, es, segmenter, name, ex
     assert hits[0].doc_id == expected
 
 
+def test_a_traditional_question_finds_what_the_simplified_one_does(shelf, es, segmenter):
+    searcher = make_searcher(es[0], segmenter)
+    for strategy in ("bm25", "dense", "hybrid"):
+        ours = ask(searcher, shelf, "员工请假应当提前几天", strategy=strategy)
+        theirs = ask(searcher, shelf, "員工請假應當提前幾天", strategy=strategy)
+        assert [hit.chunk_id for hit in theirs.hits] == [hit.chunk_id for hit in ours.hits]
+        assert theirs.query.text == "員工請假應當提前幾天"  # what is told is what was asked
+
+
+def test_a_simplified_question_finds_traditional_texts(es, segmenter, collection, tmp_path):
+    texts = ["員工請假應當提前三天提交申請。", "薪資於每月十日發放。"]
+    rows = [{"_id": str(number), "text": text} for number, text in enumerate(texts)]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    parts = Parts(*es, segmenter, HashEncoder, "fake/hash")
+    assert index_path(tmp_path, JobOptions(collection), parts).succeeded
+    hits = ask(make_searcher(es[0], segmenter), collection, "请假应当申请", strategy="bm25").hits
+    assert [hit.doc_id for hit in hits] == ["0"]
+
+
 @pytest.mark.parametrize("name", ["emoji", "punctuation", "right to left"])
 def test_what_has_no_words_finds_nothing_by_words(shelf, es, segmenter, name):
     assert ask(make_searcher(es[0], segmenter), shelf, ODD[name], strategy="bm25").hits == []
