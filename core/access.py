@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from elastic_transport import ApiResponse
-from elasticsearch import Elasticsearch
+from elasticsearch import Elasticsearch, NotFoundError
 
 from core.collection import ACL_FIELD, Collection, no_collection
 from core.elastic import elasticsearch_errors
@@ -69,6 +69,8 @@ _PARAMS = frozenset(
 )
 _WHOLE_INDEX = frozenset({"global", "significant_terms", "significant_text", "suggest", "parent", "children"})
 """Aggregations that look at documents beside those that were found."""
+_NO_FIELD = "_none"
+"""No document has this field, since readers take leading underscores away."""
 _ONE_INDEX = re.compile(r"bothways-[a-z0-9][a-z0-9_-]*")
 
 
@@ -205,9 +207,12 @@ class GuardedClient(Elasticsearch):
         known = self._acl_fields.get(index)
         if known is not None and time.monotonic() - known[0] < TTL_S:
             return known[1]
-        found = super().perform_request(
-            "GET", f"/{index}/_mapping", headers={"accept": "application/json"}, endpoint_id="indices.get_mapping"
-        )
+        try:
+            found = super().perform_request(
+                "GET", f"/{index}/_mapping", headers={"accept": "application/json"}, endpoint_id="indices.get_mapping"
+            )
+        except NotFoundError:
+            return _NO_FIELD  # what is made under this name a moment later is not to be seen whole
         metas = [version["mappings"].get("_meta", {}) for version in found.body.values()]
         if len(metas) != 1 or "schema_version" not in metas[0]:
             raise AccessError("This caller may not search like that.")

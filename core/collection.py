@@ -10,7 +10,13 @@ import structlog
 from elasticsearch import Elasticsearch, NotFoundError
 
 from core.elastic import elasticsearch_errors
-from core.errors import CollectionNotFoundError, ElasticsearchError, IncompatibleCollectionError, UsageError
+from core.errors import (
+    AccessError,
+    CollectionNotFoundError,
+    ElasticsearchError,
+    IncompatibleCollectionError,
+    UsageError,
+)
 from core.quiet import is_quiet, vector_fields, wake
 
 log = structlog.get_logger()
@@ -130,8 +136,8 @@ def _show_all(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> No
     if is_quiet(mappings.get("_meta", {})):
         try:
             wake(client, index)
-        except ElasticsearchError as error:
-            # As with a key that may only read: what has been refreshed can be searched all the same.
+        except (ElasticsearchError, AccessError) as error:
+            # As with a key or a caller that may only read: what has been refreshed can be searched all the same.
             log.warning("build_settings_not_restored", index=index, reason=str(error))
 
 

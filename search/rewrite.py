@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
@@ -80,6 +81,7 @@ class Query2Doc:
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:
         """Give the kept pseudo-document, or wait for the model's; raises `LLMUnavailableError` at the deadline."""
+        until = time.monotonic() + deadline_s
         question = question[:MAX_QUESTION_CHARS]
         kept = self._kept(question, self._model_name) if self._model_name is not None else None
         if kept is not None:
@@ -90,7 +92,7 @@ class Query2Doc:
                 "The language model's last pseudo-documents came too late or not at all, so this one is not waited for."
             )
         try:
-            pseudo_doc = answer.result(deadline_s)
+            pseudo_doc = answer.result(max(0.0, until - time.monotonic()))
         except TimeoutError as error:
             self._patience.record(ok=False)
             raise LLMUnavailableError(
