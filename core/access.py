@@ -177,7 +177,8 @@ class GuardedClient(Elasticsearch):
         if not self._acl_field(index, None):
             return False
         with elasticsearch_errors("looking for what may be seen"):
-            found = self.search(index=index, size=0, terminate_after=1, track_total_hits=1)
+            # An index that was removed this moment has nothing to see; that is no error.
+            found = self.search(index=index, size=0, terminate_after=1, track_total_hits=1, ignore_unavailable=True)
         return int(found["hits"]["total"]["value"]) == 0
 
     def _only_visible_ids(self, body: Any, index: str, acl_field: str) -> dict[str, Any]:  # noqa: ANN401
@@ -268,7 +269,9 @@ def _refuse_what_looks_beyond(body: Mapping[str, Any], path: str) -> None:
             raise AccessError(f"This caller may not count with {name}.")
     for name, value in _walk(dict(body)):
         named = _as_list(value) if name in {"field", "fields", "sort", "docvalue_fields"} else []
-        if name == path or any(isinstance(pattern, str) and fnmatchcase(path, pattern) for pattern in named):
+        asked = [name, *(pattern for pattern in named if isinstance(pattern, str))]
+        # Below the field may be others, as for its values as numbers; a pattern may mean it without naming it.
+        if any(one.startswith(f"{path}.") or fnmatchcase(path, one) for one in asked):
             raise AccessError("This caller may not ask for the field of the access groups.")
 
 

@@ -72,8 +72,8 @@ class Searcher:
         self._cross_encoder = Once(cross_encoder)
         self._rewriter = Once(rewriter)
         self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)
-        self._scripts = Scripts(self._reader)
         self._for_callers: dict[Access, Searcher] = {ADMIN: self}
+        self._learn_from(self._reader)
 
     def seen_by(self, access: Access) -> Searcher:
         """Give this searcher as one caller has it: its `client` brings nothing but what the caller may see."""
@@ -81,6 +81,7 @@ class Searcher:
             seen = copy.copy(self)
             seen.client = guarded(self.client, access)
             seen._reader = guarded(self._reader, access)
+            seen._learn_from(seen._reader)
             self._for_callers[access] = seen
         return self._for_callers[access]
 
@@ -88,6 +89,10 @@ class Searcher:
     def encoder(self) -> Callable[[], Encoder]:
         """What gives the encoder; an indexing job of the same process takes it too, instead of a second in memory."""
         return self._encoder
+
+    def _learn_from(self, reader: Elasticsearch) -> None:
+        """Prepare what is learnt from the documents themselves: each caller's own, since it tells of them."""
+        self._scripts = Scripts(reader)
 
     @property
     def sees_all(self) -> bool:

@@ -75,6 +75,8 @@ def test_nested_sources_lose_the_groups_too():
         {"knn": {"field": "text_sem", "filter": [{"prefix": {"metadata.groups": {"value": ""}}}]}},
         {"sort": [{"metadata.groups": "asc"}]},
         {"sort": ["metadata.groups"]},
+        {"query": {"range": {"metadata.groups.number": {"gt": 1}}}},
+        {"aggs": {"g": {"terms": {"field": "metadata.groups.date"}}}},
         {"fields": ["metadata.*"]},
         {"fields": [{"field": "metadata.groups"}]},
         {"docvalue_fields": ["metadata.groups"]},

@@ -84,22 +84,23 @@ def test_a_version_without_vectors_of_questions_leaves_the_other_legs(shelf, es,
     assert list(result.degraded) == ["questions"]
 
 
-def test_a_leg_that_is_cut_short_is_kept_and_named(shelf, es):
-    """The server's own clock ends the leg; the other one has all its hits."""
-    slow = "double s = 0; for (int i = 0; i < 90000; i++) { s += Math.sin(i); } return Math.abs(s);"
+def test_a_leg_that_is_cut_short_is_kept_and_named(es, collection):
+    """The server's own clock, of 200 ms ticks, ends the leg between two segments; the other leg has all its hits."""
+    client, _ = es
+    index = f"bothways-{collection}-v1"
+    client.indices.create(index=index, settings={"number_of_replicas": 0, "merge.policy.segments_per_tier": 50})
+    for number in range(30):
+        chunk = {"doc_id": str(number), "position": 0, "title": "", "text": "leave", "source": "c"}
+        client.index(index=index, id=str(number), document=chunk, refresh=True)
+    slow = "double s = 0; for (int i = 0; i < 900000; i++) { s += Math.sin(i); } return Math.abs(s);"
     scored = {"script_score": {"query": {"match_all": {}}, "script": {"source": slow}}}
-    words = {"query": {"match": {"text_cjk": "请假"}}}
-    for body in (scored, words["query"]):
-        assert es[0].search(index=f"bothways-{shelf}", query=body)["hits"]["hits"]
-    bodies = {"bm25": words, "text_sem": {"query": scored, "timeout": "1ms"}}
-    for _ in range(20):  # the server looks at its clock now and then, so a short leg may slip through
-        retrieved = retrieve(es[0], bodies, index=f"bothways-{shelf}-v1", timeout_ms=20_000)
-        if retrieved.cut_short:
-            break
+    words = {"query": {"match": {"text": "leave"}}, "size": 30}
+    bodies = {"bm25": words, "text_sem": {"query": scored, "size": 30, "timeout": "1ms"}}
+    retrieved = retrieve(client, bodies, index=index, timeout_ms=60_000)
     assert retrieved.cut_short == ["text_sem"]
     assert retrieved.degraded == ["text_sem"]
-    assert set(retrieved.legs) == {"bm25", "text_sem"}
-    assert retrieved.legs["bm25"]
+    assert len(retrieved.legs["bm25"]) == 30
+    assert 0 <= len(retrieved.legs["text_sem"]) < 30
 
 
 @pytest.fixture
