@@ -19,10 +19,11 @@ from elasticsearch import Elasticsearch
 
 from core.access import ADMIN, Access, GuardedClient, as_seen, guarded
 from core.analysis import Segmenter
-from core.collection import Collection
+from core.collection import Collection, open_collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
 from core.errors import (
     CollectionNotFoundError,
+    IncompatibleCollectionError,
     LLMError,
     MissingExtraError,
     ModelError,
@@ -144,7 +145,11 @@ class Searcher:
         )
 
     def _open(self, collection: str) -> Collection:
-        return as_seen(self.versions.open(collection), self._reader)
+        try:
+            return as_seen(self.versions.open(collection), self._reader)
+        except IncompatibleCollectionError:
+            as_seen(open_collection(self._reader, collection), self._reader)  # who sees nothing in it learns nothing
+            raise
 
     def _retrieve(
         self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]], options: SearchOptions

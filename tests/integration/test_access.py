@@ -14,14 +14,14 @@ from api.app import create_app
 from api.deps import AccessDep
 from core.access import Access, as_seen, guarded
 from core.collection import open_collection
-from core.errors import CollectionNotFoundError, UsageError
+from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
 from core.settings import load_settings
 from indexer.acl import acl_fields, set_acl
 from indexer.job import index_path
 from indexer.jobs import Job, JobStore, new_id
 from indexer.parts import JobOptions, Parts
 from indexer.rollback import rollback
-from search.options import STRATEGIES
+from search.options import STRATEGIES, SearchOptions
 from search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 
@@ -236,6 +236,13 @@ def test_who_sees_nothing_in_a_collection_is_told_that_there_is_none(http, prote
     hidden, missing = search(http, "nobody", protected), search(http, "nobody", "missing")
     assert (hidden.status_code, missing.status_code) == (404, 404)
     assert hidden.json()["detail"].replace(protected, "missing") == missing.json()["detail"]
+
+
+def test_a_collection_of_another_model_is_told_of_to_those_alone_who_see_something_in_it(es, segmenter, protected):
+    searcher = Searcher(es[0], segmenter, HashEncoder, embedding_model="other")
+    for groups, error in (({"hr"}, IncompatibleCollectionError), ({"nobody"}, CollectionNotFoundError)):
+        with pytest.raises(error):
+            searcher.seen_by(Access(frozenset(groups))).search(QUESTION, protected, SearchOptions())
 
 
 def test_keys_with_groups_change_nothing_and_see_no_job(http, protected, es):
