@@ -13,7 +13,9 @@ from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from api import problems
+from api.admission import Admission
 from api.deps import require_key
+from api.keys import load_keys
 from api.middleware import Limits, RequestContext
 from api.routes import collections, documents, health, jobs, search
 from core.elastic import Server
@@ -57,6 +59,12 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.settings = settings
+    app.state.admission = Admission(
+        at_once=settings.search_concurrency,
+        waiting=settings.search_queue,
+        wait_s=settings.search_timeout_ms / 1000,
+    )
+    app.state.keys = load_keys(settings)
     app.state.searcher = lambda: built()[0]
     app.state.desk = lambda: open_desk(built()[0].client)
     app.state.uploads = uploads

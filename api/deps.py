@@ -1,49 +1,69 @@
-"""What routes are given: thin, annotated dependencies."""
+"""What routes are given: thin, annotated dependencies.
+
+A caller with access groups gets a searcher that finds only what he may see, and reaches only routes that are marked
+`for_readers`: a new route is closed to him until somebody has thought of it.
+"""
 
 from __future__ import annotations
 
-import secrets
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 
+from api.keys import Keys
+from core.access import Access
+from core.errors import AccessError
 from core.settings import Settings
 from indexer.run import Desk
 from indexer.uploads import Uploads
 from search.pipeline import Searcher
 
+Route = TypeVar("Route", bound=Callable[..., Any])
 
-def _searcher(request: Request) -> Searcher:
-    return cast("Searcher", request.app.state.searcher())
+_FOR_READERS = "bothways_for_readers"
+
+
+def for_readers(route: Route) -> Route:
+    """Open a route to keys with access groups: it reads, through `SearcherDep`, and through nothing else."""
+    setattr(route, _FOR_READERS, True)
+    return route
+
+
+def require_key(request: Request) -> Access:
+    """Let a request in that brings a key which may use this route, if any keys are set; gives what it may see."""
+    access = cast("Keys", request.app.state.keys).admit(request.headers)
+    if not access.is_admin and not hasattr(request.scope["endpoint"], _FOR_READERS):
+        # Said of every collection and job alike, whether it is there or not.
+        raise AccessError("This API key may only read; this takes a key without access groups.")
+    return access
+
+
+AccessDep = Annotated[Access, Depends(require_key)]
+
+
+def _searcher(request: Request, access: AccessDep) -> Searcher:
+    return cast("Searcher", request.app.state.searcher()).seen_by(access)
 
 
 def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
-def require_key(request: Request) -> None:
-    """Let a request in that brings one of `BOTHWAYS_API_KEYS` as a bearer token or `X-API-Key`, if any are set."""
-    keys = _settings(request).api_keys
-    if not keys:
-        return
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
-    # Every key is compared in full, so that time tells nothing.
-    matches = [secrets.compare_digest(given.encode(), key.get_secret_value().encode()) for key in keys]
-    if not any(matches):
-        raise HTTPException(
-            401,
-            "Bring one of the server's API keys as a bearer token or in X-API-Key.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-
-
-def _desk(request: Request) -> Desk:
+def _desk(request: Request, access: AccessDep) -> Desk:
+    _require_admin(access)
     return cast("Desk", request.app.state.desk())
 
 
-def _uploads(request: Request) -> Uploads:
+def _uploads(request: Request, access: AccessDep) -> Uploads:
+    _require_admin(access)
     return cast("Uploads", request.app.state.uploads)
+
+
+def _require_admin(access: Access) -> None:
+    """Keep jobs and uploads from callers with groups, whatever a route is marked with."""
+    if not access.is_admin:
+        raise AccessError("This API key may only read; this takes a key without access groups.")
 
 
 SearcherDep = Annotated[Searcher, Depends(_searcher)]

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.wire import Problem
 from core.errors import (
+    AccessError,
     BothwaysError,
     CollectionNotFoundError,
     DocumentNotFoundError,
@@ -27,12 +28,15 @@ from core.errors import (
     LLMUnavailableError,
     MissingExtraError,
     ModelError,
+    OverloadedError,
+    SearchTimeoutError,
     StorageFullError,
     UsageError,
 )
 
 STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (UsageError, 422),
+    (AccessError, 403),
     (CollectionNotFoundError, 404),
     (DocumentNotFoundError, 404),
     (JobNotFoundError, 404),
@@ -41,6 +45,8 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (LeaseLostError, 409),
     (StorageFullError, 507),
     (IncompatibleCollectionError, 409),
+    (SearchTimeoutError, 504),
+    (OverloadedError, 503),
     (ElasticsearchUnavailableError, 503),
     (LLMUnavailableError, 503),
     (MissingExtraError, 503),
@@ -53,7 +59,7 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": HTTPStatus(status).phrase}
-    for status in (400, 401, 404, 409, 422, 502, 503)
+    for status in (400, 401, 403, 404, 409, 422, 502, 503, 504)
 }
 """What every route may answer besides its own, for the OpenAPI description."""
 
@@ -84,7 +90,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(BothwaysError)
     async def _ours(request: Request, error: BothwaysError) -> JSONResponse:
-        return problem(request, status_of(error), str(error))
+        waits = {"Retry-After": str(error.retry_after_s)} if isinstance(error, OverloadedError) else None
+        return problem(request, status_of(error), str(error), headers=waits)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

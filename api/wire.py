@@ -175,7 +175,10 @@ class VersionOut(BaseModel):
 
 
 class CollectionOut(BaseModel):
-    """One collection and what it was built with; `chunker` and `max_chars` are null where that was not noted."""
+    """One collection and what it was built with; `chunker` and `max_chars` are null where that was not noted.
+
+    `acl_field`: the metadata field of the access groups, if any.
+    """
 
     name: str
     index: str
@@ -187,7 +190,16 @@ class CollectionOut(BaseModel):
     chunker: str | None
     max_chars: int | None
     metadata_fields: list[str]
+    acl_field: str | None
     versions: list[VersionOut]
+
+
+class AclIn(BaseModel):
+    """Which metadata field holds the access groups of a collection's documents; null: everybody may see them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    field: str | None = Field(max_length=200)
 
 
 class RollbackOut(BaseModel):
@@ -398,6 +410,7 @@ def collection_out(
         chunker=collection.chunker,
         max_chars=collection.max_chars,
         metadata_fields=sorted(collection.metadata_fields),
+        acl_field=collection.acl_field or None,
         versions=[_version(version) for version in versions],
     )
 

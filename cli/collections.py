@@ -12,9 +12,10 @@ from cli.options import JsonOption
 from cli.output import err, listing, out, print_json
 from core.analysis import load_segmenter
 from core.collection import delete_collection, list_collections, open_collection
-from core.elastic import connect
+from core.elastic import connect, elasticsearch_errors
 from core.errors import UsageError
 from core.settings import settings
+from indexer.acl import set_acl
 from indexer.rollback import advice, list_versions, rollback
 
 app = typer.Typer(help="List the collections; go back to an earlier version of one.", invoke_without_command=True)
@@ -66,6 +67,32 @@ def roll_back(
     )
     if what_to_set:
         err.print(what_to_set, markup=False)
+
+
+@app.command("acl")
+def acl(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    field: Annotated[str | None, typer.Option(help="metadata field that holds the groups of each document")] = None,
+    off: Annotated[bool, typer.Option("--off", help="let every key see every document again")] = False,
+) -> None:
+    """Say by which metadata field documents are kept from API keys of other groups; show it, or take it off."""
+    if off and field is not None:
+        raise UsageError("--field and --off exclude each other.")
+    client, _ = connect(settings())
+    if off or field is not None:
+        set_acl(client, name, field)
+    collection = open_collection(client, name)
+    if not collection.acl_field:
+        err.print(f"Every key sees every document of {name}.", markup=False)
+        return
+    path = f"metadata.{collection.acl_field}"
+    with elasticsearch_errors(f"counting the documents of {name}"):
+        without = client.count(index=collection.index, query={"bool": {"must_not": {"exists": {"field": path}}}})
+    err.print(
+        f"Keys with access groups see documents of {name} by their {collection.acl_field}; "
+        f"{without['count']:,} chunks have none, and admins alone see those.",
+        markup=False,
+    )
 
 
 @delete_app.command("collection")

@@ -8,8 +8,9 @@ import typer
 from rich.table import Column
 
 from api.wire import document_row
-from cli.options import CollectionOption, JsonOption
+from cli.options import AsGroupsOption, CollectionOption, JsonOption, parse_access
 from cli.output import err, listing, out, plain, print_json, printable
+from core.access import guarded
 from core.elastic import connect
 from core.settings import settings
 from indexer.documents import delete_document, list_documents
@@ -19,11 +20,12 @@ def documents(
     collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="the collection's name")],
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many, in the order of their ids")] = 50,
     after: Annotated[str | None, typer.Option(metavar="DOC_ID", help="begin behind this id: the next page")] = None,
+    as_groups: AsGroupsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the documents of a collection, a page at a time."""
     client, _ = connect(settings())
-    rows = list_documents(client, collection, size=limit, after=after)
+    rows = list_documents(guarded(client, parse_access(as_groups)), collection, size=limit, after=after)
     if as_json:
         print_json([document_row(row).model_dump() for row in rows])
         return

@@ -20,6 +20,7 @@ from cli.output import err, print_json, printable
 from core.datatypes import ChunkerName
 from core.errors import LeaseHeldError, UsageError
 from core.settings import Settings, load_settings
+from indexer.acl import checked
 from indexer.build import build_parts, build_writer, default_job_options
 from indexer.jobs import Job, new_id
 from indexer.question_writer import TOKENS_A_QUESTION
@@ -60,6 +61,9 @@ def index(
     filter_min_score: Annotated[
         float | None, typer.Option(help="cross-encoder: the least score (a logit) of a question with its chunk")
     ] = None,
+    acl_field: Annotated[
+        str | None, typer.Option(help="metadata field of the access groups: who has none of a document's sees it not")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="ask again for chunks that the LLM had no answer to")] = False,
     dry_run: Annotated[bool, typer.Option(help="say what would be done, and do nothing")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="wait while another job writes the collection")] = False,
@@ -88,7 +92,11 @@ def index(
             markup=False,
         )
     options = replace(
-        default_job_options(chosen, collection), recreate=recreate, dry_run=dry_run, retry_failed=retry_failed
+        default_job_options(chosen, collection),
+        recreate=recreate,
+        dry_run=dry_run,
+        retry_failed=retry_failed,
+        acl_field=checked(acl_field) if acl_field is not None else "",
     )
     is_shared = {} if workers is None and engine == "local" else {"workers": workers or 1, "engine": engine}
     words = recorded_options(options, words=typed_words(ctx), **is_shared)

@@ -8,11 +8,15 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from core.access import ADMIN, Access
 from core.datatypes import Fusion, Rewrite, Strategy
 from core.errors import UsageError
 from search.filters import FilterValue
 
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
+AsGroupsOption = Annotated[
+    str | None, typer.Option(metavar="A,B", help="see what an API key of these access groups would see")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON")]
 RewriteOption = Annotated[
     str | None, typer.Option(metavar="|".join(get_args(Rewrite)), help="pseudo-document for the dense legs")
@@ -61,6 +65,13 @@ def _simple(condition: dict[str, Any]) -> FilterValue:
         return condition
     values: list[str] = condition["any"]
     return values[0] if len(values) == 1 else values
+
+
+def parse_access(groups: str | None) -> Access:
+    """Read `--as-groups hr,legal`; without it the command line sees all, since it has Elasticsearch itself."""
+    if groups is None:
+        return ADMIN
+    return Access(frozenset(group.strip() for group in groups.split(",") if group.strip()))
 
 
 def parse_strategy(name: str) -> Strategy:

@@ -10,10 +10,12 @@ import typer
 from api.wire import search_response
 from cli.options import (
     FILTER_HELP,
+    AsGroupsOption,
     CollectionOption,
     FusionOption,
     JsonOption,
     RewriteOption,
+    parse_access,
     parse_filters,
     parse_fusion,
     parse_rewrite,
@@ -47,6 +49,7 @@ def search(
     ] = None,
     rewrite: RewriteOption = None,
     fusion: FusionOption = None,
+    as_groups: AsGroupsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a collection."""
@@ -68,7 +71,7 @@ def search(
         rewrite=parse_rewrite(rewrite) or defaults.rewrite,
         fusion=parse_fusion(fusion) or defaults.fusion,
     )
-    result = searcher.search(question, collection, options)
+    result = searcher.seen_by(parse_access(as_groups)).search(question, collection, options)
     if as_json:
         print_json(search_response(result, explain=explain))
     else:

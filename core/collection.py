@@ -11,8 +11,14 @@ from elasticsearch import Elasticsearch, NotFoundError
 
 from core.collection_lease import alone_on
 from core.elastic import elasticsearch_errors
-from core.errors import CollectionNotFoundError, ElasticsearchError, IncompatibleCollectionError, UsageError
-from core.quiet import is_quiet, wake
+from core.errors import (
+    AccessError,
+    CollectionNotFoundError,
+    ElasticsearchError,
+    IncompatibleCollectionError,
+    UsageError,
+)
+from core.quiet import is_quiet, vector_fields, wake
 
 log = structlog.get_logger()
 
@@ -21,6 +27,9 @@ SCHEMA_VERSION = 1
 
 RESERVED = frozenset({"jobs", "leases", "shards", "feedback"})
 """No collection has these names, since indices of our own have: bothways-jobs and its like."""
+
+ACL_FIELD = "acl_field"
+"""Where `_meta` names the metadata field of the access groups (core/access.py)."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _VERSION = re.compile(r"-v(\d+)$")
@@ -34,6 +43,8 @@ class Collection:
     beside their text; `built_from` is the path that it was begun with.
     `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
     `chunker` and `max_chars` are how its documents were cut; None where an older Bothways did not note it.
+    `acl_field` is the metadata field that holds a document's access groups; "" where everybody may see everything.
+    `vectors` are the paths of the vector fields that the mapping has.
     """
 
     name: str
@@ -48,6 +59,8 @@ class Collection:
     chunker: str | None = None
     max_chars: int | None = None
     range_fields: frozenset[str] = frozenset()
+    acl_field: str = ""
+    vectors: frozenset[str] = frozenset()
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
@@ -100,13 +113,18 @@ def open_collection(client: Elasticsearch, name: str) -> Collection:
         try:
             found = client.indices.get_mapping(index=alias)
         except NotFoundError as error:
-            raise CollectionNotFoundError(
-                f"There is no collection {name!r}: make it with `bothways index PATH --collection {name}`, "
-                "or see `bothways collections`."
-            ) from error
+            raise no_collection(name) from error
     index, body = max(found.body.items(), key=lambda item: version_of(item[0]))
     _show_all(client, index, body["mappings"])
     return from_mapping(name, index, body["mappings"])
+
+
+def no_collection(name: str) -> CollectionNotFoundError:
+    """Make the error for a collection that is not there, or of which the one who asks is to know nothing."""
+    return CollectionNotFoundError(
+        f"There is no collection {name!r}: make it with `bothways index PATH --collection {name}`, "
+        "or see `bothways collections`."
+    )
 
 
 def open_index(client: Elasticsearch, name: str, index: str) -> Collection | None:
@@ -124,15 +142,16 @@ def _show_all(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> No
     if is_quiet(mappings.get("_meta", {})):
         try:
             wake(client, index)
-        except ElasticsearchError as error:
-            # As with a key that may only read: what has been refreshed can be searched all the same.
+        except (ElasticsearchError, AccessError) as error:
+            # As with a key or a caller that may only read: what has been refreshed can be searched all the same.
             log.warning("build_settings_not_restored", index=index, reason=str(error))
 
 
 def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
     """Read a collection from an index's mapping (the object under `mappings`)."""
     meta = mappings.get("_meta", {})
-    fields = mappings.get("properties", {}).get("metadata", {}).get("properties", {})
+    properties = mappings.get("properties", {})
+    fields = properties.get("metadata", {}).get("properties", {})
     return Collection(
         name=name,
         index=index,
@@ -148,6 +167,8 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         range_fields=frozenset(
             name for name, field in fields.items() if {"number", "date"} <= field.get("fields", {}).keys()
         ),
+        vectors=frozenset(path for path, _ in vector_fields(properties)),
+        acl_field=str(meta.get(ACL_FIELD) or ""),
     )
 
 

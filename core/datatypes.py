@@ -17,6 +17,9 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float32]
 """One L2-normalised embedding, shape (dimension,), or a batch of them, shape (n, dimension)."""
 
+Metadata = Mapping[str, str | Sequence[str]]
+"""What a document is filtered by: a text a field, or several, as with tags and access groups."""
+
 Leg = Literal["bm25", "text_sem", "questions"]
 """One ranking that Elasticsearch gives: by words, by the chunk's vector, by the best vector of its questions."""
 
@@ -51,7 +54,7 @@ class Document:
     blocks: tuple[str, ...]
     source: str
     heading: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -70,7 +73,7 @@ class Chunk:
     heading: str
     text: str
     source: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def indexed_text(self) -> str:
@@ -198,7 +201,7 @@ class Hit:
     title: str = ""
     text: str = ""
     source: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
     highlights: tuple[str, ...] = ()
     legs: Mapping[Leg, LegScore] = field(default_factory=dict)
     rrf: float | None = None

@@ -43,6 +43,18 @@ class ElasticsearchUnavailableError(ElasticsearchError):
     """No Elasticsearch answers at the address in use."""
 
 
+class SearchTimeoutError(ElasticsearchUnavailableError):
+    """Elasticsearch did not answer a search in the time that searches have: HTTP 504."""
+
+
+class OverloadedError(BothwaysError):
+    """More is asked at once than the server takes on: HTTP 503 with `Retry-After`, which is `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class ElasticsearchVersionError(ElasticsearchError):
     """The server is too old, or its major version is not the client's."""
 
@@ -59,6 +71,10 @@ class CollectionNotFoundError(BothwaysError):
     """No collection of that name: HTTP 404."""
 
 
+class AccessError(BothwaysError):
+    """The one who asks may not do this: HTTP 403. What he may not see is not there for him, and no error says more."""
+
+
 class IncompatibleCollectionError(BothwaysError):
     """The collection was built with another embedding model, dimension or schema than the one in use: HTTP 409."""
 
@@ -69,6 +85,10 @@ class ReadError(BothwaysError):
 
 class ModelError(BothwaysError):
     """A model cannot be found, loaded or run."""
+
+
+class EncodingTimeoutError(ModelError):
+    """The embedding model has not encoded a question in the time that it has."""
 
 
 class LLMError(BothwaysError):

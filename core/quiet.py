@@ -35,7 +35,7 @@ def without_graphs(body: Mapping[str, Any]) -> dict[str, Any]:
     """Give the body to create an index with (settings and mappings), its vectors as yet without graphs."""
     quiet = deepcopy(dict(body))
     wanted = {}
-    for path, field in _vector_fields(quiet["mappings"]["properties"]):
+    for path, field in vector_fields(quiet["mappings"]["properties"]):
         options = field.get("index_options", {})
         if options.get("type") in _WITHOUT_GRAPH:
             wanted[path] = options
@@ -69,18 +69,19 @@ def wake(client: Elasticsearch, index: str) -> bool:
     """
     with elasticsearch_errors(f"ending the build of {index}"):
         mappings = _mappings(client, index)
-        meta = dict(mappings.get("_meta", {}))
-        wanted = meta.pop(WHEN_BUILT, None)
+        wanted = mappings.get("_meta", {}).get(WHEN_BUILT)
         if wanted is None:
             return False
         properties = mappings["properties"]
-        for path, field in _vector_fields(properties):
+        for path, field in vector_fields(properties):
             field["index_options"] = wanted.get("index_options", {}).get(path, field.get("index_options"))
-        vectors = {name: field for name, field in properties.items() if any(_vector_fields({name: field}))}
+        vectors = {name: field for name, field in properties.items() if any(vector_fields({name: field}))}
         client.indices.put_mapping(index=index, properties=vectors)
         if wanted.get("settings"):
             client.indices.put_settings(index=index, settings=wanted["settings"])
         client.indices.refresh(index=index)
+        # Read anew: during the refresh somebody may have noted something else, as whose documents these are.
+        meta = {name: value for name, value in _mappings(client, index).get("_meta", {}).items() if name != WHEN_BUILT}
         client.indices.put_mapping(index=index, meta=meta)
     log.info("build_settings_restored", index=index)
     return True
@@ -91,12 +92,12 @@ def is_quiet(meta: Mapping[str, Any]) -> bool:
     return WHEN_BUILT in meta
 
 
-def _vector_fields(properties: Mapping[str, Any], below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def vector_fields(properties: Mapping[str, Any], below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Give each vector field of a mapping with its path, as in `questions.text_sem`."""
     for name, field in properties.items():
         if field.get("type") == "dense_vector":
             yield below + name, field
-        yield from _vector_fields(field.get("properties", {}), f"{below}{name}.")
+        yield from vector_fields(field.get("properties", {}), f"{below}{name}.")
 
 
 def _mappings(client: Elasticsearch, index: str) -> dict[str, Any]:

@@ -120,9 +120,22 @@ class Settings(BaseSettings):
     self_query_boost: float = Field(
         2.0, ge=1, le=100, description="what a chunk's BM25 score is multiplied by when the question names its metadata"
     )
+    search_timeout_ms: float = Field(
+        5000.0, ge=10, le=600_000, description="milliseconds that Elasticsearch has for the legs of a search"
+    )
+    encode_timeout_ms: float = Field(
+        2000.0, ge=10, le=600_000, description="milliseconds that the embedding model has for a question"
+    )
+    search_concurrency: int = Field(
+        8, ge=1, le=1000, description="searches that the API works on at once (docs/decisions/robustness.md)"
+    )
+    search_queue: int = Field(
+        64, ge=0, le=10_000, description="searches that wait for their turn; more are answered 503 at once"
+    )
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")
+    api_keys_file: Path | None = Field(None, description="TOML file of hashed keys with their access groups")
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
     max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")

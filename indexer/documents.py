@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from core.access import as_seen
 from core.collection import alias_of, open_collection
 from core.collection_lease import alone_on
+from core.datatypes import Metadata
 from core.elastic import elasticsearch_errors
 from core.errors import DocumentNotFoundError, ElasticsearchError
 from indexer.versions import versions
@@ -39,7 +41,7 @@ class StoredDocument:
     title: str
     source: str
     chunk_count: int
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
     chunks: Sequence[StoredChunk] = ()
 
 
@@ -47,7 +49,7 @@ def list_documents(
     client: Elasticsearch, collection: str, *, size: int = 50, after: str | None = None
 ) -> list[StoredDocument]:
     """List `size` documents in the order of their ids, beginning behind the id `after`."""
-    index = open_collection(client, collection).index
+    index = as_seen(open_collection(client, collection), client).index
     pages: dict[str, Any] = {"sources": [{"doc_id": {"terms": {"field": "doc_id"}}}], "size": size}
     if after is not None:
         pages["after"] = {"doc_id": after}
@@ -64,7 +66,7 @@ def list_documents(
 
 def get_document(client: Elasticsearch, collection: str, doc_id: str) -> StoredDocument:
     """Give a document with all its chunks; raises `DocumentNotFoundError`."""
-    index = open_collection(client, collection).index
+    index = as_seen(open_collection(client, collection), client).index
     chunks: list[StoredChunk] = []
     source: dict[str, Any] = {}
     after: list[Any] | None = None

@@ -20,7 +20,10 @@ from indexer.read.folder import CASE_SECTIONS
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """What a user may choose for one job. `origin` names where an upload comes from, in place of its folder."""
+    """What a user may choose for one job. `origin` names where an upload comes from, in place of its folder.
+
+    `acl_field` is the metadata field of the access groups, for the whole collection; "": what it is already.
+    """
 
     collection: str
     recreate: bool = False
@@ -32,6 +35,7 @@ class JobOptions:
     case_sections: tuple[CaseSection, ...] = CASE_SECTIONS
     concurrency: int = 8
     origin: str = ""
+    acl_field: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from core.collection import Collection, alias_of, from_mapping, version_of
 from core.elastic import elasticsearch_errors
 from core.errors import IncompatibleCollectionError
 from core.quiet import UNMERGED, quieten, wake, without_graphs
+from indexer.acl import acl_to_keep, keep_acl, write_acl
 from indexer.check import check_version
 from indexer.merge import merge
 from indexer.parts import JobOptions, Parts
@@ -33,6 +34,8 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
     alias = alias_of(options.collection)
     existing = _versions(options, parts)
     live = _live(existing)
+    if options.acl_field and existing:
+        write_acl(parts.client, options.collection, options.acl_field)
     if live and not options.recreate:
         _warn_of_other_cuts(_require_same_build(live, options, parts), options)
         add_new_fields(parts.client, live)
@@ -51,6 +54,7 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
         built_from=built_from,
         chunker=options.chunker,
         max_chars=options.max_chars,
+        acl_field=options.acl_field or acl_to_keep(parts.client, alias, live),
     )
     created = create_version(parts.client, alias, without_graphs(mapping), synonyms=parts.synonyms())
     for index in newer:
@@ -76,6 +80,8 @@ def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) ->
     if report.held:
         return
     _finish(parts.client, index)
+    if live:
+        keep_acl(parts.client, of=live, to=index)
     swap_alias(parts.client, alias_of(options.collection), to=index)
     for old in existing:
         if old not in {index, live}:

@@ -17,6 +17,7 @@ from core.collection import Collection, alias_of, from_mapping, open_collection,
 from core.collection_lease import alone_on
 from core.elastic import elasticsearch_errors
 from core.errors import UsageError
+from indexer.acl import keep_acl
 from indexer.versions import note, swap_alias, versions
 
 log = structlog.get_logger()
@@ -89,6 +90,7 @@ def rollback(client: Elasticsearch, name: str, *, to: int | None = None) -> tupl
         # Noted before the swap: cut off between the two, a live version bears a note that nobody reads.
         note(client, left.collection.index, rolled_back_at=when if left.number > target.number else None)
         note(client, target.collection.index, rolled_back_at=None)
+        keep_acl(client, of=left.collection.index, to=target.collection.index)
         swap_alias(client, alias_of(name), to=target.collection.index)
     log.info("rolled_back", collection=name, left=left.collection.index, live=target.collection.index)
     return left, target

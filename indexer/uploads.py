@@ -29,6 +29,7 @@ from core.errors import (
     StorageFullError,
     UsageError,
 )
+from indexer.acl import checked
 from indexer.jobs import Job, new_id
 from indexer.parts import JobOptions, Parts
 from indexer.read import READERS
@@ -79,16 +80,17 @@ class Uploads:
         self._wake = threading.Event()
         self._ending = threading.Event()
 
-    def submit(self, collection: str, files: Iterable[tuple[str, IO[bytes]]]) -> Job:
+    def submit(self, collection: str, files: Iterable[tuple[str, IO[bytes]]], *, acl_field: str = "") -> Job:
         """Take files in and queue a job for them; when this returns, a crash loses neither files nor record."""
         alias_of(collection)
+        acl_field = checked(acl_field) if acl_field else ""
         job_id = new_id()
         with self._spool.receive(job_id, collection) as incoming:
             for name, content in files:
                 _require_readable(incoming.add(name, content))
             if not incoming.names:
                 raise UsageError("The upload has no files.")
-            options = recorded_options(replace(self._options, collection=collection))
+            options = recorded_options(replace(self._options, collection=collection, acl_field=acl_field))
             job = Job(job_id, collection, kind="upload", files=incoming.names, options=options)
             job = self._desk().store.create(job)
         self.start()

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from elasticsearch import AuthorizationException, BadRequestError, Elasticsearch
 
-from core.collection import SCHEMA_VERSION, version_of
+from core.collection import ACL_FIELD, SCHEMA_VERSION, version_of
 from core.elastic import elasticsearch_errors, reason
 from indexer.synonyms.places import FILTER, set_for_new_index
 
@@ -30,11 +30,12 @@ def chunk_mapping(
     built_from: str = "",
     chunker: str | None = None,
     max_chars: int | None = None,
+    acl_field: str = "",
 ) -> dict[str, Any]:
     """Give the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set.
 
     `built_from` is the folder or file that the version was begun with, so that a rebuild is resumed from no other.
-    `chunker` and `max_chars` say how its documents are cut.
+    `chunker` and `max_chars` say how its documents are cut; `acl_field` is the metadata field of the access groups.
     """
     body = _chunks_json()
     properties = body["mappings"]["properties"]
@@ -49,6 +50,7 @@ def chunk_mapping(
         "chunker": chunker,
         "max_chars": max_chars,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({ACL_FIELD: acl_field} if acl_field else {}),
     }
     return body
 

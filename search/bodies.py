@@ -6,6 +6,7 @@ never reaches a query language.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,14 @@ SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
 
 MAX_WORDS = 256
 """Longest query BM25 gets, in words: below the server's limit of clauses, far above any question."""
+
+WORDS_FROM = 8 * MAX_WORDS
+"""Characters that words are cut from: some 256 words of English, and far more of Chinese."""
+
+VECTOR_FIELDS: Mapping[Leg, str] = {"text_sem": "text_sem", "questions": "questions.text_sem"}
+"""Which vectors a leg compares with."""
+
+_HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
 def bm25_body(
@@ -39,6 +48,9 @@ def bm25_body(
     if weight_cjk != 1:
         bigrams["boost"] = weight_cjk
     should: list[dict[str, Any]] = [{"match": {"text_cjk": bigrams}}]
+    if _HAN.fullmatch(raw):
+        # A character alone is no pair, and seldom a word: it is looked for at the beginning of the pairs.
+        should.append({"prefix": {"text_cjk": {"value": raw, "rewrite": "top_terms_blended_freqs_64"}}})
     if words:
         should.insert(0, {"match": {"text_kw": {"query": " ".join(words[:MAX_WORDS])}}})
     query: dict[str, Any] = {

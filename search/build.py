@@ -33,6 +33,7 @@ def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple
         cross_encoder=lambda: load_cross_encoder(settings),
         rerank_cache_size=settings.rerank_cache_size,
         rewriter=lambda: recorded or build_rewriter(settings),
+        timeout_ms=settings.search_timeout_ms,
     )
     return searcher, server
 
@@ -69,4 +70,6 @@ def default_options(settings: Settings) -> SearchOptions:
         max_query_chars=settings.max_query_chars,
         self_query=settings.self_query,
         self_query_boost=settings.self_query_boost,
+        search_timeout_ms=settings.search_timeout_ms,
+        encode_timeout_ms=settings.encode_timeout_ms,
     )

@@ -23,6 +23,8 @@ LEGS: Mapping[Strategy, tuple[Leg, ...]] = {
 REWRITTEN: frozenset[Strategy] = frozenset({"dense_q2d", "hybrid_q2d", "hybrid_q2d_rerank"})
 RERANKED: frozenset[Strategy] = frozenset({"hybrid_rerank", "hybrid_q2d_rerank"})
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+SEARCH_TIMEOUT_MS = 5000.0
+"""What Elasticsearch has for the legs of a search where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class SearchOptions:
     max_query_chars: int = 10_000
     self_query: bool = True
     self_query_boost: float = 2.0
+    search_timeout_ms: float = SEARCH_TIMEOUT_MS
+    encode_timeout_ms: float = 2000.0
 
     @property
     def depth(self) -> int:

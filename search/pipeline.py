@@ -5,44 +5,46 @@ A stage that fails is left out and named in `degraded`, as long as another leg c
 
 from __future__ import annotations
 
+import copy
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import structlog
 from elasticsearch import Elasticsearch
 
+from core.access import ADMIN, Access, GuardedClient, as_seen, guarded
 from core.analysis import Segmenter
-from core.collection import Collection
+from core.collection import Collection, open_collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
 from core.errors import (
     CollectionNotFoundError,
     ElasticsearchError,
+    IncompatibleCollectionError,
     LLMError,
     MissingExtraError,
     ModelError,
-    QueryError,
     SettingsError,
 )
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
-from core.valid_text import valid_text
-from search.bodies import bm25_body, knn_body
+from search.asking import bodies_of, checked_query, encoded, filters_of
+from search.bodies import MAX_WORDS, WORDS_FROM
 from search.combine import fuse
 from search.duplicates import drop_copies
+from search.encode import Encoding
 from search.facets import check_fields, facets
-from search.filters import filter_clauses
-from search.options import LEGS, RERANKED, SearchOptions
+from search.options import LEGS, RERANKED, SEARCH_TIMEOUT_MS, SearchOptions
 from search.paging import cut, preference
 from search.rerank import Reranker
 from search.rerank_stage import above_threshold, load_reranker, rerank_stage, warm_up_reranker
-from search.retrieve import Retrieved, retrieve
+from search.retrieve import Retrieved, reader, retrieve_from
 from search.rewrite import Rewriter
+from search.script import Scripts
 from search.selfquery import NOTHING, Understood, first, still_first, understand
 from search.show import Shown, show
 from search.terms import Terms
@@ -69,16 +71,30 @@ class Searcher:
         cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
         rerank_cache_size: int = 20_000,
         rewriter: Callable[[], Rewriter | None] = lambda: None,
+        timeout_ms: float = SEARCH_TIMEOUT_MS,
     ) -> None:
         self.client = client
+        self._reader = reader(client, timeout_ms=timeout_ms)
         self.segmenter = segmenter
         self.embedding_model = embedding_model
         self._encoder = Once(encoder)
+        self._encoding = Encoding()
         self._reranker = Once(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
         self._rewriter = Once(rewriter)
-        self._terms = Terms(client)
-        self.versions = Versions(client, embedding_model=embedding_model, analyzer=segmenter.name)
-        self.vocabularies = Vocabularies(client)
+        self._terms = Terms(self._reader)
+        self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)
+        self._for_callers: dict[Access, Searcher] = {ADMIN: self}
+        self._learn_from(self._reader)
+
+    def seen_by(self, access: Access) -> Searcher:
+        """Give this searcher as one caller has it: its `client` brings nothing but what the caller may see."""
+        if access not in self._for_callers:
+            seen = copy.copy(self)
+            seen.client = guarded(self.client, access)
+            seen._reader = guarded(self._reader, access)
+            seen._learn_from(seen._reader)
+            self._for_callers[access] = seen
+        return self._for_callers[access]
 
     @property
     def encoder(self) -> Callable[[], Encoder]:
@@ -90,6 +106,16 @@ class Searcher:
         """What gives the reranker; evaluation scores pairs with it, outside of searches."""
         return self._reranker
 
+    def _learn_from(self, reader: Elasticsearch) -> None:
+        """Prepare what is learnt from the documents themselves: each caller's own, since it tells of them."""
+        self._scripts = Scripts(reader)
+        self.vocabularies = Vocabularies(reader)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing is kept from the one who asks."""
+        return not isinstance(self.client, GuardedClient)
+
     def warm_up(self) -> None:
         """Load dictionary, encoder and reranker now, so that the first search is as fast as the next."""
         self.segmenter.warm_up()
@@ -99,10 +125,11 @@ class Searcher:
     def search(self, text: str, collection: str, options: SearchOptions) -> SearchResult:
         """Answer one question; raises `QueryError`, `CollectionNotFoundError`, `UnknownFieldError`, ..."""
         clock = _Clock()
-        query = _query(text, options)
+        query = checked_query(text, options)
         degraded: list[str] = []
         with clock.stage("open"):
-            opened = self.versions.open(collection)
+            opened = self._open(collection)
+            asked, query = query, replace(query, text=self._scripts.written_for(opened.index, query.text))
             check_fields(options.facets, known=opened.metadata_fields)
         with clock.stage("self_query"):
             understood = self._understand(query, opened, degraded) if options.self_query else NOTHING
@@ -112,25 +139,29 @@ class Searcher:
                 query = self._rewrite(query, options, degraded)
         legs = list(LEGS[options.strategy])
         with clock.stage("encode"):
-            words = self.segmenter.words(query.text) if "bm25" in legs or options.highlight else []
+            words = (
+                self.segmenter.words(query.text[:WORDS_FROM])[:MAX_WORDS] if "bm25" in legs or options.highlight else []
+            )
             vector = self._vector(query, legs, options, degraded)
         with clock.stage("retrieve"):
             cited: list[Hit] = []
             if understood.filters:
                 opened, retrieved = self._retrieve(
                     opened,
-                    lambda version: _bodies(query, words, vector, legs, options, version, understood),
-                    preference(query.text),
+                    lambda version: bodies_of(query, words, vector, legs, options, version, understood),
+                    query,
+                    options,
                 )
                 cited = fuse(retrieved.legs, options)
                 understood = understood if cited else understood.relaxed()
             if understood.wants_all:
                 opened, retrieved = self._retrieve(
                     opened,
-                    lambda version: _bodies(query, words, vector, legs, options, version, understood.unfiltered),
-                    preference(query.text),
+                    lambda version: bodies_of(query, words, vector, legs, options, version, understood.unfiltered),
+                    query,
+                    options,
                 )
-            degraded += retrieved.failed
+            degraded += retrieved.degraded
         worth = rewrite == "auto" and understood.wants_all and vector is not None
         if worth and is_weak(retrieved.legs, depth=options.depth):
             query, retrieved = self._again(query, retrieved, opened, options, clock, degraded)
@@ -144,12 +175,12 @@ class Searcher:
                 hits = still_first(cited, hits)
         with clock.stage("show"):
             every = above_threshold(hits, options, degraded)
-            page = Shown(opened.index, query.text, words, _filters(options, opened))
-            shown = show(self.client, self._terms, cut(every, options), page, options, degraded)
+            page = Shown(opened.index, query.text, words, filters_of(options, opened))
+            shown = show(self._reader, self._terms, cut(every, options), page, options, degraded)
             counted = facets(every, options.facets, known=opened.metadata_fields, size=options.facet_size)
         return SearchResult(
             query_id=uuid.uuid4().hex,
-            query=query,
+            query=replace(query, text=asked.text),
             strategy=options.strategy,
             collection=collection,
             index=opened.index,
@@ -164,6 +195,13 @@ class Searcher:
             reranking=reranking,
         )
 
+    def _open(self, collection: str) -> Collection:
+        try:
+            return as_seen(self.versions.open(collection), self._reader)
+        except IncompatibleCollectionError:
+            as_seen(open_collection(self._reader, collection), self._reader)  # who sees nothing in it learns nothing
+            raise
+
     def _understand(self, query: Query, opened: Collection, degraded: list[str]) -> Understood:
         """Read names and numbers of the collection's metadata in the question; without them it is asked as it is."""
         try:
@@ -174,15 +212,25 @@ class Searcher:
             return NOTHING
 
     def _retrieve(
-        self, opened: Collection, bodies: Callable[[Collection], dict[Leg, dict[str, Any]]], copies: str
+        self,
+        opened: Collection,
+        bodies: Callable[[Collection], dict[Leg, dict[str, Any]]],
+        query: Query,
+        options: SearchOptions,
     ) -> tuple[Collection, Retrieved]:
         """Ask the version that was opened; where it was removed since, the one that is in use instead."""
         try:
-            return opened, retrieve(self.client, bodies(opened), index=opened.index, preference=copies)
+            return opened, self._ask(opened, bodies(opened), query, options)
         except CollectionNotFoundError:
             self.versions.forget(opened.name)
-        opened = self.versions.open(opened.name)
-        return opened, retrieve(self.client, bodies(opened), index=opened.index, preference=copies)
+        opened = self._open(opened.name)
+        return opened, self._ask(opened, bodies(opened), query, options)
+
+    def _ask(
+        self, opened: Collection, bodies: dict[Leg, dict[str, Any]], query: Query, options: SearchOptions
+    ) -> Retrieved:
+        copies = preference(query.text)
+        return retrieve_from(self._reader, opened, bodies, timeout_ms=options.search_timeout_ms, preference=copies)
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
         """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""
@@ -215,8 +263,8 @@ class Searcher:
             with clock.stage("encode"):
                 vector = self._vector(rewritten, legs, options, degraded)
             with clock.stage("retrieve"):
-                bodies = _bodies(rewritten, [], vector, legs, options, opened, NOTHING)
-                second = retrieve(self.client, bodies, index=opened.index, preference=preference(query.text))
+                bodies = bodies_of(rewritten, [], vector, legs, options, opened, NOTHING)
+                second = self._ask(opened, bodies, query, options)
         except (ModelError, ElasticsearchError, CollectionNotFoundError) as error:
             log.warning("second_pass_failed", reason=str(error))
             degraded.append("query2doc")
@@ -229,10 +277,8 @@ class Searcher:
         if not dense:
             return None
         try:
-            vector: Vector = self._encoder().encode_queries([query.text])[0]
-            if query.rewritten is not None:
-                pseudo_doc = self._encoder().encode_documents([query.rewritten])[0]
-                vector = mix(vector, pseudo_doc, weight=options.weight_pseudo_doc)
+            encoder = self._encoder()  # loading it takes as long as it takes
+            vector = self._encoding.run(lambda: encoded(encoder, query, options), timeout_ms=options.encode_timeout_ms)
         except (ModelError, MissingExtraError) as error:
             if "bm25" not in legs:
                 raise
@@ -242,70 +288,6 @@ class Searcher:
                 legs.remove(leg)
             return None
         return vector
-
-
-def mix(question: Vector, pseudo_doc: Vector, *, weight: float) -> Vector:
-    """Give the weighted mean of two vectors, L2-normalised: `weight` 0 is the question alone, 1 the pseudo-document.
-
-    The question stays in: a pseudo-document may be about something else (docs/decisions/rewriting.md).
-    """
-    mean = (1 - weight) * question + weight * pseudo_doc
-    length = float(np.linalg.norm(mean))
-    return (mean / length).astype(np.float32) if length > 1e-6 else question
-
-
-def _query(text: str, options: SearchOptions) -> Query:
-    stripped = valid_text(text).replace("\x00", " ").strip()
-    if not stripped:
-        raise QueryError("The query is empty: ask something.")
-    if len(stripped) > options.max_query_chars:
-        raise QueryError(
-            f"The query has {len(stripped)} characters, {options.max_query_chars} are the most "
-            "(BOTHWAYS_MAX_QUERY_CHARS)."
-        )
-    return Query(stripped)
-
-
-def _bodies(
-    query: Query,
-    words: Sequence[str],
-    vector: Vector | None,
-    legs: Sequence[Leg],
-    options: SearchOptions,
-    collection: Collection,
-    understood: Understood,
-) -> dict[Leg, dict[str, Any]]:
-    filters = [*_filters(options, collection), *understood.filters]
-    k = options.depth
-    bodies: dict[Leg, dict[str, Any]] = {}
-    for leg in legs:
-        if leg == "bm25":
-            bodies[leg] = bm25_body(
-                words,
-                query.text,
-                k=k,
-                filters=filters,
-                boosts=understood.boosts,
-                boost=options.self_query_boost,
-                all_filtered=bool(understood.filters),
-                weight_cjk=options.weight_cjk,
-            )
-        elif vector is not None:
-            bodies[leg] = knn_body(
-                vector,
-                field="text_sem" if leg == "text_sem" else "questions.text_sem",
-                k=k,
-                num_candidates=options.num_candidates,
-                oversample=options.oversample,
-                filters=filters,
-                matched=options.explain and leg == "questions",
-            )
-    return bodies
-
-
-def _filters(options: SearchOptions, collection: Collection) -> list[dict[str, Any]]:
-    """Give what every hit and every neighbour that is shown has to match."""
-    return filter_clauses(options.filters, fields=collection.metadata_fields, ranges=collection.range_fields)
 
 
 class _Clock:

@@ -3,47 +3,93 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
+from elastic_transport import ConnectionTimeout
 from elasticsearch import Elasticsearch
 
+from core.collection import Collection
 from core.datatypes import Hit, Leg, LegScore
 from core.elastic import elasticsearch_errors
-from core.errors import CollectionNotFoundError, ElasticsearchError
-from search.bodies import msearch_lines
+from core.errors import CollectionNotFoundError, ElasticsearchError, SearchTimeoutError
+from search.bodies import VECTOR_FIELDS, msearch_lines
+from search.options import SEARCH_TIMEOUT_MS
 from search.paging import in_order
 
 log = structlog.get_logger()
 
+_GRACE_MS = 500.0
+"""What the server has beyond the deadline of the legs to send what they brought by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What the legs brought: their rankings, those that failed, and the server's own ms."""
+    """What the legs brought: their rankings, those that failed, those that were cut short, and the server's own ms."""
 
     legs: dict[Leg, list[Hit]]
     failed: list[Leg] = field(default_factory=list)
     took_ms: float = 0.0
+    cut_short: list[Leg] = field(default_factory=list)
+
+    @property
+    def degraded(self) -> list[Leg]:
+        """The legs that brought nothing, or not all that they had."""
+        return [*self.failed, *self.cut_short]
+
+
+def retrieve_from(
+    client: Elasticsearch,
+    collection: Collection,
+    bodies: Mapping[Leg, Mapping[str, Any]],
+    *,
+    timeout_ms: float,
+    preference: str | None = None,
+) -> Retrieved:
+    """Ask the legs of one version of a collection; a leg whose vectors the version does not have has failed.
+
+    A kNN search of a field that is not there is no error to the server: it brings nothing, and does not say why.
+    """
+    missing: list[Leg] = [leg for leg in bodies if leg != "bm25" and VECTOR_FIELDS[leg] not in collection.vectors]
+    there = {leg: body for leg, body in bodies.items() if leg not in missing}
+    if not there:
+        raise ElasticsearchError(f"{collection.index} has no vectors to search: build it anew with --recreate.")
+    retrieved = retrieve(client, there, index=collection.index, timeout_ms=timeout_ms, preference=preference)
+    return replace(retrieved, failed=[*missing, *retrieved.failed])
 
 
 def retrieve(
-    client: Elasticsearch, bodies: Mapping[Leg, Mapping[str, Any]], *, index: str, preference: str | None = None
+    client: Elasticsearch,
+    bodies: Mapping[Leg, Mapping[str, Any]],
+    *,
+    index: str,
+    timeout_ms: float = SEARCH_TIMEOUT_MS,
+    preference: str | None = None,
 ) -> Retrieved:
-    """Ask all legs at once; a failed leg is left out and named. `preference`: see `search.paging`.
+    """Ask all legs at once; a failed leg is left out and named, one that is cut short at `timeout_ms` only named.
 
-    Raises `ElasticsearchError` when no leg answered, and `CollectionNotFoundError` when the index is not there.
+    `preference`: see `search.paging`.
+
+    Raises `ElasticsearchError` when no leg answered, `CollectionNotFoundError` when the index is not there, and
+    `SearchTimeoutError` when a node hangs, so that its own clock does not end the legs either.
     """
-    with elasticsearch_errors("searching"):
-        response = client.msearch(searches=msearch_lines(bodies, index=index, preference=preference))
+    timed = {leg: {"timeout": f"{timeout_ms:.0f}ms", **body} for leg, body in bodies.items()}
+    with elasticsearch_errors("searching"), _in_time(timeout_ms):
+        response = client.msearch(searches=msearch_lines(timed, index=index, preference=preference))
     legs: dict[Leg, list[Hit]] = {}
     failed: dict[Leg, str] = {}
+    cut_short: list[Leg] = []
     for leg, answer in zip(bodies, response["responses"], strict=True):
         if "error" in answer:
             failed[leg] = _why(answer["error"])
         else:
             legs[leg] = [to_hit(hit, leg, rank) for rank, hit in enumerate(in_order(answer["hits"]["hits"]), start=1)]
+            if answer.get("timed_out") or answer.get("_shards", {}).get("failed"):
+                log.warning("leg_cut_short", leg=leg, hits=len(legs[leg]), timeout_ms=timeout_ms)
+                cut_short.append(leg)
     if failed and not _exists(client, index):
         name = re.sub(r"-v\d+$", "", index.removeprefix("bothways-"))
         raise CollectionNotFoundError(f"There is no collection {name!r} any more; see `bothways collections`.")
@@ -51,7 +97,23 @@ def retrieve(
         log.warning("leg_failed", leg=leg, reason=reason)
     if not legs:
         raise ElasticsearchError(f"Elasticsearch failed while searching: {'; '.join(sorted(set(failed.values())))}")
-    return Retrieved(legs, list(failed), float(response["took"]))
+    return Retrieved(legs, list(failed), float(response["took"]), cut_short)
+
+
+def reader(client: Elasticsearch, *, timeout_ms: float) -> Elasticsearch:
+    """Give a client for the requests of searches, which gives up a little after the server should have itself."""
+    return client.options(request_timeout=(timeout_ms + _GRACE_MS) / 1000)
+
+
+@contextmanager
+def _in_time(timeout_ms: float) -> Iterator[None]:
+    try:
+        yield
+    except ConnectionTimeout as error:
+        raise SearchTimeoutError(
+            f"Elasticsearch did not answer the search within {timeout_ms:.0f} ms (BOTHWAYS_SEARCH_TIMEOUT_MS), so a "
+            "node of it hangs or is overloaded; see `bothways es status`."
+        ) from error
 
 
 def _exists(client: Elasticsearch, index: str) -> bool:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
 from core.answer_cache import AnswerCache, cache_key
 from core.errors import LLMError, LLMUnavailableError, UsageError
+from core.models.circuit import Circuit
 from core.models.llm import LanguageModel
 from core.prompts import Prompt
 from core.valid_text import valid_text
@@ -25,6 +27,12 @@ QUERY2DOC = Prompt("search", "query2doc", data="question")
 
 MAX_CHARS = 500
 """What a longer answer is cut to: 60 words of English are about 400 characters, 80 of Chinese are 80."""
+
+MAX_QUESTION_CHARS = 1000
+"""What of a question the language model gets: of a pasted document its beginning, so that no search is dear."""
+
+PATIENCE = 5
+"""Answers that may be late in a row before searches stop waiting for them."""
 
 _QUOTES = " \t\n\"'“”‘’「」『』`*"
 _REFUSAL = re.compile(
@@ -49,10 +57,19 @@ class Query2Doc:
     `timeout_s` seconds, so that no caller waits longer than its own deadline. The threads are daemons: a command that
     has shown its hits ends, whatever the model is still busy with. The cache's key is the question, the prompt's
     version and the model; what is kept is the answer as it came, so that better cleaning reaches old answers.
+
+    After some answers in a row that came too late or not at all, no search waits for one for `pause_s` seconds; the
+    model is asked all the same, so that a slow one fills the cache. Then one search tries whether it is worth it again.
     """
 
     def __init__(
-        self, llm: LanguageModel, cache: AnswerCache, *, timeout_s: float = 60.0, concurrency: int = 8
+        self,
+        llm: LanguageModel,
+        cache: AnswerCache,
+        *,
+        timeout_s: float = 60.0,
+        concurrency: int = 8,
+        pause_s: float = 15.0,
     ) -> None:
         self._llm = llm
         self._cache = cache
@@ -60,20 +77,34 @@ class Query2Doc:
         self._concurrency = concurrency
         self._lock = threading.Lock()
         self._running: dict[str, Future[str]] = {}
+        self._patience = Circuit(PATIENCE, pause_s, event="query2doc.not_waited_for")
         self._model_name: str | None = None
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:
         """Give the kept pseudo-document, or wait for the model's; raises `LLMUnavailableError` at the deadline."""
+        until = time.monotonic() + deadline_s
+        question = question[:MAX_QUESTION_CHARS]
         kept = self._kept(question, self._model_name) if self._model_name is not None else None
         if kept is not None:
             return kept
+        answer = self._asked(question)
+        if not answer.done() and not self._patience.admits():
+            raise LLMUnavailableError(
+                "The language model's last pseudo-documents came too late or not at all, so this one is not waited for."
+            )
         try:
-            return self._asked(question).result(deadline_s)
+            pseudo_doc = answer.result(max(0.0, until - time.monotonic()))
         except TimeoutError as error:
+            self._patience.record(ok=False)
             raise LLMUnavailableError(
                 f"The language model gave no pseudo-document within {1000 * deadline_s:g} ms "
                 "(BOTHWAYS_REWRITE_DEADLINE_MS); when it comes it is kept for the next search."
             ) from error
+        except LLMError as error:
+            self._patience.record(ok=not isinstance(error, LLMUnavailableError))
+            raise
+        self._patience.record(ok=True)
+        return pseudo_doc
 
     def _asked(self, question: str) -> Future[str]:
         """Give what will be the answer: two searches for one question wait for the same."""

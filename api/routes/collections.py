@@ -6,27 +6,47 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.deps import SearcherDep
-from api.wire import CollectionOut, RollbackOut, collection_out, rollback_out
-from core.collection import count, delete_collection, list_collections, open_collection
-from indexer.rollback import advice, list_versions, rollback
+from api.deps import SearcherDep, for_readers
+from api.wire import AclIn, CollectionOut, RollbackOut, collection_out, rollback_out
+from core.access import as_seen
+from core.collection import Collection, count, delete_collection, list_collections, open_collection
+from core.errors import CollectionNotFoundError
+from indexer.acl import set_acl
+from indexer.rollback import Version, advice, list_versions, rollback
+from search.pipeline import Searcher
 
 router = APIRouter(tags=["collections"])
 
 
 @router.get("/collections")
+@for_readers
 def list_all(searcher: SearcherDep) -> list[CollectionOut]:
-    """List all collections."""
-    client = searcher.client
-    return [collection_out(*row, list_versions(client, row[0].name)) for row in list_collections(client)]
+    """List all collections; a key with access groups is told of those in which it sees something."""
+    shown = []
+    for collection, documents, chunks in list_collections(searcher.client):
+        try:
+            seen = as_seen(collection, searcher.client)
+        except CollectionNotFoundError:
+            continue
+        shown.append(collection_out(seen, documents, chunks, _versions(searcher, collection)))
+    return shown
 
 
 @router.get("/collections/{name}")
+@for_readers
 def get_one(name: str, searcher: SearcherDep) -> CollectionOut:
     """Say what a collection holds and was built with."""
     collection = open_collection(searcher.client, name)
-    counts = count(searcher.client, collection.index)
-    return collection_out(collection, *counts, list_versions(searcher.client, name))
+    seen = as_seen(collection, searcher.client)
+    return collection_out(seen, *count(searcher.client, seen.index), _versions(searcher, collection))
+
+
+@router.put("/collections/{name}/acl")
+def set_access_groups(name: str, acl: AclIn, searcher: SearcherDep) -> CollectionOut:
+    """Name the metadata field that holds the access groups of each document, or null; in force within seconds."""
+    set_acl(searcher.client, name, acl.field)
+    searcher.versions.forget(name)
+    return get_one(name, searcher)
 
 
 @router.post("/collections/{name}/rollback")
@@ -47,3 +67,10 @@ def delete(name: str, searcher: SearcherDep) -> None:
     """Delete a collection with all its versions."""
     delete_collection(searcher.client, name)
     searcher.versions.forget(name)
+
+
+def _versions(searcher: Searcher, collection: Collection) -> list[Version]:
+    """List the versions for whoever may read them whole: the numbers of others would tell of hidden documents."""
+    if collection.acl_field and not searcher.sees_all:
+        return []
+    return list_versions(searcher.client, collection.name)

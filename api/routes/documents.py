@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -14,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from api.deps import SearcherDep, UploadsDep
+from api.deps import SearcherDep, UploadsDep, for_readers
 from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, Problem, document_out, document_row, job_out
 from core.errors import UsageError
 from indexer.documents import delete_document, get_document, list_documents
@@ -46,23 +47,32 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/collections/{collection}/documents", status_code=202, openapi_extra=_TWO_FORMS, responses=_REFUSED)
-async def upload(collection: str, request: Request, response: Response, uploads: UploadsDep) -> JobOut:
+async def upload(
+    collection: str,
+    request: Request,
+    response: Response,
+    uploads: UploadsDep,
+    acl_field: Annotated[
+        str, Query(max_length=200, description="metadata field of the access groups, for the whole collection")
+    ] = "",
+) -> JobOut:
     """Add or replace documents: files as multipart/form-data, or JSON. Nothing else of the collection is touched.
 
     A file replaces the one that was uploaded under its name, a JSON document the one of its id. They are indexed by a
     job, whose address is in `Location`; the collection is made if there is none.
     """
+    submit = partial(uploads.submit, acl_field=acl_field)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         with room_for(Path(tempfile.gettempdir())):
             form = await request.form(max_files=MAX_FILES, max_fields=MAX_FILES)
         try:
-            job = await run_in_threadpool(uploads.submit, collection, _files(form.multi_items()))
+            job = await run_in_threadpool(submit, collection, _files(form.multi_items()))
         finally:
             await form.close()
     elif kind == "application/json":
         documents = _documents(await request.body())
-        job = await run_in_threadpool(uploads.submit, collection, documents)
+        job = await run_in_threadpool(submit, collection, documents)
     else:
         raise HTTPException(415, "Send files as multipart/form-data, or documents as application/json.")
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
@@ -70,6 +80,7 @@ async def upload(collection: str, request: Request, response: Response, uploads:
 
 
 @router.get("/collections/{collection}/documents")
+@for_readers
 def list_all(
     collection: str,
     searcher: SearcherDep,
@@ -81,6 +92,7 @@ def list_all(
 
 
 @router.get("/collections/{collection}/documents/{doc_id:path}")
+@for_readers
 def get_one(collection: str, doc_id: str, searcher: SearcherDep) -> DocumentOut:
     """Give a document with its chunks and their questions, without vectors."""
     return document_out(get_document(searcher.client, collection, doc_id))

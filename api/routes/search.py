@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
-from api.deps import SearcherDep, SettingsDep
+from api.admission import admitted
+from api.deps import SearcherDep, SettingsDep, for_readers
 from api.wire import SearchRequest, SearchResponse, search_response
 from search.build import default_options
 
 router = APIRouter(tags=["search"])
 
 
-@router.post("/search", response_model=SearchResponse)
+@router.post("/search", response_model=SearchResponse, dependencies=[Depends(admitted)])
+@for_readers
 def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
     """Find the chunks that answer a question."""
     defaults = default_options(settings)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from core.datatypes import Document
+from core.datatypes import Document, Metadata
 from core.document_id import document_id
 from core.errors import ReadError
 from indexer.read.encoding import decode
@@ -57,7 +57,7 @@ def first_heading(sections: Sequence[Section]) -> str:
 
 
 def section_documents(
-    source: Source, title: str, sections: Sequence[Section], metadata: Mapping[str, str]
+    source: Source, title: str, sections: Sequence[Section], metadata: Metadata
 ) -> Iterator[Document]:
     """Make a document of each section that has text; the record index is the section's number, with empty ones."""
     if not any(section.blocks for section in sections):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 import ijson
@@ -62,22 +62,28 @@ def read_json(source: Source) -> Iterator[Document]:
             raise (error if message.startswith("The file") else ReadError(f"The file {message}")) from error
 
 
-def to_metadata(fields: Mapping[str, object]) -> dict[str, str]:
+def to_metadata(fields: Mapping[str, object]) -> dict[str, str | Sequence[str]]:
     """Make filterable strings of a record's fields.
 
-    Numbers, `true` and `false` are written as in JSON, a list of scalars as "a, b"; an object one level down gives
+    Numbers, `true` and `false` are written as in JSON; a list of several scalars stays several values, each of which
+    can be filtered by (and is a group of its own where the field holds access groups); an object one level down gives
     `outer_inner`; deeper ones, null and empty values are dropped. In a name, dots become `_`, because Elasticsearch
     reads them as levels, and leading `_` goes.
     """
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str | Sequence[str]] = {}
     for name, value in fields.items():
         inner = value.items() if isinstance(value, Mapping) else [("", value)]
         for key, item in inner:
-            text = _scalar_text(item)
+            texts = tuple(dict.fromkeys(valid_text(text) for text in _scalar_texts(item)))
             clean = re.sub(r"[.\s\x00-\x1f]+", "_", f"{name}_{key}" if key else str(name)).strip("_")
-            if clean and text:
-                metadata[valid_text(clean)] = valid_text(text)
+            if clean and texts:
+                metadata[valid_text(clean)] = texts if len(texts) > 1 else texts[0]
     return metadata
+
+
+def _scalar_texts(value: object) -> list[str]:
+    items = [item for item in value if not isinstance(item, list)] if isinstance(value, list) else [value]
+    return list(filter(None, map(_scalar_text, items)))
 
 
 def _scalar_text(value: object) -> str:

@@ -12,9 +12,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from core.access import Access, guarded
 from core.errors import ElasticsearchUnavailableError, ModelError
 from core.lease import Leases
 from core.settings import load_settings
+from indexer.documents import list_documents
 from indexer.parts import Parts
 from search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
@@ -150,7 +152,7 @@ def test_documents_as_json(http, documents):
         "doc_id": "leave",
         "title": "请假",
         "source": "leave.json",
-        "metadata": {"area": "hr", "tags": "a, b"},
+        "metadata": {"area": "hr", "tags": ["a", "b"]},
         "chunks": [
             {
                 "chunk_id": "leave-0",
@@ -406,3 +408,20 @@ def test_openapi(http):
     assert {"202", "413", "415", "422", "507"} <= set(upload["responses"])
     assert set(paths["/api/v1/jobs/{job_id}"]) == {"get", "delete"}
     assert "post" in paths["/api/v1/jobs/{job_id}/retry"]
+
+
+def test_an_upload_that_begins_a_protected_collection(http, documents, collection, es):
+    rows = [
+        {"id": "leave", "text": LEAVE, "metadata": {"groups": ["hr", "staff"]}},
+        {"id": "suit", "text": "机密诉讼。", "metadata": {"groups": ["legal"]}},
+    ]
+    job = ended(http, http.post(f"{documents}?acl_field=groups", json={"documents": rows}))
+    assert job["state"] == "done"
+    assert http.get(f"/api/v1/collections/{collection}").json()["acl_field"] == "groups"
+    client = guarded(es[0], Access(frozenset({"staff"})))
+    assert [document.doc_id for document in list_documents(client, collection)] == ["leave"]
+    assert http.post(f"{documents}?acl_field=a*", json={"documents": rows}).status_code == 422
+    # Later uploads need not say it again.
+    assert ended(http, http.post(documents, json={"documents": [rows[1] | {"id": "again"}]}))["state"] == "done"
+    assert http.get(f"/api/v1/collections/{collection}").json()["acl_field"] == "groups"
+    assert [document.doc_id for document in list_documents(client, collection)] == ["leave"]

@@ -143,10 +143,11 @@ def test_metadata_are_strings_under_names_that_elasticsearch_takes() -> None:
         "_c": 1,
         "": "dropped",
         "yes": True,
-        "tags": ["p", 2, ["deep"]],
+        "tags": ["p", 2, ["deep"], "p", ""],
+        "one": ["a, b"],
         "author": {"name": "Li", "more": {"deep": 1}},
         "none": None,
         "blank": " ",
     }
-    expected = {"a_b": "x", "c": "1", "yes": "true", "tags": "p, 2", "author_name": "Li"}
+    expected = {"a_b": "x", "c": "1", "yes": "true", "tags": ("p", "2"), "one": "a, b", "author_name": "Li"}
     assert to_metadata(fields) == expected

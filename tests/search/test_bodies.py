@@ -60,3 +60,12 @@ def test_rescoring_is_asked_for_or_left_to_the_server():
     body = knn_body([1.0], field="text_sem", k=3, num_candidates=10, oversample=2)
     assert body["knn"]["rescore_vector"] == {"oversample": 2}
     assert "rescore_vector" not in knn_body([1.0], field="text_sem", k=3, num_candidates=10)["knn"]
+
+
+def test_a_character_alone_is_looked_for_in_pairs():
+    body = bm25_body(["假"], "假", k=3)
+    assert body["query"]["bool"]["should"][-1] == {
+        "prefix": {"text_cjk": {"value": "假", "rewrite": "top_terms_blended_freqs_64"}}
+    }
+    for raw in ("请假", "E", "？", "\ud83d"):
+        assert all("prefix" not in clause for clause in bm25_body([], raw, k=3)["query"]["bool"]["should"])

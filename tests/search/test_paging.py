@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.datatypes import Hit, LegScore, Query, SearchResult
+from search.combine import fuse
 from search.options import SearchOptions
 from search.paging import cut, in_order, preference
-from search.pipeline import fuse
 from search.rerank import Reranker, rerank
 from search.rerank_stage import above_threshold, rerank_stage
 

@@ -7,7 +7,15 @@ import time
 import pytest
 
 from core.errors import LLMError, LLMUnavailableError, UsageError
-from search.rewrite import MAX_CHARS, QUERY2DOC, Query2Doc, RecordedRewrites, clean_pseudo_doc
+from search.rewrite import (
+    MAX_CHARS,
+    MAX_QUESTION_CHARS,
+    PATIENCE,
+    QUERY2DOC,
+    Query2Doc,
+    RecordedRewrites,
+    clean_pseudo_doc,
+)
 
 PROMPTS = {
     "q2d-1": {
@@ -96,6 +104,44 @@ def test_no_more_than_so_many_questions_wait_for_the_model(cache):
     assert rewriter.rewrite("二", deadline_s=5) == PASSAGE
     assert rewriter.rewrite("三", deadline_s=5) == PASSAGE
     assert len(model.asked) == 3
+
+
+def test_a_model_that_is_always_late_is_not_waited_for_any_more(cache):
+    """Five searches spend their deadline, the next ones nothing; the model is asked all the same, and tried again."""
+    model = FixedModel(slow=True)
+    query2doc = Query2Doc(model, cache, concurrency=50, pause_s=0.3)
+    for number in range(PATIENCE):
+        with pytest.raises(LLMUnavailableError, match="within 10 ms"):
+            query2doc.rewrite(f"问题{number}", deadline_s=0.01)
+    started = time.monotonic()
+    for number in range(10):
+        with pytest.raises(LLMUnavailableError, match="not waited for"):
+            query2doc.rewrite(f"又问{number}", deadline_s=10)
+    assert time.monotonic() - started < 2
+    eventually(lambda: len(model.asked) == PATIENCE + 10)
+    model.go.set()
+    eventually(lambda: not query2doc._running)
+    assert query2doc.rewrite("又问3", deadline_s=10) == PASSAGE  # what came late is there
+    time.sleep(0.35)
+    assert query2doc.rewrite("新问题", deadline_s=10) == PASSAGE  # the one that tries
+    assert query2doc.rewrite("再一个", deadline_s=10) == PASSAGE
+
+
+def test_a_dead_model_costs_no_search_its_deadline(cache):
+    query2doc = Query2Doc(FixedModel(LLMUnavailableError("down")), cache)
+    for number in range(PATIENCE):
+        with pytest.raises(LLMUnavailableError, match="down"):
+            query2doc.rewrite(f"问题{number}", deadline_s=10)
+    refused = Query2Doc(FixedModel(LLMError("no answer to this one")), cache)
+    for number in range(2 * PATIENCE):
+        with pytest.raises(LLMError, match="no answer"):  # which says nothing about the next question
+            refused.rewrite(f"问题{number}", deadline_s=10)
+
+
+def test_the_model_gets_the_beginning_of_a_pasted_document(cache):
+    model = FixedModel()
+    Query2Doc(model, cache).rewrite("长" * 10_000, deadline_s=10)
+    assert model.asked[0][0].count("长") == MAX_QUESTION_CHARS
 
 
 def test_many_threads_with_one_question_ask_once(cache):
