@@ -20,7 +20,7 @@ THEIR_SHARE = 4
 STRATEGIES = ("hybrid", "hybrid_rerank")
 
 ABOUT = """\
-- {clients} clients of one process, each with a connection that it keeps, ask the next question once they have an answer;
+- {clients} clients of one process, each with a connection of its own, ask the next question once they have an answer;
   one round of one question a client comes first and is not counted. An error is an answer that is not a 200, or is
   empty; what left out a stage or cut it short (`degraded`) is counted by itself.
 - Bothways: `bothways serve`, one process, as it comes.

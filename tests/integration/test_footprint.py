@@ -1,4 +1,4 @@
-"""What a server that has answered a search holds in memory: nothing of torch, and nothing that only evaluation needs."""
+"""What a server that has answered a search holds in memory: nothing of torch, nor what only evaluation needs."""
 
 from __future__ import annotations
 
