@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cli.crew import LocalHelpers, environment_of, shared, writing
+from cli.ending import ended_by_sigterm
 from cli.options import CollectionOption, JsonOption
 from cli.output import err, print_json, printable
 from core.datatypes import ChunkerName
 from core.errors import LeaseHeldError, UsageError
 from core.settings import Settings, load_settings
-from indexer.build import build_parts, build_writer
+from indexer.build import build_parts, build_writer, default_job_options
 from indexer.jobs import Job, new_id
-from indexer.parts import JobOptions
 from indexer.question_writer import TOKENS_A_QUESTION
 from indexer.report import JobReport
 from indexer.run import open_desk, recorded_options, run_job
@@ -44,7 +45,11 @@ def index(
     chunker: Annotated[
         str | None, typer.Option(help=f"where documents are cut: {', '.join(get_args(ChunkerName))}")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=256, help="requests to the LLM at once")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="processes that share the job; others may `jobs join` it")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="local|ray", help="where the workers run")] = "local",
+    concurrency: Annotated[int | None, typer.Option(min=1, max=256, help="requests to the LLM at once")] = None,
     filter_questions: Annotated[
         str | None,
         typer.Option(metavar="none|round-trip|cross-encoder", help="drop questions that miss their own chunk"),
@@ -67,12 +72,14 @@ def index(
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
     chosen = load_settings(
-        llm_concurrency=workers,
+        llm_concurrency=concurrency,
         chunker=_chunker(chunker),
         filter_questions=filter_questions,
         filter_top_k=filter_top_k,
         filter_min_score=filter_min_score,
     )
+    if engine == "local":
+        chosen = shared(chosen, workers or 1)
     writer = None if no_questions else build_writer(chosen, questions)
     if writer is None and not no_questions:
         err.print(
@@ -80,24 +87,29 @@ def index(
             "A later run with one adds them.",
             markup=False,
         )
-    options = JobOptions(
-        collection=collection,
-        recreate=recreate,
-        dry_run=dry_run,
-        retry_failed=retry_failed,
-        chunker=chosen.chunker,
-        max_chars=chosen.chunk_max_chars,
-        max_file_mb=chosen.max_file_mb,
-        case_sections=chosen.case_sections,
-        concurrency=chosen.llm_concurrency,
+    options = replace(
+        default_job_options(chosen, collection), recreate=recreate, dry_run=dry_run, retry_failed=retry_failed
     )
-    words = recorded_options(options, words=typed_words(ctx))
+    is_shared = {} if workers is None and engine == "local" else {"workers": workers or 1, "engine": engine}
+    words = recorded_options(options, words=typed_words(ctx), **is_shared)
     job = Job(new_id(), collection, source=str(path.expanduser().resolve()), options=words, retry_of=retry_of)
+    asked = "none" if writer is None else "model" if questions is None else str(questions.expanduser().resolve())
+    helpers = LocalHelpers(job.id, most=(workers or 1) - 1, environment=environment_of(chosen))
     try:
+        crew = writing(chosen, helpers, collection=collection, questions=asked, workers=workers, engine=engine)
         parts = build_parts(chosen, writer=writer)
-        with _progress() as progress, ended_by_sigterm():
-            desk = open_desk(parts.client)
-            report = run_job(path, options, parts, job, desk, wait=wait, on_wait=_say_waiting, progress=progress)
+        with _progress() as progress, ended_by_sigterm(), helpers:
+            report = run_job(
+                path,
+                options,
+                parts,
+                job,
+                open_desk(parts.client),
+                wait=wait,
+                write_chunks=crew,
+                on_wait=_say_waiting,
+                progress=progress,
+            )
     finally:
         if writer is not None:
             writer.close()
@@ -123,16 +135,6 @@ def typed_words(ctx: typer.Context) -> list[str]:
         else:
             words += [parameter.opts[0], str(value.expanduser().resolve() if isinstance(value, Path) else value)]
     return words
-
-
-@contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, as of a container that is stopped, end a job in good order like Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say_waiting(error: LeaseHeldError) -> None:

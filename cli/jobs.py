@@ -10,14 +10,18 @@ from rich import box
 from rich.table import Column, Table
 
 from api.wire import job_out
+from cli.crew import LocalHelpers, environment_of, shared
+from cli.ending import ended_by_sigterm
 from cli.options import JsonOption
 from cli.output import err, out, plain, print_json, printable
 from core.elastic import connect
 from core.errors import UsageError
 from core.settings import Settings, settings
-from indexer.build import default_job_options, opened_parts
+from indexer.build import default_job_options, opened_parts, parts_for_order
+from indexer.crew import Worker
 from indexer.jobs import STATES, Job, JobStore, State, new_id
 from indexer.run import open_desk
+from indexer.shards import Shards
 from indexer.spool import Spool
 from indexer.uploads import Uploads, require_retryable
 
@@ -100,6 +104,27 @@ def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
         err.print(f"The job {job_id} is cancelled.")
     else:
         err.print(f"The job {job_id} is told to end; `bothways jobs watch {job_id}` shows when it has.", markup=False)
+
+
+@app.command("join")
+def join(
+    job_id: JobId,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="processes on this machine that help")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Help with a job that was started with --workers, on whichever machine, until it ends."""
+    chosen = shared(settings(), workers)
+    client, _ = connect(chosen)
+    desk = open_desk(client)
+    worker = Worker(Shards(client, desk.leases), desk.store, lambda order: parts_for_order(chosen, order.questions))
+    with ended_by_sigterm(), LocalHelpers(job_id, most=workers - 1, environment=environment_of(chosen)) as helpers:
+        helpers.want(workers - 1)
+        job = worker.help(job_id)
+    if as_json:
+        print_json({"job": job.id, "state": job.state, "shards": worker.shards_done, "chunks": worker.chunks_done})
+    else:
+        done = f"{worker.chunks_done:,} chunks in {worker.shards_done:,} shards"
+        err.print(f"The job {job.id} is {job.state}; this process did {done} of it.", markup=False)
 
 
 @app.command("retry")

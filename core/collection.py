@@ -18,7 +18,7 @@ log = structlog.get_logger()
 SCHEMA_VERSION = 1
 """Goes up whenever es_mappings/chunks.json changes in a way that older indices cannot serve."""
 
-RESERVED = frozenset({"jobs", "leases", "feedback"})
+RESERVED = frozenset({"jobs", "leases", "shards", "feedback"})
 """No collection has these names, since indices of our own have: bothways-jobs and its like."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")

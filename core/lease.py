@@ -209,6 +209,11 @@ class Leases:
         except ElasticsearchError as error:
             log.debug("lease_not_given_back", lease=name, reason=str(error))
 
+    def forget(self, name: str) -> None:
+        """Remove what a dead holder left, of a name that nobody will ask for again."""
+        with elasticsearch_errors(f"removing the lease {name!r}"):
+            self._client.options(ignore_status=404).delete(index=self._index, id=name)
+
     def stamped(self, held: Held) -> Held:
         """Give the same lease, renewed now."""
         return Held(held.holder, held.token, held.note, held.since, self.clock(), self.ttl_s)

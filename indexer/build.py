@@ -28,6 +28,7 @@ from indexer.filter import Answerable, QuestionFilter, RoundTrip
 from indexer.parts import JobOptions, Parts
 from indexer.question_writer import QuestionWriter
 from indexer.recorded_questions import RecordedQuestions
+from indexer.shards import Questions
 
 
 def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:
@@ -52,7 +53,20 @@ def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:
 @contextmanager
 def opened_parts(settings: Settings) -> Iterator[Parts]:
     """Give what a job needs by the settings alone, with whoever writes the questions, and let go of it after that."""
-    writer = build_writer(settings, None)
+    with parts_for_order(settings, "model") as parts:
+        yield parts
+
+
+@contextmanager
+def parts_for_order(settings: Settings, questions: Questions) -> Iterator[Parts]:
+    """Give what a worker needs, with the writer of questions that its job has, and let go of it after that."""
+    match questions:
+        case "none":
+            writer = None
+        case "model":
+            writer = build_writer(settings, None)
+        case path:
+            writer = build_writer(settings, Path(path))
     try:
         yield build_parts(settings, writer=writer)
     finally:

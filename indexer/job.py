@@ -7,21 +7,18 @@ what is unchanged by content hash and does no work for it; an interrupted run is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
 
-from core.datatypes import Chunk, Document, EmbeddedChunk, ExpandedChunk, Failure
+from core.datatypes import Chunk, Document, Failure
 from core.elastic import elasticsearch_errors
 from core.errors import LLMUnavailableError, UsageError
 from core.models.usage import TokenUsage
-from indexer.bulk import bulk, delete_actions, to_action
+from indexer.bulk import bulk, delete_actions
 from indexer.chunk import chunk
-from indexer.embed import embed
-from indexer.expand import REFUSED, expand
+from indexer.expand import REFUSED
 from indexer.filter import FilterReport, filter_questions, filtered
 from indexer.known import Differences, SeenChunks, gone, only_changed
 from indexer.parts import JobOptions, Parts
@@ -30,15 +27,23 @@ from indexer.read import read
 from indexer.read.folder import relative_name
 from indexer.report import JobReport
 from indexer.reuse import KnownText, only_unknown_texts, to_copy
+from indexer.write import Progress, Target, Write, write
 
 log = structlog.get_logger()
 
-Progress = Callable[[JobReport], None]
-"""Called as the job goes on, with the counts so far."""
 
+def index_path(
+    path: Path,
+    options: JobOptions,
+    parts: Parts,
+    progress: Progress = lambda _: None,
+    *,
+    write_chunks: Write = write,
+) -> JobReport:
+    """Bring a file or folder into a collection; the source is the truth, what is gone from it leaves the index.
 
-def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress = lambda _: None) -> JobReport:
-    """Bring a file or folder into a collection; the source is the truth, what is gone from it leaves the index."""
+    `write_chunks` does the costly half, and may share it with others (indexer/crew.py).
+    """
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
     started = time.monotonic()
@@ -76,7 +81,8 @@ def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress
         if index is None:
             _dry_run(changed, parts, report)
         else:
-            _write(changed, index, origin, options, parts, report, progress)
+            target = Target(index, origin, options.concurrency, generations)
+            write_chunks(changed, target, parts, report, progress)
             report.indexed += differences.copied  # not before: the threads that send count too
             progress(report)
             _settle(index, origin, only_sources, seen, differences, parts, report)
@@ -88,30 +94,6 @@ def index_path(path: Path, options: JobOptions, parts: Parts, progress: Progress
     report.seconds = round(time.monotonic() - started, 3)
     progress(report)
     return report
-
-
-def _write(
-    changed: Iterable[Chunk],
-    index: str,
-    origin: str,
-    options: JobOptions,
-    parts: Parts,
-    report: JobReport,
-    progress: Progress,
-) -> None:
-    """Expand, embed and send the chunks that need it."""
-    expanded = expand(changed, parts.writer, concurrency=options.concurrency, on_failure=report.failures.append)
-    embedded = _counted_vectors(_embed_lazily(_told(expanded, report, progress), parts), report)
-    packed = parts.server.takes_packed_vectors
-    actions = (to_action(e, index=index, origin=origin, segmenter=parts.segmenter, packed=packed) for e in embedded)
-
-    def one_more(_: str) -> None:
-        report.indexed += 1
-
-    with closing(embedded):  # an error in sending ends the encoding too, not when its traceback is let go
-        sent = bulk(parts.client, actions, on_ok=one_more, progress=lambda: progress(report))
-    report.failures.extend(sent.failures)
-    _count_calls(parts, report)
 
 
 def _copying(
@@ -256,36 +238,9 @@ def _noted(chunks: Iterable[Chunk], report: JobReport, differences: Differences,
         yield piece
 
 
-def _told(expanded: Iterable[ExpandedChunk], report: JobReport, progress: Progress) -> Iterator[ExpandedChunk]:
-    """Tell of each chunk that has its questions: a job can be watched and stopped while a slow model writes them."""
-    for item in expanded:
-        progress(report)
-        yield item
-
-
 def _take(differences: Differences, report: JobReport) -> None:
     report.refused_before = differences.refused_before
     report.new, report.changed, report.unchanged = differences.new, differences.changed, differences.unchanged
-
-
-def _embed_lazily(expanded: Iterable[ExpandedChunk], parts: Parts) -> Iterator[EmbeddedChunk]:
-    """Load the encoder only when the first chunk arrives: a run that finds nothing to do loads no model."""
-    iterator = iter(expanded)
-    for first in iterator:
-        yield from embed(chain([first], iterator), parts.encoder())
-
-
-def _counted_vectors(embedded: Iterable[EmbeddedChunk], report: JobReport) -> Generator[EmbeddedChunk, None, None]:
-    for item in embedded:
-        report.questions += len(item.expanded.questions)
-        report.encoded += 1 + len(item.expanded.questions)
-        yield item
-
-
-def _count_calls(parts: Parts, report: JobReport) -> None:
-    if parts.writer is not None:
-        report.llm_calls, report.llm_cached = parts.writer.calls, parts.writer.cache_hits
-        report.count_tokens(parts.writer.usage, parts.prices)
 
 
 def _dry_run(changed: Iterable[Chunk], parts: Parts, report: JobReport) -> None:

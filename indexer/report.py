@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.datatypes import Failure
 from core.models.usage import Prices, TokenUsage
+
+_WRITTEN = (
+    "indexed",
+    "questions",
+    "encoded",
+    "llm_calls",
+    "llm_cached",
+    "llm_prompt_tokens",
+    "llm_completion_tokens",
+    "llm_uncounted",
+)
 
 
 @dataclass(slots=True)
@@ -67,9 +79,28 @@ class JobReport:
         )
 
     def count_tokens(self, usage: TokenUsage, prices: Prices) -> None:
-        """Take over what the language model used, and what that cost."""
-        self.llm_prompt_tokens, self.llm_completion_tokens = usage.prompt, usage.completion
-        self.llm_uncounted, self.llm_cost = usage.uncounted, prices.cost(usage)
+        """Add what the language model used, and what that cost."""
+        self.llm_prompt_tokens += usage.prompt
+        self.llm_completion_tokens += usage.completion
+        self.llm_uncounted += usage.uncounted
+        cost = prices.cost(usage)
+        if cost is not None:
+            self.llm_cost = (self.llm_cost or 0.0) + cost
+
+    def written(self) -> dict[str, Any]:
+        """Give what writing chunks has counted, and what failed of it, as JSON has it: one worker's share."""
+        return {name: getattr(self, name) for name in _WRITTEN} | {
+            "llm_cost": self.llm_cost,
+            "failures": [asdict(failure) for failure in self.failures],
+        }
+
+    def add_written(self, share: Mapping[str, Any]) -> None:
+        """Add a worker's share, as `written` gave it."""
+        for name in _WRITTEN:
+            setattr(self, name, getattr(self, name) + share[name])
+        if share["llm_cost"] is not None:
+            self.llm_cost = (self.llm_cost or 0.0) + share["llm_cost"]
+        self.failures.extend(Failure(**failure) for failure in share["failures"])
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as plain data."""

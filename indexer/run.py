@@ -17,11 +17,12 @@ from elasticsearch import Elasticsearch
 from core.collection import alias_of
 from core.errors import LeaseHeldError
 from core.lease import Lease, Leases
-from indexer.job import Progress, index_path
+from indexer.job import index_path
 from indexer.jobs import Job, JobStore
 from indexer.parts import JobOptions, Parts
 from indexer.record import EVERY_S, JobRecord, Stop
 from indexer.report import JobReport
+from indexer.write import Progress, Write, write
 
 LOOK_AGAIN_S = 2.0
 """How often a job that waits for its collection looks whether it is free."""
@@ -53,14 +54,16 @@ def run_job(
     *,
     wait: bool = False,
     stop: Stop | None = None,
+    write_chunks: Write = write,
     on_wait: Callable[[LeaseHeldError], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> JobReport:
     """Run one job under the lease of its collection, and keep its record.
 
     Without `wait`, a collection that another job holds is a `LeaseHeldError` at once, which leaves no record; with it,
-    `on_wait` is told once. A dry run writes nothing, so it needs neither lease nor record. Raises what `index_path`
-    raises, and a `JobStoppedError` when it is cancelled, interrupted, or has lost its lease.
+    `on_wait` is told once. `write_chunks` may share the work (indexer/crew.py). A dry run writes nothing, so it needs
+    neither lease nor record. Raises what `index_path` raises, and a `JobStoppedError` when it is cancelled,
+    interrupted, or has lost its lease.
     """
     if options.dry_run:
         return index_path(path, options, parts, progress)
@@ -75,7 +78,7 @@ def run_job(
             lease.check()
             progress(report)
 
-        record.report = index_path(path, options, parts, step)
+        record.report = index_path(path, options, parts, step, write_chunks=write_chunks)
         return record.report
 
 

@@ -82,7 +82,9 @@ def _open(path: Path, model: Path | bytes, backend: Backend, outputs: Sequence[s
 
 
 def cores() -> int:
-    """Count the physical cores that this process may use."""
+    """Count the physical cores that this process may use, or the threads that `OMP_NUM_THREADS` grants it."""
+    if (granted := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
+        return max(1, int(granted))
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 

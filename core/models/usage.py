@@ -24,6 +24,11 @@ class TokenUsage:
             self.prompt + other.prompt, self.completion + other.completion, self.uncounted + other.uncounted
         )
 
+    def __sub__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(
+            self.prompt - other.prompt, self.completion - other.completion, self.uncounted - other.uncounted
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:

@@ -1,0 +1,233 @@
+"""Several workers share one job: each chunk is written once, whoever comes, goes or dies. A real Elasticsearch."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from core.errors import IncompatibleCollectionError, JobCancelledError, JobStateError, LLMUnavailableError
+from core.holder import Holder
+from core.lease import Leases
+from indexer.crew import Crew, Worker
+from indexer.jobs import Job, JobStore, new_id
+from indexer.parts import JobOptions, Parts
+from indexer.record import Stop
+from indexer.report import JobReport
+from indexer.run import Desk, recorded_options, run_job
+from indexer.shards import INDEX, Order, Shard, Shards
+from indexer.write import Target, write
+from tests.fakes import FixedWriter, HashEncoder
+
+pytestmark = pytest.mark.elasticsearch
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = [{"_id": f"r{i}", "title": f"题{i}", "text": f"第{i}条记录的内容。"} for i in range(50)]
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return docs
+
+
+@pytest.fixture
+def desk(es):
+    return Desk(JobStore(es[0]), Leases(es[0]), record_every_s=0.1, look_again_s=0.05)
+
+
+@pytest.fixture
+def shards(es, desk):
+    return Shards(es[0], desk.leases)
+
+
+@pytest.fixture
+def parts(es, segmenter):
+    def make(writer=None, embedding_model="fake/hash"):
+        return Parts(es[0], es[1], segmenter, HashEncoder, embedding_model, writer)
+
+    return make
+
+
+@pytest.fixture
+def lead(desk, shards, parts, folder, collection):
+    """Run a shared job with shards of 4 chunks: `lead(writer=...)`; `lead.id` is known from the start."""
+
+    def go(writer=None, **more):
+        options = JobOptions(collection, concurrency=1)
+        job = Job(go.id, collection, source=str(folder), options=recorded_options(options, workers=1))
+        crew = Crew(shards, go.id, collection, "model", size=4, look_again_s=0.02)
+        return run_job(folder, options, parts(writer), job, desk, write_chunks=crew.write, **more)
+
+    go.id = new_id()
+    return go
+
+
+@pytest.fixture
+def helper(desk, shards, parts):
+    """Have a worker help in a thread; gives the worker, and after `join` what it ended with."""
+    threads = []
+
+    def start(job_id, writer=None, **more):
+        @contextmanager
+        def parts_for(order):
+            yield parts(writer, **more)
+
+        worker = Worker(shards, desk.store, parts_for, stop=Stop(), look_again_s=0.02)
+        ended = []
+
+        def work():
+            try:
+                ended.append(worker.help(job_id))
+            except Exception as error:  # noqa: BLE001 – whatever it is, the test looks at it
+                ended.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        threads.append((worker, thread))
+
+        def join():
+            thread.join(20)
+            return ended[0]
+
+        return worker, join
+
+    yield start
+    for worker, thread in threads:
+        worker.stop.cancelled.set()
+        thread.join(20)
+
+
+class Slow(FixedWriter):
+    """Takes its time, so that everybody gets a share."""
+
+    def write(self, chunk):
+        threading.Event().wait(0.02)
+        return super().write(chunk)
+
+
+def left(es, job_id):
+    es[0].indices.refresh(index=INDEX)
+    return es[0].count(index=INDEX, query={"term": {"job": job_id}})["count"]
+
+
+def test_a_crew_of_one_does_what_one_process_does(lead, stored, es, desk):
+    report = lead(FixedWriter())
+    numbers = report.chunks, report.new, report.indexed, report.questions, report.encoded, report.llm_calls
+    assert numbers == (50, 50, 50, 100, 150, 50)
+    assert report.succeeded
+    assert len(stored()) == 50
+    assert desk.store.get(lead.id).state == "done"
+    assert left(es, lead.id) == 0
+    lead.id = new_id()
+    again = lead(FixedWriter())
+    assert (again.unchanged, again.indexed, again.llm_calls) == (50, 0, 0)
+
+
+def test_workers_share_a_job(lead, helper, stored, es):
+    writers = [Slow(), Slow(), Slow()]
+    (one, join_one), (other, join_other) = helper(lead.id, writers[1]), helper(lead.id, writers[2])
+    report = lead(writers[0])
+    assert [join_one().state, join_other().state] == ["done", "done"]
+    assert (report.indexed, report.questions, report.llm_calls) == (50, 100, 50)
+    assert sum(writer.calls for writer in writers) == 50  # each chunk was asked for once
+    assert all(writer.calls for writer in writers)
+    assert [one.chunks_done, other.chunks_done] == [writers[1].calls, writers[2].calls]
+    assert {len(chunk["questions"]) for chunk in stored().values()} == {2}
+    assert len(stored()) == 50
+    assert left(es, lead.id) == 0
+
+
+def test_what_fails_with_a_worker_is_the_jobs_failure(lead, helper):
+    refusing = {"refuse": [f"第{i}条" for i in range(50)], "error": LLMUnavailableError}
+    _, join = helper(lead.id, FixedWriter(**refusing))
+    report = lead(FixedWriter(**refusing))
+    join()
+    assert len(report.failures) == 50
+    assert report.indexed == 50
+    assert not report.succeeded
+
+
+def test_a_worker_that_died_leaves_its_shard(lead, desk, shards, parts, es, collection):
+    """The first shard's holder is dead, having written two of the four chunks: two questions are left to ask for."""
+    writer, dead = FixedWriter(), FixedWriter()
+    grave = Holder("al@here:1", Holder.here().machine, 2**22 + 1, 1.0)
+    taken = []
+
+    def die_with_the_first(_):
+        if not taken:
+            taken.append(Leases(es[0], holder=grave).acquire(f"shard {lead.id} 0", note=lead.id))
+            shard = shards._read(lead.id, 0)
+            write(shard.chunks[:2], shard.order.target, parts(dead), JobReport(collection), lambda _: None)
+            es[0].indices.refresh(index=shard.order.target.index)
+
+    crew_add = Shards.add
+
+    def add(self, shard):
+        crew_add(self, shard)
+        die_with_the_first(shard)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Shards, "add", add)
+        report = lead(writer)
+    assert (dead.calls, writer.calls) == (2, 48)
+    assert (report.indexed, report.llm_calls) == (50, 48)
+
+
+def test_a_cancelled_job_leaves_no_shards_and_its_workers_go(lead, helper, desk, es):
+    stop = Stop()
+    worker, join = helper(lead.id, Slow())
+
+    def cancel_in_the_middle(report):
+        if report.indexed >= 8:
+            stop.cancelled.set()
+
+    with pytest.raises(JobCancelledError):
+        lead(Slow(), stop=stop, progress=cancel_in_the_middle)
+    assert join().state == "cancelled"
+    assert left(es, lead.id) == 0
+    assert 0 < worker.chunks_done < 50
+
+
+def test_shards_of_a_job_that_died_are_cleared(lead, shards, es, collection, segmenter):
+    target = Target(f"bothways-{collection}-v1", "/gone", 1)
+    crew = Crew(shards, "the-dead-job", collection, "none")
+    list(crew.handed_out([], target, Parts(es[0], es[1], segmenter, HashEncoder, "fake/hash")))
+    order = Order(collection, target, "fake/hash", segmenter.name, "none", "")
+    shards.add(Shard("the-dead-job", 0, order, []))
+    assert left(es, "the-dead-job") == 1
+    assert lead().succeeded
+    assert left(es, "the-dead-job") == 0
+
+
+@pytest.mark.parametrize(
+    ("mine", "told"),
+    [
+        ({"embedding_model": "fake/other"}, "embedding model 'fake/hash', this worker has 'fake/other'"),
+        ({"writer": None}, "questions 'fake/1', this worker has 'none'"),
+    ],
+)
+def test_a_worker_that_differs_is_refused(lead, helper, mine, told):
+    _, join = helper(lead.id, **({"writer": FixedWriter()} | mine))
+    assert lead(Slow()).succeeded
+    error = join()
+    assert isinstance(error, IncompatibleCollectionError)
+    assert told in str(error)
+
+
+def test_a_job_of_one_process_is_not_joined(desk, helper, collection, shards):
+    job = desk.store.create(Job(new_id(), collection, state="running", options={}))
+    _, join = helper(job.id)
+    error = join()
+    assert isinstance(error, JobStateError)
+    assert "--workers" in str(error)
+
+
+def test_an_order_survives_json(collection):
+    order = Order(collection, Target("i", "/o", 3, frozenset({"b", "a"})), "m", "jieba", "/q.jsonl", "g")
+    assert Order.from_json(json.loads(json.dumps(order.as_json()))) == order
+    plain = replace(order, target=Target("i", "/o", 3))
+    assert Order.from_json(plain.as_json()) == plain
