@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from benchmarks.task import run_task
@@ -31,26 +32,29 @@ def _round(job: dict[str, Any], bodies: list[dict[str, Any]]) -> dict[str, Any]:
     degraded: list[bool] = []
 
     def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", job["port"], timeout=300)
-        while True:
-            with taking:
-                body = next(waiting, None)
-            if body is None:
-                return
-            started = time.perf_counter()
-            try:
-                connection.request("POST", job["path"], json.dumps(body), {"content-type": "application/json"})
-                answer = connection.getresponse()
-                read = answer.read()
-            except (OSError, http.client.HTTPException) as error:
-                errors.append(f"{type(error).__name__}: {error}")
-                connection.close()
-                continue
-            times.append(1000 * (time.perf_counter() - started))
-            hits, left_out = _hits(read) if answer.status == http.client.OK else ([], [])
-            degraded.append(bool(left_out))
-            if not hits:
-                errors.append(f"{answer.status}: {read[:200]!r}")
+        with closing(http.client.HTTPConnection("127.0.0.1", job["port"], timeout=300)) as connection:
+            while True:
+                with taking:
+                    body = next(waiting, None)
+                if body is None:
+                    return
+                ask(connection, body)
+
+    def ask(connection: http.client.HTTPConnection, body: dict[str, Any]) -> None:
+        started = time.perf_counter()
+        try:
+            connection.request("POST", job["path"], json.dumps(body), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            read = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            errors.append(f"{type(error).__name__}: {error}")
+            connection.close()  # the next request opens it again
+            return
+        times.append(1000 * (time.perf_counter() - started))
+        hits, left_out = _hits(read) if answer.status == http.client.OK else ([], [])
+        degraded.append(bool(left_out))
+        if not hits:
+            errors.append(f"{answer.status}: {read[:200]!r}")
 
     threads = [threading.Thread(target=client) for _ in range(job["clients"])]
     started = time.perf_counter()

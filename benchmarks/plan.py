@@ -87,5 +87,12 @@ class SearchPlan:
         }
 
     def server_environment(self) -> dict[str, str]:
-        """Give what our server needs beside this process's settings: the reranker that both sides use."""
-        return {"BOTHWAYS_RERANKER_MODEL": self.reranker_folder}
+        """Give what our server needs beside this process's settings, so that it reranks as much as the others do.
+
+        The same reranker, no scores kept from an earlier asking of the same question, and time for all candidates.
+        """
+        return {
+            "BOTHWAYS_RERANKER_MODEL": self.reranker_folder,
+            "BOTHWAYS_RERANK_CACHE_SIZE": "0",
+            "BOTHWAYS_RERANK_BUDGET_MS": "600000",
+        }

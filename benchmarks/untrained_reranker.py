@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 
 from core.errors import MissingExtraError
-from core.models.export import quiet
-from core.models.resolve import resolve_model
+from core.models.export import export_graph, quiet
+from core.models.resolve import onnx_file, resolve_model
 from core.models.weights import INSTALL_TORCH, ensure_torch_weights
 from core.settings import Settings
 
@@ -19,7 +19,17 @@ SEED = 20250101
 
 
 def reranker_folder(chosen: Settings) -> Path:
-    """Give the folder of the cross-encoder that both sides rerank with, making the untrained one where none is set."""
+    """Give the folder of the cross-encoder that both sides rerank with, making the untrained one where none is set.
+
+    Its ONNX graph is made here too, so that no server does it while it is measured.
+    """
+    folder = _folder(chosen)
+    if chosen.model_backend != "torch" and onnx_file(folder) is None:
+        export_graph(folder, "cross_encoder", cache_dir=chosen.cache_dir)
+    return folder
+
+
+def _folder(chosen: Settings) -> Path:
     if chosen.reranker_model:
         return resolve_model(chosen.reranker_model, cache_dir=chosen.cache_dir, weights="torch")
     source = resolve_model(chosen.embedding_model, cache_dir=chosen.cache_dir, weights="torch")
