@@ -40,7 +40,7 @@ class Judged:
         return [query.text for query in self.queries]
 
 
-def find_judged(folder: Path, *, articles: int | None, questions: int) -> Judged:
+def find_judged(folder: Path, *, articles: int | None, questions: int | None) -> Judged:
     """Take the first `articles` of the corpus into `folder`, and up to `questions` questions that they can answer.
 
     The questions are of STARD's part `dev`, which nothing here was tuned on.

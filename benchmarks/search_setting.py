@@ -34,7 +34,7 @@ def plan_search(
     folder: Path,
     *,
     articles: int | None,
-    questions: int,
+    questions: int | None,
     timed: int,
     passes: int,
     requests: int,
