@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import uuid
@@ -60,6 +61,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run; gives the exit code."""
     wanted = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed then, too
     benchmarks: list[Benchmark] = []
     try:
         with tempfile.TemporaryDirectory(prefix="bothways-bench-") as folder:
