@@ -27,7 +27,8 @@ SAMPLE := samples/handbook
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
 	@touch .venv/.base $@
 
-# Haystack wants the Elasticsearch client of version 8: it gets an environment of its own, laid over .venv by a path file.
+# Haystack and LangChain want the Elasticsearch client of version 8: they get an environment of their own, laid over
+# .venv by a path file.
 .venv/.bench: pyproject.toml benchmarks/requirements.txt .venv/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[torch]"
 	$(BIN)/python -m venv .venv/bench
@@ -64,8 +65,6 @@ format: .venv/.lint
 bench: .venv/.bench
 	$(BIN)/bothways es up
 	$(BIN)/python -m benchmarks $(BENCH)
-	$(BIN)/python -m benchmarks.encoding
-	$(BIN)/python -m benchmarks.bulk
 
 bench-scale: .venv/.base
 	$(BIN)/bothways es up

@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 
 from benchmarks.corpus import ROOT
 from benchmarks.machine import cores, machine_facts, one_line
-from benchmarks.report import Benchmark, Target, show, write_json
+from benchmarks.report import Benchmark, Target, show, table_of_targets, write_json
 from benchmarks.sides import BenchmarkError
 from core.elastic import connect
 from core.errors import BothwaysError
@@ -49,10 +49,8 @@ def run_alone(run: Run, parser: argparse.ArgumentParser) -> int:
 
 
 def verdict(targets: Sequence[Target]) -> bool:
-    """Print each target and whether it is met; gives whether all are."""
-    print()
-    for target in targets:
-        print(target)
+    """Print all targets as one table; gives whether they are met."""
+    print(f"\n{table_of_targets(targets)}\n")
     all_met = all(target.met for target in targets)
     if not all_met and os.getloadavg()[0] > cores():
         print(f"The machine was busy: load {os.getloadavg()[0]:.1f} on {cores()} cores. Run it again when it is idle.")

@@ -15,7 +15,6 @@ from elasticsearch import Elasticsearch
 from benchmarks.task import run_task
 from core.datatypes import Failure, Vector
 from core.models.encoder import load_encoder
-from core.models.folder import read_query_prompt
 from core.models.protocols import Encoder
 from core.models.resolve import resolve_model
 from core.models.weights import ensure_torch_weights
@@ -89,8 +88,7 @@ def prepare(job: dict[str, Any]) -> dict[str, Any]:
             counts["questions"] += len(expanded.questions)
     folder = resolve_model(chosen.embedding_model, cache_dir=chosen.cache_dir, weights="torch")
     ensure_torch_weights(folder)
-    prompt = read_query_prompt(folder) if chosen.query_prompt is None else chosen.query_prompt
-    return {**counts, "model_folder": str(folder), "query_prompt": prompt}
+    return {**counts, "model_folder": str(folder)}
 
 
 def index(job: dict[str, Any]) -> dict[str, Any]:
@@ -121,24 +119,36 @@ def index(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def search(job: dict[str, Any]) -> dict[str, Any]:
-    """Ask every query over HTTP, and time right after it the encoder alone and the same `_msearch` alone."""
-    chosen = settings()
+    """Ask over HTTP: every query once for its ranking, then the timed ones; and time what one search is made of.
+
+    `cut_short` counts timed searches whose reranking was left out or ended early. `parts` has, a search of `hybrid`,
+    its time over HTTP and right after it that of the encoder alone and of the same `_msearch` alone.
+    """
+    server = http.client.HTTPConnection("127.0.0.1", job["port"], timeout=60)
     queries: list[str] = job["queries"]
+    timed = queries[: job["timed"]]
+    rankings: dict[str, dict[str, list[str]]] = {}
+    times: dict[str, list[float]] = {}
+    cut_short = 0.0
+    for strategy in ("hybrid", "hybrid_rerank"):
+        asked = queries if strategy == "hybrid" else timed
+        rankings[strategy] = {query: _ask(server, query, job, strategy)[1] for query in asked}
+        passes = job["passes"] if strategy == "hybrid" else job["rerank_passes"]
+        done = [_ask(server, query, job, strategy)[0] for _ in range(passes) for query in timed]
+        times[strategy] = [row["http"] for row in done]
+        cut_short += sum(row["cut_short"] for row in done)
+    return {"rankings": rankings, "ms": times, "cut_short": cut_short, "parts": _parts(server, timed, job)}
+
+
+def _parts(server: http.client.HTTPConnection, queries: list[str], job: dict[str, Any]) -> list[dict[str, float]]:
+    chosen = settings()
     searcher, _ = build_searcher(chosen)
     encoder = load_encoder(chosen)
     bodies = _bodies(searcher, encoder, chosen, job["collection"], queries)
-    server = http.client.HTTPConnection("127.0.0.1", job["port"], timeout=60)
-    rows: list[dict[str, float]] = []
-    for number in range(job["passes"] + 1):
-        for query, searches in zip(queries, bodies, strict=True):
-            row = {
-                **_ask(server, query, job["collection"]),
-                **_encode(encoder, query),
-                **_msearch(searcher.client, searches),
-            }
-            if number:  # the first pass only warms everything up
-                rows.append(row)
-    return {"rows": rows}
+    return [
+        {**_ask(server, query, job, "hybrid")[0], **_encode(encoder, query), **_msearch(searcher.client, searches)}
+        for query, searches in zip(queries, bodies, strict=True)
+    ]
 
 
 def _bodies(real: Searcher, encoder: Encoder, chosen: Settings, collection: str, queries: Sequence[str]) -> list[Any]:
@@ -158,17 +168,23 @@ def _bodies(real: Searcher, encoder: Encoder, chosen: Settings, collection: str,
     return bodies
 
 
-def _ask(server: http.client.HTTPConnection, query: str, collection: str) -> dict[str, float]:
-    body = json.dumps({"query": query, "collection": collection, "strategy": "hybrid"}).encode()
+def _ask(
+    server: http.client.HTTPConnection, query: str, job: dict[str, Any], strategy: str
+) -> tuple[dict[str, float], list[str]]:
+    """Search once; gives the ms of client and server, and the documents found, best first."""
+    wanted = {"query": query, "collection": job["collection"], "strategy": strategy, "top_k": job["top_k"]}
+    body = json.dumps(wanted).encode()
     started = time.perf_counter()
     server.request("POST", "/api/v1/search", body, {"content-type": "application/json"})
     response = server.getresponse()
     answer = response.read()
     ms = 1000 * (time.perf_counter() - started)
     told = json.loads(answer)
-    if response.status != 200 or not told["hits"] or told["degraded"]:
+    left_out = set(told.get("degraded", [])) - {"rerank"}
+    if response.status != 200 or not told["hits"] or left_out:
         raise RuntimeError(f"The search for {query!r} gave {response.status}: {answer[:500]!r}")
-    return {"http": ms, **{f"server_{stage}": value for stage, value in told["timings_ms"].items()}}
+    stages = {f"server_{stage}": value for stage, value in told["timings_ms"].items()}
+    return {"http": ms, "cut_short": bool(told["degraded"]), **stages}, [hit["doc_id"] for hit in told["hits"]]
 
 
 def _msearch(client: Elasticsearch, searches: Any) -> dict[str, float]:  # noqa: ANN401 - as the client has it

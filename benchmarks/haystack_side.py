@@ -1,4 +1,4 @@
-"""Haystack's side, as its documentation builds it: the default settings of each component, the same model and node.
+"""Haystack's side of indexing, as its documentation builds it: each component's defaults, the same model and node.
 
 Runs in an environment of its own and imports nothing of ours but the clock.
 """
@@ -14,18 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from haystack import Document, Pipeline
-from haystack.components.joiners import DocumentJoiner
 from haystack.components.writers import DocumentWriter
 from haystack.document_stores.types import DuplicatePolicy
 from haystack.utils import ComponentDevice
-from haystack_integrations.components.embedders.sentence_transformers import (
-    SentenceTransformersDocumentEmbedder,
-    SentenceTransformersTextEmbedder,
-)
-from haystack_integrations.components.retrievers.elasticsearch import (
-    ElasticsearchBM25Retriever,
-    ElasticsearchEmbeddingRetriever,
-)
+from haystack_integrations.components.embedders.sentence_transformers import SentenceTransformersDocumentEmbedder
 from haystack_integrations.document_stores.elasticsearch import ElasticsearchDocumentStore
 
 from benchmarks.task import run_task
@@ -97,38 +89,5 @@ def index(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def search(job: dict[str, Any]) -> dict[str, Any]:
-    """Ask every query of the hybrid pipeline, in this process (no HTTP), pass by pass."""
-    store = _store(job)
-    pipeline = Pipeline()
-    pipeline.add_component(
-        "embedder",
-        SentenceTransformersTextEmbedder(
-            model=job["model_folder"],
-            device=ComponentDevice.from_str("cpu"),
-            prefix=job["query_prompt"],
-            progress_bar=False,
-        ),
-    )
-    pipeline.add_component("dense", ElasticsearchEmbeddingRetriever(document_store=store, top_k=job["leg_k"]))
-    pipeline.add_component("bm25", ElasticsearchBM25Retriever(document_store=store, top_k=job["leg_k"]))
-    pipeline.add_component("joiner", DocumentJoiner(join_mode="reciprocal_rank_fusion", top_k=job["top_k"]))
-    pipeline.connect("embedder.embedding", "dense.query_embedding")
-    pipeline.connect("dense", "joiner")
-    pipeline.connect("bm25", "joiner")
-    pipeline.warm_up()
-    rows: list[dict[str, float]] = []
-    for number in range(job["passes"] + 1):
-        for query in job["queries"]:
-            started = time.perf_counter()
-            found = pipeline.run({"embedder": {"text": query}, "bm25": {"query": query}})["joiner"]["documents"]
-            ms = 1000 * (time.perf_counter() - started)
-            if not found:
-                raise RuntimeError(f"Haystack finds nothing for {query!r}.")
-            if number:  # the first pass only warms everything up
-                rows.append({"pipeline": ms})
-    return {"rows": rows}
-
-
 if __name__ == "__main__":
-    run_task({"index": index, "search": search})
+    run_task({"index": index})

@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 
 from benchmarks.plan import Plan
 from benchmarks.report import Benchmark, Row, Target, row_of
-from benchmarks.sides import BenchmarkError, run_bothways, run_haystack
+from benchmarks.sides import BenchmarkError, run_bothways, run_theirs
 from core.collection import delete_collection
 from core.errors import CollectionNotFoundError
 
@@ -45,7 +45,7 @@ def run_indexing(plan: Plan, client: Elasticsearch, say: Callable[[str], None]) 
     def haystack() -> None:
         say("indexing: Haystack …")
         job = {**plan.haystack_job(), "texts": str(plan.texts), "sample": plan.sample}
-        theirs.append(run_haystack("index", job, plan.settings))
+        theirs.append(run_theirs("haystack_side", "index", job, plan.settings))
 
     for number in range(plan.repeat):
         remove_indices(plan, client)

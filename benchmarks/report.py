@@ -37,13 +37,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table: we, what we are compared with, and a `ratio` that above 1 is always in our favour."""
+    """One line of a table: we, what we are compared with, and a `ratio` that above 1 is always in our favour.
+
+    `third` is somebody else again, who is only shown.
+    """
 
     name: str
     bothways: float
     other: float | None = None
     ratio: float | None = None
     target: Target | None = None
+    third: float | None = None
 
 
 def row_of(name: str, bothways: float, other: float) -> Row:
@@ -53,7 +57,7 @@ def row_of(name: str, bothways: float, other: float) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark: what each side did, the table, the counts, every single measurement, and who the other side is."""
+    """One benchmark: what each side did, the table, the counts, every single measurement, and who the others are."""
 
     name: str
     about: str
@@ -61,6 +65,7 @@ class Benchmark:
     facts: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict)
     other: str = "Haystack"
+    third: str = ""
 
     @property
     def targets(self) -> list[Target]:
@@ -68,19 +73,31 @@ class Benchmark:
         return [row.target for row in self.rows if row.target]
 
 
-def table(rows: Sequence[Row], other: str = "Haystack") -> str:
+def table(rows: Sequence[Row], other: str = "Haystack", third: str = "") -> str:
     """Write rows as a Markdown table whose columns line up."""
-    cells = [("", "Bothways", other, "ratio", "target")]
+    cells = [["", "Bothways", other, *([third] if third else []), "ratio", "target"]]
     cells += [
-        (
+        [
             row.name,
             number(row.bothways),
             number(row.other),
+            *([number(row.third)] if third else []),
             "" if row.ratio is None else f"{row.ratio:.2f} ×",
             "" if row.target is None else f"{row.target.bound} {'met' if row.target.met else 'NOT MET'}",
-        )
+        ]
         for row in rows
     ]
+    return _markdown(cells)
+
+
+def table_of_targets(targets: Sequence[Target]) -> str:
+    """Write all targets as one Markdown table: what was wanted, what was measured, and whether it is met."""
+    cells = [["target", "bound", "measured", ""]]
+    cells += [[each.name, each.bound, number(each.value), "met" if each.met else "NOT MET"] for each in targets]
+    return _markdown(cells)
+
+
+def _markdown(cells: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = ["| " + " | ".join(_aligned(line, widths)) + " |" for line in cells]
     rule = "|" + "|".join("-" * (width + 1) + ("-" if not i else ":") for i, width in enumerate(widths)) + "|"
@@ -104,24 +121,47 @@ def show(benchmark: Benchmark, path: Path) -> str:
     """Write what is printed of a benchmark: its counts, its table, what was measured how, and where the rest is."""
     facts = ", ".join(f"{value:,} {name}" for name, value in benchmark.facts.items() if isinstance(value, int))
     heading = f"\n## {benchmark.name.capitalize()}" + (f" ({facts})" if facts else "")
-    return f"{heading}\n\n{table(benchmark.rows, benchmark.other)}\n\n{benchmark.about}\n\nAll measurements: {path}"
+    rows = table(benchmark.rows, benchmark.other, benchmark.third)
+    return f"{heading}\n\n{rows}\n\n{benchmark.about}\n\nAll measurements: {path}"
 
 
 def write_json(benchmark: Benchmark, machine: Mapping[str, Any], folder: Path) -> Path:
     """Write all of a benchmark, with the machine it ran on, to `{folder}/{name}.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{benchmark.name}.json"
-    body = {
+    body = {**_summary(benchmark), "machine": dict(machine), "raw": dict(benchmark.raw)}
+    return _write(folder / f"{benchmark.name}.json", body)
+
+
+def write_report(benchmarks: Sequence[Benchmark], machine: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `report.md`: the machine, all targets and all tables of one run."""
+    targets = [target for benchmark in benchmarks for target in benchmark.targets]
+    summaries = [_summary(benchmark) for benchmark in benchmarks]
+    _write(folder / "report.json", {"machine": dict(machine), "benchmarks": summaries})
+    parts = [
+        "# Benchmarks",
+        *(f"- {name}: {value}" for name, value in machine.items()),
+        "",
+        table_of_targets(targets),
+        *(show(benchmark, folder / f"{benchmark.name}.json") for benchmark in benchmarks),
+    ]
+    (folder / "report.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _summary(benchmark: Benchmark) -> dict[str, Any]:
+    return {
         "benchmark": benchmark.name,
         "about": benchmark.about.splitlines(),
-        "machine": dict(machine),
         "facts": dict(benchmark.facts),
-        "table": [
-            {"name": row.name.strip(), "bothways": row.bothways, benchmark.other.lower(): row.other, "ratio": row.ratio}
-            for row in benchmark.rows
-        ],
+        "table": [_cells(row, benchmark) for row in benchmark.rows],
         "targets": [{"name": t.name, "value": t.value, "bound": t.bound, "met": t.met} for t in benchmark.targets],
-        "raw": dict(benchmark.raw),
     }
+
+
+def _cells(row: Row, benchmark: Benchmark) -> dict[str, Any]:
+    cells = {"name": row.name.strip(), "bothways": row.bothways, benchmark.other.lower(): row.other}
+    return {**cells, **({benchmark.third.lower(): row.third} if benchmark.third else {}), "ratio": row.ratio}
+
+
+def _write(path: Path, body: Mapping[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return path

@@ -1,98 +1,140 @@
-"""Milliseconds a search: `hybrid` over HTTP beside Haystack's hybrid pipeline, and what we add to the bare parts."""
+"""Milliseconds a search and nDCG@10: `hybrid` and `hybrid_rerank` over HTTP beside the others' pipelines."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import httpx
+from elasticsearch import Elasticsearch
 
+from benchmarks.judged import first_of_each, ndcg
 from benchmarks.measure import peak_rss_mb, percentile
-from benchmarks.plan import Plan
+from benchmarks.plan import TOP_K, SearchPlan
 from benchmarks.report import Benchmark, Row, Target, row_of
-from benchmarks.sides import BenchmarkError, run_bothways, run_haystack, serve_side, stop
+from benchmarks.sides import run_bothways, run_theirs, served
+from core.collection import open_collection
 
 OVERHEAD_MS = 8.0
 """At most so much may HTTP and our Python add, at the median, to the encoder and `_msearch` on their own."""
-
-READY_S = 180.0
-TOP_K = 5
+HYBRID_RATIO = 0.5
+RERANK_RATIO = 0.35
+"""Our p50 as a part of theirs, at most."""
 
 ABOUT = """\
-- Both: one question after another against what the indexing benchmark left in the node; the first pass is not counted.
-- Bothways: POST /api/v1/search, strategy hybrid, to `bothways serve` in its own process: three legs (BM25 on two
-  fields, chunk vectors, question vectors) of {leg_k} hits in one _msearch, RRF, each chunk once. Timed by the client.
+- All: the same chunks, pseudo-questions, vectors, models and node; one question after another, in processes of their
+  own; {top_k} hits. Every question is asked once for its ranking, which also warms up; the first {timed} are then
+  timed. They are of STARD's part `dev` (or the sample handbook's), which nothing was tuned on; none is in the index.
+- Bothways: POST /api/v1/search to `bothways serve`, timed by an HTTP client. hybrid: three legs of {leg_k} hits in one
+  _msearch, fused. hybrid_rerank: its first {candidates} candidates by a cross-encoder.
 - Haystack: ElasticsearchBM25Retriever + SentenceTransformersTextEmbedder → ElasticsearchEmbeddingRetriever, {leg_k}
-  hits each → DocumentJoiner(reciprocal_rank_fusion), called in its own process without HTTP. Chunks and questions are
-  siblings, so a chunk may come more than once.
+  hits each → DocumentJoiner(reciprocal_rank_fusion) [→ SentenceTransformersSimilarityRanker over {candidates}], called
+  without HTTP, all else its defaults. Measured over the chunks alone and with the questions as Documents beside them;
+  "Haystack" is the better of the two in each row, so they may be different ones.
+- LangChain: ElasticsearchStore(DenseVectorStrategy(hybrid=True, rrf=False)) over the chunks, without HTTP: the hybrid
+  strategy that a Basic licence allows. The store does not rerank.
+- The cross-encoder is {reranker}: the same file on both sides.
 - Added by HTTP + our Python: the HTTP client's time less the encoder alone and the official client's `_msearch` alone
   (same query, same bodies, right after it, in the client's process). Below it the same by the server's own
   `timings_ms` (less encode and retrieve, which hold some of our Python: jieba, bodies, hits). Both have to be met."""
 
+UNTRAINED = "untrained (the embedding model's layers, a head of a fixed seed), so only its time means anything"
 
-def run_searching(plan: Plan, say: Callable[[str], None]) -> Benchmark:
-    """Search on both sides, `plan.repeat` times in alternating order."""
-    ours: list[dict[str, float]] = []
-    theirs: list[dict[str, float]] = []
-    peaks = {"bothways": 0.0, "haystack": 0.0}
 
-    def bothways() -> None:
-        say("searching: Bothways …")
-        rows, peak = _search_over_http(plan)
-        ours.extend(rows)
-        peaks["bothways"] = max(peaks["bothways"], peak)
+def run_searching(
+    plan: SearchPlan, client: Elasticsearch, counts: Mapping[str, int], say: Callable[[str], None]
+) -> Benchmark:
+    """Search on all sides."""
+    say("searching: Bothways …")
+    job = {
+        "collection": plan.collection,
+        "queries": plan.judged.texts,
+        "timed": plan.timed,
+        "passes": plan.passes,
+        "rerank_passes": 1,
+        "top_k": TOP_K,
+    }
+    with served(plan.server_environment()) as server:
+        ours = run_bothways("search", {**job, "port": server.port})
+        ours["peak_rss_mb"] = peak_rss_mb(server.pid)
+    theirs: dict[str, dict[str, Any]] = {}
+    for name, module, questions, rerank in (
+        ("haystack", "haystack_search", False, False),
+        ("haystack_questions", "haystack_search", True, False),
+        ("haystack_rerank", "haystack_search", False, True),
+        ("langchain", "langchain_side", False, False),
+    ):
+        say(f"searching: {name} …")
+        its = plan.job(module.partition("_")[0], questions=questions)
+        its |= {"rerank": rerank, "passes": 1 if rerank else plan.passes}
+        its |= {"queries": plan.judged.texts[: plan.timed]} if rerank else {}
+        theirs[name] = run_theirs(module, "search", its, plan.settings)
+    collection = open_collection(client, plan.collection)
 
-    def haystack() -> None:
-        say("searching: Haystack …")
-        job = {
-            **plan.haystack_job(),
-            "queries": plan.queries,
-            "query_prompt": plan.query_prompt,
-            "leg_k": plan.settings.leg_k,
-            "top_k": TOP_K,
-            "passes": plan.passes,
-        }
-        result = run_haystack("search", job, plan.settings)
-        theirs.extend(result["rows"])
-        peaks["haystack"] = max(peaks["haystack"], float(result["peak_rss_mb"]))
+    def quality(rankings: Mapping[str, Sequence[str]]) -> float:
+        distinct = {query: first_of_each(found) for query, found in rankings.items()}
+        return ndcg(client, collection, plan.judged.queries, distinct)
 
-    for number in range(plan.repeat):
-        for side in (bothways, haystack) if number % 2 == 0 else (haystack, bothways):
-            side()
-    return compare(ours, theirs, peaks, leg_k=plan.settings.leg_k)
+    values = {"bothways": quality(ours["rankings"]["hybrid"])}
+    values |= {name: quality(side["rankings"]) for name, side in theirs.items() if name != "haystack_rerank"}
+    about = ABOUT.format(
+        top_k=TOP_K,
+        timed=plan.timed,
+        leg_k=plan.settings.leg_k,
+        candidates=plan.settings.rerank_top_n,
+        reranker=plan.settings.reranker_model or UNTRAINED,
+    )
+    facts = {**counts, "judged": len(plan.judged.queries), "timed": plan.timed, "corpus": plan.judged.name}
+    return compare(ours, theirs, values, about=about, facts=facts)
 
 
 def compare(
-    ours: Sequence[Mapping[str, float]],
-    theirs: Sequence[Mapping[str, float]],
-    peaks: Mapping[str, float],
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Mapping[str, Any]],
+    quality: Mapping[str, float],
     *,
-    leg_k: int,
+    about: str,
+    facts: Mapping[str, Any],
 ) -> Benchmark:
-    """Put the timings of single searches into one table."""
-    http, pipeline = [row["http"] for row in ours], [row["pipeline"] for row in theirs]
-    added = [added_ms(row) for row in ours]
-    told = [added_by_server(row) for row in ours]
-    target = Target("searching: HTTP + our Python, p50 ms", percentile(added, 50), at_most=OVERHEAD_MS)
-    by_server = Target("searching: the same by timings_ms, p50 ms", percentile(told, 50), at_most=OVERHEAD_MS)
-    rows = [row_of(f"p{p}, ms", percentile(http, p), percentile(pipeline, p)) for p in (50, 95)]
-    rows.append(row_of("peak RSS, MB (our server, their process)", peaks["bothways"], peaks["haystack"]))
-    parts = {
-        "  encoder alone, p50": "encoder_alone",
-        "  _msearch alone, p50": "msearch_alone",
-        "  _msearch, by the node's own clock (took), p50": "took",
-    }
-    rows += [Row(label, percentile([row[key] for row in ours], 50)) for label, key in parts.items()]
-    rows.append(Row("  added by HTTP + our Python, p50", target.value, target=target))
-    rows.append(Row("  added by HTTP + our Python, p95", percentile(added, 95)))
+    """Put the timings of single searches, the memory and the quality into one table."""
+    plain, beside, ranked = theirs["haystack"], theirs["haystack_questions"], theirs["haystack_rerank"]
+    langchain = theirs["langchain"]
+    rows: list[Row] = []
+    for percent in (50, 95):
+        mine = percentile(ours["ms"]["hybrid"], percent)
+        other = min(percentile(side["ms"], percent) for side in (plain, beside))
+        target = Target("hybrid p50, part of Haystack's", mine / other, at_most=HYBRID_RATIO) if percent == 50 else None
+        third = percentile(langchain["ms"], percent)
+        rows.append(Row(f"hybrid p{percent}, ms", mine, other, other / mine, target, third))
+    for percent in (50, 95):
+        mine, other = (percentile(ms, percent) for ms in (ours["ms"]["hybrid_rerank"], ranked["ms"]))
+        name = "hybrid_rerank p50, part of Haystack's"
+        target = Target(name, mine / other, at_most=RERANK_RATIO) if percent == 50 else None
+        rows.append(Row(f"hybrid_rerank p{percent}, ms", mine, other, other / mine, target))
+    best = max(quality["haystack"], quality["haystack_questions"])
+    not_lower = Target("hybrid nDCG@10 less Haystack's", quality["bothways"] - best, at_least=0.0)
+    ratio = quality["bothways"] / best if best else None
+    rows.append(Row("hybrid nDCG@10", quality["bothways"], best, ratio, not_lower, quality["langchain"]))
+    peaks = (ours["peak_rss_mb"], ranked["peak_rss_mb"], langchain["peak_rss_mb"])
+    rows.append(replace(row_of("peak RSS, MB (with the reranker, but LangChain)", *peaks[:2]), third=peaks[2]))
+    rows.append(Row("hybrid_rerank, cut short", ours["cut_short"]))
+    parts = ours["parts"]
+    http, told = [added_ms(row) for row in parts], [added_by_server(row) for row in parts]
+    by_client = Target("HTTP + our Python, p50 ms", percentile(http, 50), at_most=OVERHEAD_MS)
+    by_server = Target("HTTP + our Python by timings_ms, p50 ms", percentile(told, 50), at_most=OVERHEAD_MS)
+    alone = {"encoder": "encoder_alone", "_msearch": "msearch_alone", "_msearch, the node's own clock": "took"}
+    rows += [Row(f"  {label} alone, p50", percentile([row[key] for row in parts], 50)) for label, key in alone.items()]
+    rows.append(Row("  added by HTTP + our Python, p50", by_client.value, target=by_client))
     rows.append(Row("  the same by timings_ms, p50", by_server.value, target=by_server))
-    rows.append(Row("  the same by timings_ms, p95", percentile(told, 95)))
-    facts = {"searches": len(ours)}
-    return Benchmark(
-        "searching", ABOUT.format(leg_k=leg_k), tuple(rows), facts, {"bothways": list(ours), "haystack": list(theirs)}
-    )
+    detail = {
+        name: {"p50_ms": percentile(side["ms"], 50), "ndcg@10": quality.get(name), "peak_rss_mb": side["peak_rss_mb"]}
+        for name, side in theirs.items()
+    }
+    raw = {
+        "bothways": {"ms": ours["ms"], "parts": list(parts)},
+        **{name: {"ms": side["ms"]} for name, side in theirs.items()},
+    }
+    return Benchmark("searching", about, tuple(rows), {**facts, "others": detail}, raw, third="LangChain")
 
 
 def added_ms(row: Mapping[str, float]) -> float:
@@ -103,40 +145,3 @@ def added_ms(row: Mapping[str, float]) -> float:
 def added_by_server(row: Mapping[str, float]) -> float:
     """Give what one search took beyond what the server itself counts as encoding and retrieving."""
     return row["http"] - row["server_encode"] - row["server_retrieve"]
-
-
-def _search_over_http(plan: Plan) -> tuple[list[dict[str, float]], float]:
-    port = _free_port()
-    process = serve_side(port)
-    try:
-        _wait_until_ready(process, port)
-        job = {"port": port, "collection": plan.collection, "queries": plan.queries, "passes": plan.passes}
-        rows: list[dict[str, float]] = run_bothways("search", job)["rows"]
-        return rows, peak_rss_mb(process.pid)
-    finally:
-        stop(process)
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until the server has its models and reaches Elasticsearch."""
-    told = "no answer"
-    give_up = time.monotonic() + READY_S
-    while time.monotonic() < give_up:
-        if process.poll() is not None:
-            raise BenchmarkError(f"`bothways serve` ended with exit code {process.returncode}.")
-        try:
-            answer = httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=READY_S)
-            if answer.status_code == httpx.codes.OK:
-                return
-            told = answer.text
-        except httpx.TransportError as error:
-            told = str(error)
-        time.sleep(0.2)
-    raise BenchmarkError(f"`bothways serve` was not ready after {READY_S:.0f} s: {told}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

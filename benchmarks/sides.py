@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.corpus import ROOT
 from core.settings import Settings
 
-HAYSTACK_PYTHON = Path(sys.prefix) / "bench" / "bin" / "python"
-"""Haystack's store needs the Elasticsearch client of version 8, hence an environment of its own (see the Makefile)."""
+THEIR_PYTHON = Path(sys.prefix) / "bench" / "bin" / "python"
+"""Haystack's and LangChain's stores want the Elasticsearch client of version 8, hence an environment of their own (see
+the Makefile)."""
+
+READY_S = 180.0
 
 TIMEOUT_S = 3600
 
 
 class BenchmarkError(Exception):
     """A side could not do its work; the message says which and shows the end of what it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is ready: its process, its port, and the seconds from its start until it was ready."""
+
+    pid: int
+    port: int
+    seconds: float
 
 
 def run_bothways(task: str, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,15 +51,19 @@ def run_program(module: str, task: str, job: Mapping[str, Any]) -> dict[str, Any
     return _run([sys.executable, "-m", module, task], job, {})
 
 
-def run_haystack(task: str, job: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Run Haystack's side of a task (`index`, `search`) in its own environment."""
-    if not HAYSTACK_PYTHON.is_file():
-        raise BenchmarkError(f"Haystack's environment {HAYSTACK_PYTHON.parents[1]} is missing: `make bench` makes it.")
-    return _run([str(HAYSTACK_PYTHON), "-m", "benchmarks.haystack_side", task], job, _for_haystack(settings))
+def run_theirs(module: str, task: str, job: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Run a task of another side's module (`haystack_side`, `langchain_side`, ...) in their environment."""
+    return _run([_their_python(), "-m", f"benchmarks.{module}", task], job, _for_them(settings))
 
 
-def _for_haystack(settings: Settings) -> dict[str, str]:
-    """Give the environment that keeps Haystack off the network and lets it into the same Elasticsearch."""
+def _their_python() -> str:
+    if not THEIR_PYTHON.is_file():
+        raise BenchmarkError(f"The environment {THEIR_PYTHON.parents[1]} is missing: `make bench` makes it.")
+    return str(THEIR_PYTHON)
+
+
+def _for_them(settings: Settings) -> dict[str, str]:
+    """Give the environment that keeps the others off the network and lets them into the same Elasticsearch."""
     given = {"HAYSTACK_TELEMETRY_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     if settings.es_api_key:
         given["ELASTIC_API_KEY"] = settings.es_api_key.get_secret_value()
@@ -76,17 +97,82 @@ def _run(command: list[str], job: Mapping[str, Any], environment: Mapping[str, s
         return result
 
 
-def serve_side(port: int) -> subprocess.Popen[bytes]:
-    """Start `bothways serve` as anybody would, with the settings of this process."""
-    command = [str(Path(sys.executable).parent / "bothways"), "serve", "--port", str(port)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+@contextmanager
+def served(environment: Mapping[str, str]) -> Iterator[Server]:
+    """Run `bothways serve` of this checkout with the settings of this process and `environment`, until it is ready."""
+    port = _free_port()
+    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", str(port)]
+    with _running(command, port, {**environment, "PYTHONPATH": str(ROOT)}) as server:
+        yield server
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server that `serve_side` started, by its own handle."""
+@contextmanager
+def served_by_them(module: str, job: Mapping[str, Any], settings: Settings) -> Iterator[Server]:
+    """Run another side's `serve` in their environment, until it is ready."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="bothways-bench-") as folder:
+        path = Path(folder) / "job.json"
+        path.write_text(json.dumps({**job, "port": port}, ensure_ascii=False), encoding="utf-8")
+        command = [_their_python(), "-m", f"benchmarks.{module}", "serve", str(path)]
+        with _running(command, port, _for_them(settings)) as server:
+            yield server
+
+
+@contextmanager
+def _running(command: list[str], port: int, environment: Mapping[str, str]) -> Iterator[Server]:
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_until_ready(process, port, output)
+            yield Server(process.pid, port, time.perf_counter() - started)
+        finally:
+            _stop(process)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
+    """Wait until the server has its models and reaches Elasticsearch."""
+    give_up = time.monotonic() + READY_S
+    told = "no answer"
+    while time.monotonic() < give_up:
+        if process.poll() is not None:
+            output.seek(0)
+            wrote = output.read().decode(errors="replace").strip()[-2000:]
+            raise BenchmarkError(f"A server ended with exit code {process.returncode}:\n{wrote}")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)
+        try:
+            connection.request("GET", "/health/ready")
+            answer = connection.getresponse()
+            told = answer.read().decode(errors="replace")
+            if answer.status == http.client.OK:
+                return
+        except OSError as error:
+            told = str(error)
+        finally:
+            connection.close()
+        time.sleep(0.02)
+    raise BenchmarkError(f"A server was not ready after {READY_S:.0f} s: {told}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server that was started here, by its own handle."""
     process.terminate()
     try:
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -23,6 +23,10 @@ from core.models.tokens import Tokens
 from core.models.weights import INSTALL_TORCH
 from core.settings import Settings
 
+BATCH_TOKENS = 256
+"""Tokens of pairs that are scored at once: few enough for a layer's numbers to stay in a core's cache. Of 128 to 2,048
+it took the least processor time (docs/decisions/search-speed.md)."""
+
 
 def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
     """Load the reranker, fetching it first where it is not on this machine; None where none is set.
@@ -45,7 +49,9 @@ def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
     if settings.reranker_precision == "int8":
         path = quantize_graph(path, cache_dir=settings.cache_dir)
     graph = open_graph(path, backend=backend, outputs=["logits", "scores"])
-    return OnnxCrossEncoder(name, folder, graph, max_batch_tokens=settings.embedding_batch_size * TOKENS_A_TEXT)
+    return OnnxCrossEncoder(
+        name, folder, graph, max_batch_tokens=min(BATCH_TOKENS, settings.embedding_batch_size * TOKENS_A_TEXT)
+    )
 
 
 def check_reranker(settings: Settings) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,18 +28,20 @@ KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A loaded model. `compute` may be called from several threads at once."""
+    """A loaded model. `compute` may be called from several threads at once; `turns` says how many it is called from."""
 
     path: Path
     inputs: frozenset[str]
     compute: Callable[[Feed], Vector]
     first_token_only: bool = False
+    turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(at_once()))
 
     def run(self, batch: Batch) -> Vector:
-        """Compute the graph's output for a batch; raises `ModelError` where the runtime fails."""
+        """Compute the graph's output for a batch, when it is its turn; raises `ModelError` where the runtime fails."""
         feed = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
         try:
-            return self.compute({name: array for name, array in feed.items() if name in self.inputs})
+            with self.turns:
+                return self.compute({name: array for name, array in feed.items() if name in self.inputs})
         except Exception as error:  # the runtimes raise classes of their C++ cores, without a common root
             raise ModelError(f"The model {self.path} failed on {batch.ids.shape[0]} texts: {error}.") from error
 
@@ -84,6 +87,15 @@ def cores() -> int:
         return max(1, int(granted))
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+
+
+def at_once() -> int:
+    """Count the batches that a graph computes at the same time; others wait for their turn.
+
+    A batch uses all cores already. More at once would only take the cores from each other
+    (docs/decisions/search-speed.md).
+    """
+    return max(1, cores() // 2)
 
 
 def _open_onnxruntime(path: Path, model: Path | bytes, outputs: Sequence[str]) -> Graph:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from core.models.encoder import load_encoder
 from core.models.export import export_graph
 from core.models.first_token import keep_first_token
 from core.models.folder import Pooling, read_max_tokens, read_pooling
-from core.models.graph import Graph, open_graph
+from core.models.graph import Graph, at_once, open_graph
 from core.models.onnx_encoder import OnnxEncoder, pool
 from core.models.packaged import packaged_folder
 from core.models.protocols import Encoder
@@ -95,6 +96,42 @@ def test_threads_share_an_encoder(packaged_onnx: Encoder) -> None:
         thread.join()
     assert len(results) == 4
     assert all(np.allclose(result, expected, atol=1e-5) for result in results)
+
+
+def test_a_graph_computes_as_many_batches_at_once_as_it_has_turns() -> None:
+    """Six threads, two turns, each batch 20 ms: never more than two at work, and all get their numbers."""
+    at_work, most = [], []
+
+    def compute(feed: dict[str, np.ndarray]) -> np.ndarray:
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.02)
+        at_work.pop()
+        return feed["input_ids"].astype(np.float32)
+
+    graph = Graph(Path("g"), frozenset({"input_ids"}), compute, turns=threading.BoundedSemaphore(2))
+    ones = np.ones((1, 3), np.int64)
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(graph.run, [Batch((0,), ones * n, ones, ones) for n in range(6)]))
+    assert max(most) == 2
+    assert [int(result[0, 0]) for result in results] == list(range(6))
+
+
+def test_a_failed_batch_gives_its_turn_back() -> None:
+    def compute(_: dict[str, np.ndarray]) -> np.ndarray:
+        raise ValueError("broken")
+
+    graph = Graph(Path("g"), frozenset(), compute, turns=threading.BoundedSemaphore(1))
+    ones = np.ones((1, 3), np.int64)
+    for _ in range(3):
+        with pytest.raises(ModelError, match="broken"):
+            graph.run(Batch((0,), ones, ones, ones))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 1), (4, 2), (16, 8)])
+def test_batches_at_once_by_cores(count: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.models.graph.cores", lambda: count)
+    assert at_once() == expected
 
 
 def test_torch_is_not_imported_on_the_onnx_path(model_cache: Path) -> None:
