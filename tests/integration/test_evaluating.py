@@ -225,7 +225,8 @@ def test_tuning_tells_what_searching_with_those_settings_gives(handbook, queries
     assert found.best_mean == means[0] >= found.current_mean
     for fields, mean in [found.trials[0], found.trials[-1], (found.current, found.current_mean)]:
         there = evaluate_collection(searcher, collection, queries, ["hybrid"], options=replace(options, **fields))
-        assert there.strategies["hybrid"]["ndcg@10"] == pytest.approx(mean, abs=1e-9)
+        # Of equal scores at the end of a leg, the server may bring another than stands first in a longer one.
+        assert there.strategies["hybrid"]["ndcg@10"] == pytest.approx(mean, abs=2e-3)
     legs = evaluate_collection(searcher, collection, queries, ["bm25", "dense", "questions"], options=OPTIONS)
     for leg, mean in found.legs.items():
         assert legs.strategies[leg]["ndcg@10"] == pytest.approx(mean, abs=1e-9)

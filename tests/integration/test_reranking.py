@@ -16,8 +16,9 @@ from core.models.remote_reranker import RemoteCrossEncoder
 from core.settings import load_settings
 from evaluation.build import evaluate_collection
 from evaluation.calibrate import calibrate
+from evaluation.grid import make_grid
 from evaluation.queries import JudgedQuery, load_queries
-from evaluation.tune import make_grid, tune
+from evaluation.tune import tune
 from search.options import SearchOptions
 from search.pipeline import Searcher
 from search.rerank import sigmoid
@@ -212,7 +213,7 @@ def test_tuning_alpha_tells_what_searching_with_it_gives(handbook, queries, make
     model = Counting()
     searcher = make_searcher(model)
     grid = make_grid(
-        ["rerank.alpha", "rank_constant"], OPTIONS, {"rerank.alpha": [0.0, 0.3, 0.6], "rank_constant": [5]}
+        ["rerank.alpha", "convex.weight"], OPTIONS, {"rerank.alpha": [0.0, 0.3, 0.6], "convex.weight": [0.5]}
     )
     found = tune(searcher, collection, queries, grid, options=OPTIONS, folds=2)
     asked = model.pairs
