@@ -51,12 +51,19 @@ class _TimedEncoder:
 class _Recorder:
     """A client that keeps the last `_msearch` that went through it."""
 
-    def __init__(self, client: Elasticsearch) -> None:
+    def __init__(self, client: Elasticsearch, sent: list[Any] | None = None) -> None:
         self._client = client
-        self.searches: Any = None
+        self._sent: list[Any] = sent if sent is not None else []
+
+    @property
+    def searches(self) -> Any:  # noqa: ANN401 - as the client has it
+        return self._sent[-1]
+
+    def options(self, **chosen: Any) -> _Recorder:  # noqa: ANN401 - as the client's
+        return _Recorder(self._client.options(**chosen), self._sent)
 
     def msearch(self, *, searches: Any) -> Any:  # noqa: ANN401 - as the client has it
-        self.searches = searches
+        self._sent.append(searches)
         return self._client.msearch(searches=searches)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the client has

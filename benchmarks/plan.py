@@ -89,10 +89,12 @@ class SearchPlan:
     def server_environment(self) -> dict[str, str]:
         """Give what our server needs beside this process's settings, so that it reranks as much as the others do.
 
-        The same reranker, no scores kept from an earlier asking of the same question, and time for all candidates.
+        The same reranker, no scores kept from an earlier asking of the same question, and time for all candidates,
+        waiting for a turn included.
         """
         return {
             "BOTHWAYS_RERANKER_MODEL": self.reranker_folder,
             "BOTHWAYS_RERANK_CACHE_SIZE": "0",
             "BOTHWAYS_RERANK_BUDGET_MS": "600000",
+            "BOTHWAYS_SEARCH_TIMEOUT_MS": "600000",
         }

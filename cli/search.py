@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.wire import search_response
+from api.wire_search import search_response
 from cli.options import (
     FILTER_HELP,
     AsGroupsOption,

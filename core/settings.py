@@ -32,8 +32,8 @@ class Settings(BaseSettings):
 
     embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")
     reranker_model: str | None = Field(None, description="cross-encoder: name or folder, or its name behind an address")
-    reranker_precision: Literal["fp32", "int8"] = Field(
-        "fp32", description="`int8` runs the reranker with 8-bit weights; `onnx` only (docs/decisions/reranking.md)"
+    reranker_precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto", description="`int8`: 8-bit weights, a third of the time; `auto`: int8 with `onnx`, fp32 with others"
     )
     reranker_url: str | None = Field(
         None, description="a reranker behind an address, as in `http://127.0.0.1:8080/rerank`"

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from api.admission import admitted
 from api.deps import SearcherDep, SettingsDep, for_readers
-from api.wire import SearchRequest, SearchResponse, search_response
+from api.wire_search import SearchRequest, SearchResponse, search_response
 from search.build import default_options
 
 router = APIRouter(tags=["search"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 
 from core.errors import MissingExtraError, ModelError, SettingsError
 from core.models.encoder import TOKENS_A_TEXT
@@ -22,6 +23,8 @@ from core.models.resolve import onnx_file, resolve_model
 from core.models.tokens import Tokens
 from core.models.weights import INSTALL_TORCH
 from core.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 BATCH_TOKENS = 256
 """Tokens of pairs that are scored at once: few enough for a layer's numbers to stay in a core's cache. Of 128 to 2,048
@@ -46,12 +49,24 @@ def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
     if backend == "torch":
         return TorchCrossEncoder(name, folder, batch_size=settings.embedding_batch_size)
     path = onnx_file(folder) or export_graph(folder, "cross_encoder", cache_dir=settings.cache_dir)
-    if settings.reranker_precision == "int8":
-        path = quantize_graph(path, cache_dir=settings.cache_dir)
+    path = _quantized(path, settings)
     graph = open_graph(path, backend=backend, outputs=["logits", "scores"])
     return OnnxCrossEncoder(
         name, folder, graph, max_batch_tokens=min(BATCH_TOKENS, settings.embedding_batch_size * TOKENS_A_TEXT)
     )
+
+
+def _quantized(path: Path, settings: Settings) -> Path:
+    """Give the int8 copy of a graph where the settings want one; of `auto`, the graph itself where none can be made."""
+    if settings.reranker_precision == "fp32" or settings.model_backend != "onnx":
+        return path
+    try:
+        return quantize_graph(path, cache_dir=settings.cache_dir)
+    except ModelError as error:
+        if settings.reranker_precision == "int8":
+            raise
+        log.warning("model.not_quantized", graph=str(path), reason=str(error))
+        return path
 
 
 def check_reranker(settings: Settings) -> None:

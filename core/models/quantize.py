@@ -2,7 +2,7 @@
 
 The path of a graph goes in, the path of its int8 copy comes out: beside the graph where that was exported into the
 cache, else in a folder of its own there, so that a user's or the hub's folder stays as it is. Only the matrix products
-are quantised, one scale a column; activations are quantised while it runs. Needs the package `onnx` the first time.
+are quantised, one scale a column; activations are quantised while it runs.
 """
 
 from __future__ import annotations
@@ -16,30 +16,27 @@ import numpy as np
 import structlog
 from filelock import FileLock
 
-from core.errors import MissingExtraError, ModelError
+from core.errors import ModelError
 from core.models.graph import Graph, open_graph
 from core.models.tokens import Batch
 
 log = structlog.get_logger(__name__)
 
-INSTALL = 'pip install "bothways[int8]"'
 _NAME = "model.int8.onnx"  # another way of quantising gets another name, so that copies in the caches are unused
 
 
 def quantize_graph(path: Path, *, cache_dir: Path) -> Path:
     """Give the int8 copy of the graph at `path`, making it where it is not there yet or the graph has changed.
 
-    Raises `MissingExtraError` without the package `onnx`, and `ModelError` where the graph cannot be quantised or its
-    copy gives something else than one finite number a pair.
+    Raises `ModelError` where the graph cannot be quantised or its copy gives something else than one finite number a
+    pair.
     """
     target = _target(path, cache_dir / "models" / "exported")
     if target.is_file():
         return target
-    try:
-        import onnx
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise MissingExtraError(f"To quantise a model to int8 needs: {INSTALL}.") from error
+    import onnx  # here: only the first time needs it
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_file():

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
-from api.wire import SearchRequest, SearchResponse
+from api.wire_search import SearchRequest, SearchResponse
 from core.elastic import Server
 from core.errors import ElasticsearchUnavailableError
 from core.settings import load_settings

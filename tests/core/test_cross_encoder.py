@@ -77,6 +77,23 @@ def test_what_is_no_graph_cannot_be_quantised(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.int8.*onnx*[0-9]"))
 
 
+def test_auto_is_int8_where_that_can_be_made(
+    pair: dict[str, CrossEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pair["onnx"]._graph.path.parent
+    settings = Settings(_env_file=None, cache_dir=folder.parents[2], reranker_model=str(folder.parents[2] / "reranker"))
+    assert settings.reranker_precision == "auto"
+    assert load_cross_encoder(settings)._graph.path.name == "model.int8.onnx"
+
+    def cannot(*_: object, **__: object) -> Path:
+        raise ModelError("no")
+
+    monkeypatch.setattr("core.models.cross_encoder.quantize_graph", cannot)
+    assert load_cross_encoder(settings)._graph.path.name == "model.onnx"
+    with pytest.raises(ModelError, match="no"):
+        load_cross_encoder(settings.model_copy(update={"reranker_precision": "int8"}))
+
+
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_it_says_how_much_it_reads(backend: str, pair: dict[str, CrossEncoder]) -> None:
     reader = pair[backend]
