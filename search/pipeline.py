@@ -54,6 +54,9 @@ from search.weak import is_weak
 
 log = structlog.get_logger()
 
+CANNOT_REWRITE = (LLMError, ModelError, MissingExtraError, SettingsError)
+"""What a rewriter raises that cannot be made, or has no answer in time."""
+
 
 class Searcher:
     """Searches collections of one Elasticsearch. Thread-safe; models are loaded at the first use or by `warm_up`.
@@ -117,10 +120,14 @@ class Searcher:
         return not isinstance(self.client, GuardedClient)
 
     def warm_up(self) -> None:
-        """Load dictionary, encoder and reranker now, so that the first search is as fast as the next."""
+        """Load dictionary, encoder, reranker and rewriter now, so that the first search is as fast as the next."""
         self.segmenter.warm_up()
         self._encoder().encode_queries(["预热"])
         warm_up_reranker(self._reranker)
+        try:
+            self._rewriter()
+        except CANNOT_REWRITE as error:
+            log.warning("rewrite_failed", reason=str(error))  # searches that want it say so, too
 
     def search(self, text: str, collection: str, options: SearchOptions) -> SearchResult:
         """Answer one question; raises `QueryError`, `CollectionNotFoundError`, `UnknownFieldError`, ..."""
@@ -239,7 +246,7 @@ class Searcher:
             if rewriter is not None:
                 deadline_s = options.rewrite_deadline_ms / 1000
                 return replace(query, rewritten=rewriter.rewrite(query.text, deadline_s=deadline_s))
-        except (LLMError, ModelError, MissingExtraError, SettingsError) as error:
+        except CANNOT_REWRITE as error:
             log.warning("rewrite_failed", reason=str(error))
         degraded.append("query2doc")
         return query

@@ -251,6 +251,22 @@ def test_a_rewriter_that_cannot_be_made_degrades(filled, es, segmenter, encoder,
     assert ask(searcher, collection, "请假", strategy="dense_q2d").degraded == ["query2doc"]
 
 
+def test_warming_up_makes_the_rewriter_so_that_no_search_pays_for_it(es, segmenter, encoder):
+    made = []
+
+    def make():
+        made.append(1)
+        if len(made) > 1:
+            raise SettingsError("the cache cannot be used")
+        return FixedRewriter(REFUND)
+
+    searcher = Searcher(es[0], segmenter, lambda: encoder, embedding_model="fake/hash", rewriter=make)
+    searcher.warm_up()
+    assert made == [1]
+    Searcher(es[0], segmenter, lambda: encoder, embedding_model="fake/hash", rewriter=make).warm_up()
+    assert made == [1, 1]
+
+
 def test_the_users_question_is_what_reranks(filled, rewriting, collection):
     searcher = rewriting(FixedRewriter(REFUND), cross_encoder=OverlapCrossEncoder)
     result = ask(searcher, collection, "水泵过热", strategy="hybrid_q2d_rerank", weight_pseudo_doc=1)
