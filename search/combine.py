@@ -6,10 +6,9 @@ The figures behind it are in docs/decisions/fusion.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from core.datatypes import Hit, Leg
-from search.fuse import convex, cut_off, dense_mean, rrf, union
+from search.fuse import convex, cut_off, dense_mean, rrf, rrf_scores, union
 from search.options import SearchOptions
 
 UNRELATED: Mapping[Leg, float] = {"bm25": 0.0, "text_sem": 0.5, "questions": 0.5}
@@ -35,21 +34,26 @@ def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]
             return _fused(bm25, dense_mean(text, questions, weight=options.weight_questions), options)
 
 
-def by_score(bm25: Sequence[Hit], dense: Sequence[Hit], *, weight: float, depth: int) -> list[Hit]:
+def by_score(
+    bm25: Sequence[Hit],
+    dense: Sequence[Hit],
+    *,
+    weight: float,
+    depth: int,
+    reciprocal: Mapping[str, float] | None = None,
+) -> list[Hit]:
     """Fuse BM25, of this `weight` from 0 to 1, and the dense ranking, which has the rest, by their scores.
 
     `depth` is the number of hits that each leg was asked for.
     """
     least = (UNRELATED["bm25"], UNRELATED["text_sem"])
-    return convex([bm25, dense], weights=(weight, 1 - weight), least=least, depth=depth)
+    return convex([bm25, dense], weights=(weight, 1 - weight), least=least, depth=depth, reciprocal=reciprocal)
 
 
 def _fused(bm25: Sequence[Hit], dense: Sequence[Hit], options: SearchOptions) -> list[Hit]:
     """Fuse as the options say. `rrf` is told of every hit, whatever it is ordered by."""
     weights = (options.weight_bm25, options.weight_dense)
-    by_rank = rrf([bm25, dense], weights=weights, rank_constant=options.rank_constant)
     if options.fusion == "rrf":
-        return by_rank
-    reciprocal = {hit.chunk_id: hit.rrf for hit in by_rank}
-    scored = by_score(bm25, dense, weight=options.convex_weight, depth=options.depth)
-    return [replace(hit, rrf=reciprocal.get(hit.chunk_id)) for hit in scored]
+        return rrf([bm25, dense], weights=weights, rank_constant=options.rank_constant)
+    reciprocal = rrf_scores([bm25, dense], weights=weights, rank_constant=options.rank_constant)
+    return by_score(bm25, dense, weight=options.convex_weight, depth=options.depth, reciprocal=reciprocal)

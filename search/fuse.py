@@ -20,19 +20,32 @@ def rrf(
     brought comes first: give the one first that knows exact words. Cormack, Clarke, Buettcher: Reciprocal Rank
     Fusion outperforms Condorcet and individual Rank Learning Methods, SIGIR 2009.
     """
+    scores = rrf_scores(rankings, weights=weights, rank_constant=rank_constant)
+    merged = merge(rankings)
+    fused = [replace(merged[chunk_id], score=score, rrf=score) for chunk_id, score in scores.items()]
+    return sorted(fused, key=lambda hit: -hit.score)
+
+
+def rrf_scores(
+    rankings: Sequence[Sequence[Hit]], *, weights: Sequence[float] | None = None, rank_constant: int = 60
+) -> dict[str, float]:
+    """Give the score of `rrf` by chunk id, where it is above 0; in the order of first appearance."""
     if weights is not None and len(weights) != len(rankings):
         raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights")
     scores: dict[str, float] = {}
     for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):
         for rank, hit in enumerate(ranking, start=1):
             scores[hit.chunk_id] = scores.get(hit.chunk_id, 0.0) + weight / (rank_constant + rank)
-    merged = merge(rankings)
-    fused = [replace(merged[chunk_id], score=score, rrf=score) for chunk_id, score in scores.items() if score > 0]
-    return sorted(fused, key=lambda hit: -hit.score)
+    return {chunk_id: score for chunk_id, score in scores.items() if score > 0}
 
 
 def convex(
-    rankings: Sequence[Sequence[Hit]], *, weights: Sequence[float], least: Sequence[float], depth: int
+    rankings: Sequence[Sequence[Hit]],
+    *,
+    weights: Sequence[float],
+    least: Sequence[float],
+    depth: int,
+    reciprocal: Mapping[str, float] | None = None,
 ) -> list[Hit]:
     """Fuse by scores: a hit's score is the weighted mean of its scores in the rankings, each brought to 0..1.
 
@@ -41,7 +54,7 @@ def convex(
     the most that it can have there; but 0 in a ranking of fewer than `depth` hits, which holds all that match. A
     ranking without hits, or of weight 0, has no say. Of equal scores, the hit that an earlier ranking brought comes
     first. Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, ACM TOIS 42(1), 2023: their TM2C2
-    but for the lowest score and, of vectors, for `least`.
+    but for the lowest score and, of vectors, for `least`. `reciprocal` are the scores of `rrf`, which the hits tell.
     """
     if not len(rankings) == len(weights) == len(least):
         raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights and {len(least)} least scores")
@@ -51,11 +64,12 @@ def convex(
             scores = _normalised(ranking, floor)
             used.append((scores, min(scores.values()) if len(ranking) >= depth else 0.0, weight))
     total = sum(weight for _, _, weight in used)
+    by_rank = reciprocal or {}
     fused = []
     for chunk_id, hit in merge(rankings).items():
         if any(chunk_id in scores for scores, _, _ in used):
             score = sum(weight * scores.get(chunk_id, missing) for scores, missing, weight in used) / total
-            fused.append(replace(hit, score=score, convex=score))
+            fused.append(replace(hit, score=score, convex=score, rrf=by_rank.get(chunk_id)))
     return sorted(fused, key=lambda hit: -hit.score)
 
 
@@ -90,7 +104,11 @@ def dense_mean(text: Sequence[Hit], questions: Sequence[Hit], *, weight: float =
         question_score = legs["questions"].score if "questions" in legs else lowest["questions"]
         return (1 - weight) * text_score + weight * question_score
 
-    merged = [replace(hit, score=score(hit.legs)) for hit in merge([text, questions]).values()]
+    asked = {hit.chunk_id: hit for hit in questions}
+    there = {hit.chunk_id: {**hit.legs, **(asked[hit.chunk_id].legs if hit.chunk_id in asked else {})} for hit in text}
+    there |= {hit.chunk_id: dict(hit.legs) for hit in questions if hit.chunk_id not in there}
+    known = asked | {hit.chunk_id: hit for hit in text}
+    merged = [replace(known[chunk_id], legs=legs, score=score(legs)) for chunk_id, legs in there.items()]
     return sorted(merged, key=lambda hit: (-hit.score, hit.chunk_id))
 
 
