@@ -20,6 +20,7 @@ from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
 from indexer.rollback import Version
+from learning.feedback.rows import Action
 from search.context import MOST as MOST_CONTEXT
 from search.filters import Scalar
 from search.paging import MOST_OFFSET, MOST_WINDOW
@@ -158,6 +159,16 @@ class SearchResponse(BaseModel):
     facets: dict[str, FacetOut]
     self_query: SelfQueryOut | None = None
     reranking: RerankingOut | None = None
+
+
+class FeedbackRequest(BaseModel):
+    """What a user did with a hit of a search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query_id: str = Field(pattern=r"^[0-9a-f]{32}$", description="the `query_id` of the search's answer")
+    chunk_id: str = Field(min_length=1, max_length=600, description="the `chunk_id` of the hit")
+    action: Action = Field(description="opened it, passed it over, voted for it, voted against it")
 
 
 class VersionOut(BaseModel):
