@@ -23,14 +23,15 @@ class Evidence:
     """All that is known of one chunk as an answer to one question.
 
     `seen` and `clicked` count by rank; searches with a vote on the chunk are in `ups` and `downs` alone. `passed_over`
-    counts searches in which it was shown high, looked at and not chosen. Hours are those of sessions that speak for
-    it, and against it.
+    counts searches in which it was looked at and not chosen, `high` those of them that showed it high. Hours are those
+    of sessions that speak for it, and that speak against it where it was shown high.
     """
 
     doc_id: str
     seen: Counter[int] = field(default_factory=Counter)
     clicked: Counter[int] = field(default_factory=Counter)
     passed_over: int = 0
+    high: int = 0
     ups: int = 0
     downs: int = 0
     hours_for: set[str] = field(default_factory=set)
@@ -45,6 +46,11 @@ class Evidence:
     def speaks_against(self) -> int:
         """How much speaks against it, in times that it was passed over."""
         return self.passed_over + VOTE * self.downs
+
+    @property
+    def speaks_against_high(self) -> int:
+        """How much of it where it was shown high."""
+        return self.high + VOTE * self.downs
 
     @property
     def searches(self) -> int:
@@ -67,9 +73,11 @@ class Evidence:
         if "click" in actions:
             self.clicked[rank] += 1
             self.hours_for.add(session.hour)
-        elif is_passed_over and seen.rank <= HIGH:
+        elif is_passed_over:
             self.passed_over += 1
-            self.hours_against.add(session.hour)
+            if seen.rank <= HIGH:
+                self.high += 1
+                self.hours_against.add(session.hour)
 
 
 @dataclass(slots=True)

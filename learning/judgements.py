@@ -1,18 +1,18 @@
 """From evidence to judgements: which chunks answer a question for certain, which certainly do not, and why so.
 
 Most pairs are neither, and are left with their reason. P(chosen | looked at) has a posterior under the position-based
-model: clicks count whole, a hit that was not clicked counts as far as its rank is looked at.
+model: a click counts as far as it is no accident, a hit that was not clicked as far as its rank is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from learning.evidence import VOTE, Evidence, Ledger
+from learning.evidence import HIGH, VOTE, Evidence, Ledger
 from learning.propensity import Floats, Propensities, estimate, relevance_by_propensity
 
 Verdict = Literal["positive", "negative", "left"]
@@ -33,7 +33,7 @@ class Bounds:
     evidence: int = 5
     hours: int = 3
     credible: float = 0.9
-    positive: float = 0.4
+    positive: float = 0.5
     negative: float = 0.4
 
 
@@ -85,10 +85,35 @@ def judge(ledger: Ledger, bounds: Bounds | None = None, propensities: Propensiti
     bounds = bounds or Bounds()
     propensities = propensities or estimate(ledger.evidence.values())
     prior = _usual(ledger.evidence.values(), propensities)
-    judgements = [
-        _judged(query, _as_typed(ledger, query), chunk, one, propensities, prior, bounds)
-        for (query, chunk), one in ledger.evidence.items()
-    ]
+    weights = {pair: posterior(one, propensities, prior) for pair, one in ledger.evidence.items()}
+    ends = {pair: _interval(weight, bounds.credible) for pair, weight in weights.items()}
+    best = _best_two(ends)
+    judgements = []
+    for (query, chunk_id), one in ledger.evidence.items():
+        low, high = ends[query, chunk_id]
+        rival = best[query][low == best[query][0]]
+        verdict, reason = _verdict(one, low, rival, bounds)
+        shown = one.seen.total()
+        judgements.append(
+            Judgement(
+                query=query,
+                text=_as_typed(ledger, query),
+                chunk_id=chunk_id,
+                doc_id=one.doc_id,
+                verdict=verdict,
+                reason=reason,
+                relevance=float(weights[query, chunk_id] @ _GRID),
+                low=low,
+                high=high,
+                ips=relevance_by_propensity(one, propensities),
+                searches=one.searches,
+                clicks=one.clicked.total(),
+                passed_over=one.passed_over,
+                ups=one.ups,
+                downs=one.downs,
+                mean_rank=sum(rank * times for rank, times in one.seen.items()) / shown if shown else None,
+            )
+        )
     judgements.sort(key=lambda one: (one.query, -one.relevance, one.chunk_id))
     return Judged(judgements, propensities)
 
@@ -99,10 +124,12 @@ def posterior(one: Evidence, propensities: Propensities, prior: tuple[float, flo
     `prior` are the two parameters of a beta distribution.
     """
     for_it, against_it = prior
-    log_weight = (for_it - 1 + one.speaks_for) * np.log(_GRID)
+    log_weight = (for_it - 1 + VOTE * one.ups) * np.log(_GRID)
     log_weight += (against_it - 1 + VOTE * one.downs) * np.log1p(-_GRID)
     for rank, seen in one.seen.items():
-        log_weight += (seen - one.clicked[rank]) * np.log1p(-propensities.at(rank) * _GRID)
+        not_chosen = 1 - propensities.at(rank) * _GRID
+        log_weight += one.clicked[rank] * np.log1p(-(1 - propensities.by_accident) * not_chosen)
+        log_weight += (seen - one.clicked[rank]) * np.log(not_chosen)
     return _normal(log_weight)
 
 
@@ -119,41 +146,17 @@ def _interval(weight: Floats, credible: float) -> tuple[float, float]:
     return float(_GRID[ends[0]]), float(_GRID[ends[1]])
 
 
-def _judged(
-    query: str,
-    text: str | None,
-    chunk_id: str,
-    one: Evidence,
-    propensities: Propensities,
-    prior: tuple[float, float],
-    bounds: Bounds,
-) -> Judgement:
-    weight = posterior(one, propensities, prior)
-    low, high = _interval(weight, bounds.credible)
-    verdict, reason = _verdict(one, low, bounds)
-    shown = one.seen.total()
-    return Judgement(
-        query=query,
-        text=text,
-        chunk_id=chunk_id,
-        doc_id=one.doc_id,
-        verdict=verdict,
-        reason=reason,
-        relevance=float(weight @ _GRID),
-        low=low,
-        high=high,
-        ips=relevance_by_propensity(one, propensities),
-        searches=one.searches,
-        clicks=one.clicked.total(),
-        passed_over=one.passed_over,
-        ups=one.ups,
-        downs=one.downs,
-        mean_rank=sum(rank * times for rank, times in one.seen.items()) / shown if shown else None,
-    )
+def _best_two(ends: Mapping[tuple[str, str], tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Give the two highest lower ends of each question: the best of the others is the first, or the second."""
+    best: dict[str, tuple[float, float]] = {}
+    for (query, _), (low, _) in ends.items():
+        first, second = best.get(query, (0.0, 0.0))
+        best[query] = (low, first) if low > first else (first, max(second, low))
+    return best
 
 
-def _verdict(one: Evidence, low: float, bounds: Bounds) -> tuple[Verdict, str]:
-    """Say what a pair is, and why."""
+def _verdict(one: Evidence, low: float, rival: float, bounds: Bounds) -> tuple[Verdict, str]:
+    """Say what a pair is, and why. `rival` is the lower end of the best other chunk of the question."""
     for_it, against_it = one.speaks_for, one.speaks_against
     if max(for_it, against_it) < bounds.evidence:
         return "left", f"little evidence: {for_it} for it, {against_it} against it, {bounds.evidence} wanted"
@@ -168,6 +171,10 @@ def _verdict(one: Evidence, low: float, bounds: Bounds) -> tuple[Verdict, str]:
     _, most = _interval(_normal(log_weight), bounds.credible)
     if most > bounds.negative:
         return "left", f"contested: {for_it} for it, {against_it} against it"
+    if one.speaks_against_high < bounds.evidence:
+        return "left", f"little evidence high up: {one.speaks_against_high} of {against_it} in the first {HIGH} ranks"
+    if rival < most:
+        return "left", "nothing better: no other chunk of the question is certainly chosen more often"
     if len(one.hours_against) < bounds.hours:
         return "left", f"few hours: all of it from {len(one.hours_against)}, {bounds.hours} wanted"
     return (

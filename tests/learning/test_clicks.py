@@ -92,10 +92,11 @@ def test_evidence_adds_up():
     assert (d.speaks_for, d.speaks_against) == (0, 0)
 
 
-def test_being_passed_over_far_down_tells_nothing():
+def test_being_passed_over_far_down_is_told_apart():
     ledger = gather([session("abcdefgh", h="click")])
-    assert ledger.evidence["q", "e-0"].passed_over == 1
-    assert ledger.evidence["q", "f-0"].passed_over == 0
+    assert (ledger.evidence["q", "e-0"].passed_over, ledger.evidence["q", "e-0"].high) == (1, 1)
+    assert (ledger.evidence["q", "f-0"].passed_over, ledger.evidence["q", "f-0"].high) == (1, 0)
+    assert ledger.evidence["q", "f-0"].hours_against == set()
 
 
 def test_one_question_in_one_hour_counts_so_often():

@@ -13,13 +13,14 @@ from learning.clicks import Tally
 from learning.evidence import DEEPEST, Evidence, Ledger
 from learning.judgement_files import Outcome, documents_of, query_id, write_judgements
 from learning.judgements import _GRID, Bounds, judge, posterior
-from learning.propensity import FLOOR, Propensities, as_table, estimate, relevance_by_propensity
+from learning.propensity import FLOOR, Propensities, accidental, as_table, estimate, relevance_by_propensity
 
 HALF = Propensities((1.0, 0.5) + (0.25,) * (DEEPEST - 2), (0,) * DEEPEST)
 HOURS = {"h1", "h2", "h3"}
 
 
 def evidence(seen, clicked=None, **more):
+    more.setdefault("high", more.get("passed_over", 0))
     return Evidence(more.pop("doc_id", "d"), Counter(seen), Counter(clicked or {}), **more)
 
 
@@ -82,9 +83,11 @@ def test_the_posterior(one, mean):
     assert weight @ _GRID == pytest.approx(mean, abs=1e-4)
 
 
-def verdict_of(one, bounds=None):
-    ledger = Ledger({("q", "c-0"): one}, {"q": Counter({"见死不救犯法吗": 1})})
-    (judged,) = judge(ledger, bounds, HALF).judgements
+def verdict_of(one, bounds=None, rival=None):
+    """Judge a chunk beside another one, which is an answer for certain."""
+    both = {("q", "c-0"): one, ("q", "rival"): rival or evidence({1: 30}, {1: 30})}
+    ledger = Ledger(both, {"q": Counter({"见死不救犯法吗": 1})})
+    (judged,) = (one for one in judge(ledger, bounds, HALF).judgements if one.chunk_id == "c-0")
     return judged.verdict, judged.reason.split(":")[0]
 
 
@@ -95,12 +98,14 @@ def verdict_of(one, bounds=None):
         (evidence({1: 4}, {1: 4}, hours_for=HOURS), ("left", "little evidence")),
         (evidence({1: 10}, {1: 9}, hours_for={"h1", "h2"}), ("left", "few hours")),
         (evidence({1: 100}, {1: 20}, hours_for=HOURS), ("left", "uncertain")),
+        (evidence({1: 10}, {1: 6}, hours_for=HOURS), ("left", "uncertain")),
         (evidence({}, ups=2, hours_for=HOURS), ("positive", "6 for it")),
         (evidence({1: 10}, passed_over=10, hours_against=HOURS), ("negative", "passed over 10 times, chosen 0 times")),
         (evidence({1: 10}, passed_over=10, hours_against={"h1"}), ("left", "few hours")),
         (evidence({1: 4}, passed_over=4, hours_against=HOURS), ("left", "little evidence")),
         (evidence({1: 10}, {1: 5}, passed_over=5, hours_for=HOURS, hours_against=HOURS), ("left", "contested")),
         (evidence({1: 2}, downs=2, hours_against=HOURS), ("negative", "passed over 6 times")),
+        (evidence({8: 10}, passed_over=10, high=4, hours_against=HOURS), ("left", "little evidence high up")),
         # Clicked far down, and passed over as often where it stood high: no certain answer.
         (evidence({1: 6, 9: 6}, {9: 5}, passed_over=6, hours_for=HOURS, hours_against=HOURS), ("left", "contested")),
     ],
@@ -109,6 +114,37 @@ def test_verdicts(one, expected):
     verdict, reason = verdict_of(one)
     assert verdict == expected[0]
     assert reason.startswith(expected[1])
+
+
+def test_a_non_answer_needs_something_better_beside_it():
+    """Where users choose nothing, or anything, for certain, the question is at fault, or they are."""
+    passed = evidence({1: 10}, passed_over=10, hours_against=HOURS)
+    for rival in (evidence({1: 10}, {1: 2}), evidence({2: 10})):
+        verdict, reason = verdict_of(passed, rival=rival)
+        assert (verdict, reason) == ("left", "nothing better")
+
+
+def test_clicks_are_worth_nothing_where_as_many_come_by_accident():
+    """Two of ten hits of every rank are clicked: half of what looks like a choice may be none."""
+    noisy = Propensities(HALF.by_rank, HALF.impressions, by_accident=0.2)
+    one = evidence({3: 10}, {3: 2})
+    assert relevance_by_propensity(one, noisy) == 0.0
+    assert relevance_by_propensity(one, HALF) == pytest.approx(0.8)
+    assert posterior(one, noisy, (1.0, 1.0)) @ _GRID < posterior(one, HALF, (1.0, 1.0)) @ _GRID - 0.1
+
+
+def test_a_click_by_accident_or_not():
+    """At rank 1, with half of all hits clicked by accident: 1 - .5 (1 - x), so (1/4 + 1/6) / (1/2 + 1/4)."""
+    noisy = Propensities(HALF.by_rank, HALF.impressions, by_accident=0.5)
+    assert posterior(evidence({1: 1}, {1: 1}), noisy, (1.0, 1.0)) @ _GRID == pytest.approx(5 / 9, abs=1e-4)
+
+
+def test_accidents_are_measured_at_the_last_ranks():
+    # Below the first rank 100 impressions: the last fifth of them are ranks 9 and 10.
+    shown = evidence({1: 50, 2: 80, 9: 10, 10: 10}, {1: 40, 2: 40, 9: 1, 10: 2})
+    assert accidental([shown]) == pytest.approx(3 / 20)
+    assert accidental([evidence({1: 50}, {1: 40})]) == 0.0
+    assert accidental([]) == 0.0
 
 
 def test_bounds_can_be_set():
@@ -128,6 +164,11 @@ def good(doc_id):
     return evidence({1: 10}, {1: 10}, doc_id=doc_id, hours_for=HOURS)
 
 
+def undecided(doc_id):
+    """Chosen often, and all of it in one hour."""
+    return evidence({1: 10}, {1: 10}, doc_id=doc_id, hours_for={"h1"})
+
+
 def bad(doc_id):
     return evidence({1: 10}, passed_over=10, doc_id=doc_id, hours_against=HOURS)
 
@@ -138,6 +179,7 @@ def test_files_are_what_evaluation_reads(tmp_path):
         ("见死不救犯法吗", "见死不救犯法吗？", "a-1", bad("a")),  # another chunk of the same document is the answer
         ("见死不救犯法吗", "见死不救犯法吗？", "b-0", bad("b")),
         ("年假", "年假|x\n# y", "c-0", bad("c")),
+        ("年假", "年假|x\n# y", "c-1", undecided("c")),
         ("f00", None, "d-0", good("d")),
         ("e", "e", "e-0", good("with blank")),
     )
@@ -154,7 +196,7 @@ def test_files_are_what_evaluation_reads(tmp_path):
     assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8")) == report
     lines = (tmp_path / "out" / "judgements.jsonl").read_text("utf-8").splitlines()
     rows = {row["chunk_id"]: row for row in map(json.loads, lines)}
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert rows["b-0"]["verdict"] == "negative"
     assert rows["b-0"]["passed_over"] == 10
     told = (tmp_path / "out" / "report.md").read_text("utf-8")
