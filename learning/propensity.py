@@ -25,7 +25,7 @@ from learning.evidence import DEEPEST, Evidence
 
 PRIOR = 100.0
 """Impressions of each rank that the fixed curve counts as."""
-FLOOR = 0.2
+FLOOR = 0.1
 """No rank is taken to be looked at more rarely: below, one stray click would weigh more than several real ones."""
 DEEP = 0.2
 """The share of impressions, from the last rank up, by which accidental clicks are measured."""

@@ -99,6 +99,7 @@ def collection(es):
     client.options(ignore_status=404).delete_by_query(
         index="bothways-jobs", query={"term": {"collection": name}}, conflicts="proceed", refresh=True
     )
+    client.indices.refresh(index="bothways-feedback-*.*")
     client.options(ignore_status=404).delete_by_query(
         index="bothways-feedback-*.*", query={"term": {"application": name}}, conflicts="proceed", refresh=True
     )

@@ -227,10 +227,11 @@ def test_elasticsearch_that_takes_no_feedback_changes_nothing_of_the_searches(
     proxy.hang.add("_bulk")
     try:
         with TestClient(make_app((client, server))) as http:
-            ids = [ask(http, filled)["query_id"] for _ in range(10)]
+            answers = [ask(http, filled) for _ in range(10)]
             until(lambda: proxy.hung == 1)
-            ids += [ask(http, filled)["query_id"] for _ in range(10)]
-            sent = [send(http, query_id, "a-0").status_code for query_id in ids]
+            answers += [ask(http, filled) for _ in range(10)]
+            sent = [send(http, one["query_id"], one["hits"][0]["chunk_id"]).status_code for one in answers]
+            ids = [one["query_id"] for one in answers]
             assert sent == [202] * 20
             assert proxy.hung == 1
             assert stored(es, store, filled) == ([], [])

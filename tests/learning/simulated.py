@@ -32,6 +32,7 @@ class World:
     searches: int = 60
     spread: float = 2.0
     seed: int = 0
+    top_k: int = CHUNKS
 
     def sessions(self):
         """Give the sessions to which somebody reacted; ten an hour of each question."""
@@ -42,7 +43,7 @@ class World:
         for question in range(self.questions):
             for search in range(self.searches):
                 order = np.argsort(usual + self.spread * chance.standard_normal(CHUNKS))
-                shown = [chunks[place] for place in order]
+                shown = [chunks[place] for place in order[: self.top_k]]
                 reader = self.readers[chance.choice(len(self.readers), p=self.shares)]
                 actions = {}
                 for chunk, action in reader.react(shown, RELEVANT, chance):
