@@ -160,15 +160,17 @@ def _verdict(one: Evidence, low: float, rival: float, bounds: Bounds) -> tuple[V
     for_it, against_it = one.speaks_for, one.speaks_against
     if max(for_it, against_it) < bounds.evidence:
         return "left", f"little evidence: {for_it} for it, {against_it} against it, {bounds.evidence} wanted"
+    # Of those who looked at it for certain: a beta distribution, on the same grid. It needs no propensities.
+    log_weight = for_it * np.log(_GRID) + against_it * np.log1p(-_GRID)
+    least, most = _interval(_normal(log_weight), bounds.credible)
     if for_it > against_it:
         if len(one.hours_for) < bounds.hours:
             return "left", f"few hours: all of it from {len(one.hours_for)}, {bounds.hours} wanted"
         if low < bounds.positive:
             return "left", f"uncertain: chosen with a probability of {low:.2f} or more, {bounds.positive:.2f} wanted"
+        if least < bounds.positive:
+            return "left", f"contested: {for_it} for it, {against_it} against it"
         return "positive", f"{for_it} for it, {against_it} against it; chosen with a probability of {low:.2f} or more"
-    # Of those who looked at it for certain: a beta distribution, on the same grid.
-    log_weight = for_it * np.log(_GRID) + against_it * np.log1p(-_GRID)
-    _, most = _interval(_normal(log_weight), bounds.credible)
     if most > bounds.negative:
         return "left", f"contested: {for_it} for it, {against_it} against it"
     if one.speaks_against_high < bounds.evidence:

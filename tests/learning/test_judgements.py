@@ -106,6 +106,8 @@ def verdict_of(one, bounds=None, rival=None):
         (evidence({1: 10}, {1: 5}, passed_over=5, hours_for=HOURS, hours_against=HOURS), ("left", "contested")),
         (evidence({1: 2}, downs=2, hours_against=HOURS), ("negative", "passed over 6 times")),
         (evidence({8: 10}, passed_over=10, high=4, hours_against=HOURS), ("left", "little evidence high up")),
+        # Chosen far down as often as users look there by the curve, and passed over nearly as often.
+        (evidence({9: 30}, {9: 9}, passed_over=8, hours_for=HOURS), ("left", "contested")),
         # Clicked far down, and passed over as often where it stood high: no certain answer.
         (evidence({1: 6, 9: 6}, {9: 5}, passed_over=6, hours_for=HOURS, hours_against=HOURS), ("left", "contested")),
     ],
@@ -148,7 +150,10 @@ def test_accidents_are_measured_at_the_last_ranks():
 
 
 def test_bounds_can_be_set():
-    assert verdict_of(evidence({1: 3}, {1: 3}, hours_for={"h"}), Bounds(evidence=3, hours=1))[0] == "positive"
+    assert (
+        verdict_of(evidence({1: 3}, {1: 3}, hours_for={"h"}), Bounds(evidence=3, hours=1, credible=0.8))[0]
+        == "positive"
+    )
 
 
 def outcome_of(*entries):
