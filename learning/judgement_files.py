@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import UsageError
 from learning.clicks import Tally
-from learning.judgements import Bounds, Judged, Judgement
+from learning.judgements import Bounds, Judged, Judgement, Verdict
 from learning.propensity import as_table
 
 _NAMED = 20
@@ -76,7 +76,11 @@ def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) ->
         "until": outcome.until,
         "read": outcome.tally.as_dict() | {"sessions_over_an_hours_share": outcome.too_many},
         "bounds": asdict(outcome.bounds),
-        "propensities": {"learnt": judged.propensities.is_learnt, "by_rank": as_table(judged.propensities)},
+        "propensities": {
+            "learnt": judged.propensities.is_learnt,
+            "by_accident": round(judged.propensities.by_accident, 4),
+            "by_rank": as_table(judged.propensities),
+        },
         "positives": len(judged.having("positive")),
         "negatives": len(judged.having("negative")),
         "left": dict(left.most_common()),
@@ -88,33 +92,38 @@ def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) ->
 def markdown(report: Mapping[str, Any], judged: Judged) -> Iterator[str]:
     """Give the lines of the report for people."""
     yield f"# Judgements from clicks: {report['collection']}"
-    yield f"\n{report['since'] or 'the beginning'} to {report['until'] or 'now'}.\n"
-    yield f"**{report['positives']} answers and {report['negatives']} non-answers are certain; "
-    yield f"{report['queries']} questions have an answer and can be evaluated.**\n"
-    yield "## What was read\n"
-    yield from _table(("", "number"), report["read"].items())
-    yield "\n## What a rank is worth\n"
-    yield "P(looked at), learnt from chunks that one question showed at several ranks" + (
-        "." if report["propensities"]["learnt"] else "; too few of these, so that it is 1/rank nearly or wholly."
+    yield f"\n{report['since'] or 'The beginning'} to {report['until']}.\n"
+    yield (
+        f"**{report['positives']} answers and {report['negatives']} non-answers are certain. Questions with an answer, "
+        f"by which can be evaluated: {report['queries']}.**\n"
     )
-    yield ""
-    rows = (tuple(row.values()) for row in report["propensities"]["by_rank"])
+    yield "## What was read\n"
+    read = ((name.replace("_", " "), times) for name, times in report["read"].items())
+    yield from _table(("", "number"), read)
+    yield "\n## What a rank is worth\n"
+    ranks = report["propensities"]
+    yield "P(looked at), learnt from chunks that one question showed at several ranks" + (
+        "." if ranks["learnt"] else "; there are too few of these, so that it is 1/rank nearly or wholly."
+    )
+    yield f"Of hits that nobody chose, {ranks['by_accident']:.1%} are clicked by accident.\n"
+    rows = (tuple(row.values()) for row in ranks["by_rank"])
     yield from _table(("rank", "looked at", "impressions learnt from"), rows)
-    for verdict, title in (("positive", "Answers"), ("negative", "Non-answers")):
-        found = judged.having(verdict)  # type: ignore[arg-type]
+    verdicts: tuple[tuple[Verdict, str], ...] = (("positive", "Answers"), ("negative", "Non-answers"))
+    for verdict, title in verdicts:
+        found = judged.having(verdict)
         yield f"\n## {title}: {len(found)}\n"
         shown = (
             (one.text or one.query, one.chunk_id, f"{one.relevance:.2f} [{one.low:.2f}, {one.high:.2f}]", one.reason)
             for one in found[:_NAMED]
         )
-        yield from _table(("question", "chunk", "chosen if looked at", "why"), shown)
+        if found:
+            yield from _table(("question", "chunk", "chosen if looked at", "why"), shown)
         if len(found) > _NAMED:
             yield f"\n… and {len(found) - _NAMED} more in judgements.jsonl."
-    yield "\n## Left, and why\n"
-    yield from _table(("reason", "pairs"), report["left"].items())
-    if report["not_in_qrels"]:
-        yield "\n## Certain, and not in qrels.tsv\n"
-        yield from _table(("reason", "questions or documents"), report["not_in_qrels"].items())
+    for title, counted in (("Left, and why", report["left"]), ("Certain, not in qrels.tsv", report["not_in_qrels"])):
+        if counted:
+            yield f"\n## {title}\n"
+            yield from _table(("reason", "number"), counted.items())
 
 
 def _beir(judgements: Sequence[Judgement]) -> tuple[list[str], list[str], Counter[str]]:

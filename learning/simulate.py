@@ -13,7 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from learning.feedback.rows import Action
+from core.datatypes import SearchResult
+from learning.feedback.rows import Action, Row, event_row, query_row
+from learning.feedback.wording import Wording
 
 Acted = list[tuple[str, Action]]
 """What a user did, in order: chunk and action."""
@@ -70,3 +72,29 @@ NAVIGATIONAL = CascadeReader(click=(0.05, 0.95), content=(0.2, 0.9))
 """Looks for one answer, and knows it."""
 INFORMATIONAL = CascadeReader(click=(0.4, 0.9), content=(0.1, 0.5))
 """Looks around: opens much that is irrelevant."""
+
+_READING_S = 5.0
+
+
+def simulated_rows(
+    result: SearchResult,
+    reader: Reader,
+    relevant: Mapping[str, int],
+    chance: np.random.Generator,
+    *,
+    wording: Wording,
+    now: float,
+) -> list[Row]:
+    """Give a search and what a reader did with its answer, as the API records them, at a time of one's choice.
+
+    `relevant` are grades by chunk id, `now` is in seconds since 1970.
+    """
+    acted = reader.react([hit.chunk_id for hit in result.hits], relevant, chance)
+    ranks = {hit.chunk_id: rank for rank, hit in enumerate(result.hits, result.offset + 1)}
+    events = [
+        event_row(
+            result.query_id, chunk, action, shown=(result.collection, ranks[chunk]), now=now + _READING_S * number
+        )
+        for number, (chunk, action) in enumerate(acted, start=1)
+    ]
+    return [query_row(result, wording, filtered=False, now=now), *events]

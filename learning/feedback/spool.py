@@ -150,7 +150,7 @@ class Spool:
         """Keep rows that Elasticsearch will not have, each with its reason, for people to read."""
         kept = _size_of(self.folder.glob("*.refused"))
         lines = [orjson.dumps({"reason": why, "_id": row.id, "_source": row.source}) + b"\n" for row, why in rows]
-        if kept + sum(map(len, lines)) <= self.limit // REFUSED_SHARE:
+        if lines and kept + sum(map(len, lines)) <= self.limit // REFUSED_SHARE:
             with self._path("refused").open("ab") as file:
                 file.writelines(lines)
 

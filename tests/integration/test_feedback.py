@@ -402,6 +402,13 @@ def test_a_collection_without_feedback(run):
     assert (code, out.strip()) == (0, "0 searches, 0 events")
 
 
+def test_before_the_first_search_there_is_nothing_and_no_error(own_store):
+    assert list(own_store.stream("query", collection="law")) == []
+    assert own_store.last(size=5) == []
+    assert (own_store.counts().queries, own_store.counts().months) == (0, {})
+    assert own_store.remove_old(now=time.time(), days=1) == []
+
+
 def test_clocks_are_not_needed_to_agree(own_store, es):
     """An event whose search is of the month before finds it all the same."""
     clock = Clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 
 import orjson
@@ -119,6 +120,29 @@ def test_a_disk_that_takes_half_a_line(spool, monkeypatch):
     assert shipped(spool) == [row(1), row(3)]
 
 
+def _write_with_little_room(folder, kept):
+    """A real limit of the system on the size of files: it takes what fits of a line, and then nothing."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+    spool = Spool(folder, limit=100_000)
+    spool.open()
+    kept.extend([spool.append(row(number)) for number in range(6)])
+    spool.close()
+
+
+def test_a_disk_that_is_full(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        kept = manager.list()
+        other = context.Process(target=_write_with_little_room, args=(tmp_path, kept))
+        other.start()
+        other.join(30)
+        assert list(kept) == [True, True, False, False, False, False]
+    spool = Spool(tmp_path, limit=100_000)
+    spool.open()
+    assert shipped(spool) == [row(0), row(1)]
+    spool.close()
+
+
 def test_what_is_not_json_is_dropped_and_no_search_fails(spool):
     assert not spool.append(row(1, text="\ud800"))
     assert not spool.append(row(1, value=object()))
@@ -176,6 +200,8 @@ def test_before_and_after_nothing_is_taken(tmp_path):
 def test_refused_rows_are_kept_for_people_up_to_a_share(tmp_path):
     spool = Spool(tmp_path, limit=2400)
     spool.open()
+    spool.refuse([])
+    assert not list(tmp_path.glob("*.refused"))
     spool.refuse([(row(1), "why"), (row(2), "why")])
     spool.refuse([(row(3), "why")])
     (path,) = tmp_path.glob("*.refused")

@@ -8,11 +8,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learning.clicks import Tally, read_sessions
 from learning.evidence import gather
+from learning.feedback.wording import Wording
 from learning.judgements import judge
-from learning.simulate import INFORMATIONAL, NAVIGATIONAL, CascadeReader, RandomReader
+from learning.simulate import INFORMATIONAL, NAVIGATIONAL, CascadeReader, RandomReader, simulated_rows
 from tests.learning.simulated import BAIT, BURIED, FOUND, RELEVANT, World, wrong
 from tests.learning.test_clicks import session
+from tests.learning.test_feedback_recorder import result
 
 PAIRS = 400
 """40 questions of 10 chunks."""
@@ -50,6 +53,19 @@ def test_readers_click_with_their_probabilities():
     reached = [INFORMATIONAL.react(["a", "b"], {"b": 1}, chance) for _ in range(4000)]
     # Goes on after the first with .85, unless a click (.4) made it content (.1); clicks the second with .9.
     assert np.mean([("b", "click") in acted for acted in reached]) == pytest.approx(0.85 * 0.96 * 0.9, abs=0.03)
+
+
+def test_readers_of_real_answers_are_recorded_as_users_are(tmp_path):
+    sure = CascadeReader(click=(0.0, 1.0), content=(0.0, 1.0), patience=1.0)
+    rows = simulated_rows(
+        result(), sure, {"b-0": 1}, np.random.default_rng(0), wording=Wording("plain", tmp_path), now=1_800_000_000.0
+    )
+    tally = Tally()
+    (found,) = read_sessions([rows[0].source], [row.source for row in rows[1:]], tally)
+    assert dict(found.actions) == {"b-0": {"click"}}
+    assert (found.hour, found.passed_over()) == ("2027-01-15T08", {"a-0"})
+    assert rows[1].source["event_attributes"]["position"] == {"ordinal": 2}
+    assert rows[1].source["timestamp"] == "2027-01-15T08:00:05.000+00:00"
 
 
 @pytest.mark.parametrize("seed", [1, 2])
