@@ -14,6 +14,7 @@ from cli.output import err, out, plain, print_json
 from core.elastic import connect
 from core.settings import settings
 from learning.feedback.recorder import spool_folder
+from learning.feedback.spool import refused_in, waiting_in
 from learning.feedback.store import Counts, FeedbackStore
 
 
@@ -27,16 +28,21 @@ def feedback(
     store = FeedbackStore(client)
     counts = store.counts(collection)
     rows = store.last(size=limit, collection=collection) if limit else []
-    waiting = sum(path.stat().st_size for path in spool_folder(settings()).glob("*.jsonl"))
+    folder = spool_folder(settings())
+    waiting, refused = waiting_in(folder), refused_in(folder)
     if as_json:
-        print_json({**asdict(counts), "waiting_bytes": waiting, "last": rows})
+        print_json({**asdict(counts), "waiting_bytes": waiting, "refused": refused, "last": rows})
         return
-    _show(counts, waiting)
+    _show(counts)
+    if waiting:
+        err.print(f"{waiting:,} bytes wait on this machine for Elasticsearch.")
+    if refused:
+        err.print(f"Elasticsearch refused {refused:,} rows: {folder}/*.refused says why.", markup=False)
     if rows:
         out.print(_latest(rows))
 
 
-def _show(counts: Counts, waiting: int) -> None:
+def _show(counts: Counts) -> None:
     actions = ", ".join(f"{times:,} {name}" for name, times in counts.actions.items())
     out.print(f"{counts.queries:,} searches, {counts.events:,} events{': ' if actions else ''}{actions}", markup=False)
     for title, counted in (("collection", counts.collections), ("index", counts.months)):
@@ -45,8 +51,6 @@ def _show(counts: Counts, waiting: int) -> None:
             table.add_row(plain(name), f"{times:,}")
         if counted:
             out.print(table)
-    if waiting:
-        err.print(f"{waiting:,} bytes wait on this machine for Elasticsearch.")
 
 
 def _latest(rows: list[dict[str, Any]]) -> Table:

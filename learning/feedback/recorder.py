@@ -73,7 +73,7 @@ class Recorder:
         """Open the spool and ship what an earlier process left; without a folder to write to, nothing is recorded."""
         try:
             self._spool.open()
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
             log.warning("feedback_not_recorded", folder=str(self._spool.folder), reason=str(error))
             return
         self._ending.clear()

@@ -154,10 +154,6 @@ class Spool:
             with self._path("refused").open("ab") as file:
                 file.writelines(lines)
 
-    def refused(self) -> int:
-        """Count the rows that are kept because Elasticsearch would not have them."""
-        return sum(path.read_bytes().count(b"\n") for path in self.folder.glob("*.refused"))
-
     def _begin_segment(self) -> FileIO:
         self._number += 1
         self._size = 0
@@ -207,6 +203,16 @@ class Spool:
 
     def _lock_of(self, name: str) -> FileLock:
         return FileLock(self.folder / f"{name}.lock", thread_local=False)
+
+
+def waiting_in(folder: Path) -> int:
+    """Give the bytes that wait in a spool's folder, of all processes."""
+    return _size_of(folder.glob("*.jsonl"))
+
+
+def refused_in(folder: Path) -> int:
+    """Count the rows that are kept in a spool's folder because Elasticsearch would not have them."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("*.refused"))
 
 
 def _name_of(path: Path) -> str:

@@ -25,7 +25,7 @@ from indexer.job import index_path
 from indexer.parts import JobOptions, Parts
 from learning.feedback.recorder import Recorder
 from learning.feedback.rows import Row, at
-from learning.feedback.spool import Spool
+from learning.feedback.spool import Spool, refused_in
 from learning.feedback.store import FeedbackStore
 from learning.feedback.wording import Wording
 from search.pipeline import Searcher
@@ -346,7 +346,7 @@ def test_a_row_that_elasticsearch_refuses_is_kept_aside_and_the_others_go_on(own
     es[0].indices.refresh(index=f"{own_store._prefix}-*")
     assert own_store.counts().events == 3
     assert spool.waiting() == []
-    assert spool.refused() == 1
+    assert refused_in(tmp_path) == 1
     (path,) = tmp_path.glob("*.refused")
     kept = json.loads(path.read_text())
     assert kept["_id"] == bad.id

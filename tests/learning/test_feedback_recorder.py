@@ -177,6 +177,16 @@ def test_before_the_start_searches_are_not_recorded_and_do_not_fail(tmp_path):
     assert not (tmp_path / "never").exists()
 
 
+def test_it_can_be_started_again(tmp_path):
+    store = Store()
+    recorder = recorder_of(tmp_path, store)
+    for number in range(2):
+        recorder.start()
+        recorder.searched(result(f"{number:032x}"))
+        recorder.close()
+    assert [row.id for row in store.rows] == [f"{number:032x}" for number in range(2)]
+
+
 def test_a_folder_that_cannot_be_used_costs_no_search(tmp_path):
     (tmp_path / "file").write_text("x")
     recorder = recorder_of(tmp_path / "file", Store())

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from learning.feedback.rows import Row
-from learning.feedback.spool import Spool
+from learning.feedback.spool import Spool, refused_in, waiting_in
 from tests.fakes import Clock
 
 
@@ -50,6 +50,7 @@ def test_rows_come_out_as_they_went_in_and_in_order(spool):
 def test_a_row_is_on_disk_when_append_returns(spool):
     spool.append(row(1))
     (segment,) = spool.folder.glob("*.jsonl")
+    assert waiting_in(spool.folder) == segment.stat().st_size > 0
     assert orjson.loads(segment.read_bytes())["_id"] == row(1).id
 
 
@@ -207,5 +208,5 @@ def test_refused_rows_are_kept_for_people_up_to_a_share(tmp_path):
     (path,) = tmp_path.glob("*.refused")
     assert [orjson.loads(line)["reason"] for line in path.read_bytes().splitlines()] == ["why", "why"]
     assert path.stat().st_size <= 300
-    assert spool.refused() == 2
+    assert refused_in(tmp_path) == 2
     spool.close()
