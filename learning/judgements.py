@@ -6,7 +6,7 @@ model: a click counts as far as it is no accident, a hit that was not clicked as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -85,12 +85,11 @@ def judge(ledger: Ledger, bounds: Bounds | None = None, propensities: Propensiti
     bounds = bounds or Bounds()
     propensities = propensities or estimate(ledger.evidence.values())
     prior = _usual(ledger.evidence.values(), propensities)
-    weights = {pair: posterior(one, propensities, prior) for pair, one in ledger.evidence.items()}
-    ends = {pair: _interval(weight, bounds.credible) for pair, weight in weights.items()}
-    best = _best_two(ends)
+    found = {pair: _summed_up(posterior(one, propensities, prior), bounds) for pair, one in ledger.evidence.items()}
+    best = _best_two((query, low) for (query, _), (_, low, _) in found.items())
     judgements = []
     for (query, chunk_id), one in ledger.evidence.items():
-        low, high = ends[query, chunk_id]
+        relevance, low, high = found[query, chunk_id]
         rival = best[query][low == best[query][0]]
         verdict, reason = _verdict(one, low, rival, bounds)
         shown = one.seen.total()
@@ -102,7 +101,7 @@ def judge(ledger: Ledger, bounds: Bounds | None = None, propensities: Propensiti
                 doc_id=one.doc_id,
                 verdict=verdict,
                 reason=reason,
-                relevance=float(weights[query, chunk_id] @ _GRID),
+                relevance=relevance,
                 low=low,
                 high=high,
                 ips=relevance_by_propensity(one, propensities),
@@ -146,10 +145,15 @@ def _interval(weight: Floats, credible: float) -> tuple[float, float]:
     return float(_GRID[ends[0]]), float(_GRID[ends[1]])
 
 
-def _best_two(ends: Mapping[tuple[str, str], tuple[float, float]]) -> dict[str, tuple[float, float]]:
+def _summed_up(weight: Floats, bounds: Bounds) -> tuple[float, float, float]:
+    """Give mean and interval of a posterior: kept for each pair, a grid would take thousands of bytes."""
+    return float(weight @ _GRID), *_interval(weight, bounds.credible)
+
+
+def _best_two(lower_ends: Iterable[tuple[str, float]]) -> dict[str, tuple[float, float]]:
     """Give the two highest lower ends of each question: the best of the others is the first, or the second."""
     best: dict[str, tuple[float, float]] = {}
-    for (query, _), (low, _) in ends.items():
+    for query, low in lower_ends:
         first, second = best.get(query, (0.0, 0.0))
         best[query] = (low, first) if low > first else (first, max(second, low))
     return best
