@@ -17,7 +17,7 @@ from api.admission import Admission
 from api.deps import require_key
 from api.keys import load_keys
 from api.middleware import Limits, RequestContext
-from api.routes import collections, documents, health, jobs, search
+from api.routes import collections, documents, feedback, health, jobs, search
 from core.elastic import Server
 from core.errors import BothwaysError
 from core.once import Once
@@ -27,6 +27,7 @@ from indexer.parts import Parts
 from indexer.run import open_desk
 from indexer.spool import Spool
 from indexer.uploads import Uploads
+from learning.feedback.recorder import build_recorder
 from search.build import build_searcher
 from search.pipeline import Searcher
 
@@ -44,13 +45,18 @@ def create_app(
     """
     built = Once(lambda: build(settings), retry_after_s=1.0)
     uploads = _uploads(settings, built, parts)
+    recorder = build_recorder(settings, lambda: built()[0].client)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         Thread(target=_warm_up, args=(built,), daemon=True).start()
         uploads.resume()
+        if recorder is not None:
+            recorder.start()
         yield
         await run_in_threadpool(uploads.close)
+        if recorder is not None:
+            await run_in_threadpool(recorder.close)
 
     app = FastAPI(
         title="Bothways",
@@ -68,11 +74,12 @@ def create_app(
     app.state.searcher = lambda: built()[0]
     app.state.desk = lambda: open_desk(built()[0].client)
     app.state.uploads = uploads
+    app.state.recorder = recorder
     app.state.url = lambda: built()[1].url
     problems.install(app)
     app.add_middleware(RequestContext, limits=Limits(settings.max_body_mb, settings.max_upload_mb))
     app.include_router(health.router)
-    for module in (search, collections, documents, jobs):
+    for module in (search, feedback, collections, documents, jobs):
         app.include_router(
             module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES
         )

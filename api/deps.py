@@ -17,6 +17,7 @@ from core.errors import AccessError
 from core.settings import Settings
 from indexer.run import Desk
 from indexer.uploads import Uploads
+from learning.feedback.recorder import Recorder
 from search.pipeline import Searcher
 
 Route = TypeVar("Route", bound=Callable[..., Any])
@@ -25,7 +26,10 @@ _FOR_READERS = "bothways_for_readers"
 
 
 def for_readers(route: Route) -> Route:
-    """Open a route to keys with access groups: it reads, through `SearcherDep`, and through nothing else."""
+    """Open a route to keys with access groups: it reads, through `SearcherDep`, and through nothing else.
+
+    Feedback is open too: what it says of a chunk counts only where that chunk was shown in the search that it names.
+    """
     setattr(route, _FOR_READERS, True)
     return route
 
@@ -50,6 +54,10 @@ def _settings(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
+def _recorder(request: Request) -> Recorder | None:
+    return cast("Recorder | None", request.app.state.recorder)
+
+
 def _desk(request: Request, access: AccessDep) -> Desk:
     _require_admin(access)
     return cast("Desk", request.app.state.desk())
@@ -68,5 +76,6 @@ def _require_admin(access: Access) -> None:
 
 SearcherDep = Annotated[Searcher, Depends(_searcher)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+RecorderDep = Annotated[Recorder | None, Depends(_recorder)]
 DeskDep = Annotated[Desk, Depends(_desk)]
 UploadsDep = Annotated[Uploads, Depends(_uploads)]

@@ -15,11 +15,22 @@ from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
 from indexer.rollback import Version
+from learning.feedback.rows import Action
 from search.filters import Scalar
 
 FilterValues = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
 
 _PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
+
+
+class FeedbackRequest(BaseModel):
+    """What a user did with a hit of a search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query_id: str = Field(pattern=r"^[0-9a-f]{32}$", description="the `query_id` of the search's answer")
+    chunk_id: str = Field(min_length=1, max_length=600, description="the `chunk_id` of the hit")
+    action: Action = Field(description="opened it, passed it over, voted for it, voted against it")
 
 
 class VersionOut(BaseModel):

@@ -12,7 +12,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import calibrate, collections, documents, es, evaluate, index, jobs, learn, search, serve, synonyms, tune
+from cli import (
+    calibrate,
+    collections,
+    documents,
+    es,
+    evaluate,
+    feedback,
+    index,
+    jobs,
+    judgements,
+    learn,
+    search,
+    serve,
+    synonyms,
+    tune,
+)
 from cli.output import fail
 from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
@@ -47,10 +62,12 @@ app.command("documents")(documents.documents)
 collections.delete_app.command("document")(documents.delete)
 app.add_typer(collections.delete_app, name="delete")
 app.add_typer(jobs.app, name="jobs")
+app.command("feedback")(feedback.feedback)
 evaluate.app.command("tune")(tune.tune_fusion)
 evaluate.app.command("vectors")(tune.study)
 evaluate.app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="eval")
+learn.app.command("judgements")(judgements.judgements)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
 app.add_typer(es.app, name="es")

@@ -37,6 +37,9 @@ Fusion = Literal["convex", "rrf"]
 Rewrite = Literal["none", "query2doc", "auto"]
 """Whether a question is rewritten: never, always, or where the first pass answers it weakly."""
 
+QueryText = Literal["plain", "hashed", "none"]
+"""What is kept of a question's words in the record of searches."""
+
 CaseSection = Literal["关键词", "基本案情", "裁判结果", "裁判理由", "裁判要旨", "裁判要点", "相关法条", "关联索引"]
 """A section of a report of a court's case, by its heading."""
 

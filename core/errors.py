@@ -140,5 +140,9 @@ class LeaseHeldError(BothwaysError):
         self.note = note
 
 
+class FeedbackOffError(BothwaysError):
+    """Feedback is sent to a server that records none: HTTP 409."""
+
+
 class StorageFullError(BothwaysError):
     """The disk has no room for an upload: HTTP 507."""

@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.datatypes import CaseSection, ChunkerName, Fusion
+from core.datatypes import CaseSection, ChunkerName, Fusion, QueryText
 from core.errors import SettingsError
 
 
@@ -133,6 +133,15 @@ class Settings(BaseSettings):
         64, ge=0, le=10_000, description="searches that wait for their turn; more are answered 503 at once"
     )
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
+
+    feedback: bool = Field(True, description="record searches of the API, and what users do with the answers")
+    feedback_query_text: QueryText = Field("plain", description="what is kept of a question: `plain`, `hashed`, `none`")
+    feedback_retention_days: int = Field(
+        90, ge=1, le=3650, description="months of feedback that ended so long ago are removed"
+    )
+    feedback_spool_mb: float = Field(
+        64.0, gt=0, description="feedback on disk that waits for Elasticsearch; what is more is dropped and counted"
+    )
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")
     api_keys_file: Path | None = Field(None, description="TOML file of hashed keys with their access groups")

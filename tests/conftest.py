@@ -23,6 +23,8 @@ def _no_dotenv(monkeypatch, tmp_path_factory, request):
     for name in list(os.environ):
         if name.startswith("BOTHWAYS_") and name not in {"BOTHWAYS_CACHE_DIR", "BOTHWAYS_ES_URL"}:
             monkeypatch.delenv(name)
+    # Searches of tests are nobody's feedback; tests of feedback switch it on, with a folder of their own.
+    monkeypatch.setenv("BOTHWAYS_FEEDBACK", "false")
 
 
 def free_port():
@@ -96,6 +98,10 @@ def collection(es):
         client.indices.delete(index=index)
     client.options(ignore_status=404).delete_by_query(
         index="bothways-jobs", query={"term": {"collection": name}}, conflicts="proceed", refresh=True
+    )
+    client.indices.refresh(index="bothways-feedback-*.*")
+    client.options(ignore_status=404).delete_by_query(
+        index="bothways-feedback-*.*", query={"term": {"application": name}}, conflicts="proceed", refresh=True
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from api.admission import admitted
-from api.deps import SearcherDep, SettingsDep, for_readers
+from api.deps import RecorderDep, SearcherDep, SettingsDep, for_readers
 from api.wire_search import SearchRequest, SearchResponse, search_response
 from search.build import default_options
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["search"])
 
 @router.post("/search", response_model=SearchResponse, dependencies=[Depends(admitted)])
 @for_readers
-def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep) -> JSONResponse:
+def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep, recorder: RecorderDep) -> JSONResponse:
     """Find the chunks that answer a question."""
     defaults = default_options(settings)
     options = replace(
@@ -39,4 +39,7 @@ def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep)
         deduplicate=defaults.deduplicate if request.deduplicate is None else request.deduplicate,
     )
     result = searcher.search(request.query, request.collection, options)
-    return JSONResponse(search_response(result, explain=request.explain))
+    answer = JSONResponse(search_response(result, explain=request.explain))
+    if recorder is not None:
+        recorder.searched(result, filtered=bool(options.filters))
+    return answer

@@ -1,0 +1,21 @@
+"""`POST /api/v1/feedback`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from api.deps import RecorderDep, for_readers
+from api.wire import FeedbackRequest
+from core.errors import FeedbackOffError
+
+router = APIRouter(tags=["feedback"])
+
+
+@router.post("/feedback", status_code=202, response_class=Response)
+@for_readers
+def feedback(request: FeedbackRequest, recorder: RecorderDep) -> Response:
+    """Say what a user did with a hit; once this is answered 202, no restart loses it."""
+    if recorder is None:
+        raise FeedbackOffError("This server records no feedback (BOTHWAYS_FEEDBACK=false).")
+    recorder.acted(request.query_id, request.chunk_id, request.action)
+    return Response(status_code=202)
