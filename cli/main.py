@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import calibrate, collections, documents, es, evaluate, index, jobs, learn, search, serve, synonyms, tune
+from cli import (
+    calibrate,
+    collections,
+    documents,
+    es,
+    evaluate,
+    index,
+    jobs,
+    learn,
+    learn_reranker,
+    search,
+    serve,
+    synonyms,
+    tune,
+)
 from cli.output import fail
 from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
@@ -51,6 +65,8 @@ evaluate.app.command("tune")(tune.tune_fusion)
 evaluate.app.command("vectors")(tune.study)
 evaluate.app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="eval")
+learn.app.command("reranker")(learn_reranker.reranker)
+learn.app.command("ship")(learn_reranker.ship_reranker)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
 app.add_typer(es.app, name="es")

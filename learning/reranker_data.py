@@ -79,9 +79,7 @@ def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> I
             hit = _to_hit(found)
             for number, question in enumerate(found["_source"].get("questions", ())):
                 key = f"{collection}/{hit.chunk_id}/{number}"
-                yield Asked(
-                    key, question["text"], "questions", collection, collection, frozenset({hit.chunk_id}), hit
-                )
+                yield Asked(key, question["text"], "questions", collection, collection, frozenset({hit.chunk_id}), hit)
 
 
 def judged_questions(client: Elasticsearch, index: str, judged: Judged) -> Iterator[Asked]:
@@ -116,7 +114,7 @@ def draw(asked: Iterable[Asked], *, at_most: int | None, seed: int) -> list[Aske
     People's questions are few beside pseudo-questions, and nearer to what will be asked.
     """
     every = sorted(asked, key=lambda one: one.key)
-    random.Random(seed).shuffle(every)
+    random.Random(seed).shuffle(every)  # noqa: S311 - no secret
     if at_most is None or len(every) <= at_most:
         return every
     people = [one for one in every if one.kind != "questions"]
@@ -127,7 +125,7 @@ def draw(asked: Iterable[Asked], *, at_most: int | None, seed: int) -> list[Aske
 
 
 def part_of(asked: Asked, *, dev_share: float) -> Part:
-    """Tell whether a question's group is trained on or measured, by its answer: equal answers stay together."""
+    """Tell whether a question's group is trained on or measured, by its answer: questions of one stay together."""
     digest = hashlib.sha256(f"{asked.collection}/{asked.positive.chunk_id}".encode()).digest()
     return "dev" if int.from_bytes(digest[:8], "big") < dev_share * 2**64 else "train"
 

@@ -36,14 +36,15 @@ Progress = Callable[[int, int], None]
 class Wanted:
     """What to make of the questions. `dev_share`: of the answers, whose groups are measured and not trained on.
 
-    `title_share`: of the groups, in which passages have their titles; the others teach to do without.
+    At most about `max_dev` are, since measuring takes time of training. `title_share`: of the groups, in which passages
+    have their titles; the others teach to do without.
     """
 
     negatives: int = 5
     max_groups: int | None = None
     title_share: float = 0.5
     dev_share: float = 0.1
-    max_dev: int = 300
+    max_dev: int = 120
     seed: int = 42
     bounds: Bounds = field(default_factory=Bounds)
 
@@ -98,15 +99,13 @@ def make_groups(
     drawn = draw(_allowed(asked, kept_out, counts), at_most=wanted.max_groups, seed=wanted.seed)
     counts.drawn.update(one.source for one in drawn)
     groups: list[Group] = []
-    with_progress = _counted(_mined(drawn, retrieve, wanted), len(drawn), progress)
-    for one, chosen in with_progress:
+    share = min(wanted.dev_share, wanted.max_dev / max(1, len(drawn)))
+    for one, chosen in _counted(_mined(drawn, retrieve, wanted, share), len(drawn), progress):
         counts.left_out.update(chosen.left_out)
         if not chosen.hits:
             counts.without_negatives += 1
             continue
-        group = _group(one, chosen, reader, wanted)
-        if group.part == "dev" and counts.groups["dev"] == wanted.max_dev:
-            continue
+        group = _group(one, chosen, reader, wanted, share)
         groups.append(group)
         counts.groups[group.part] += 1
     if not counts.groups["train"] or not counts.groups["dev"]:
@@ -127,9 +126,9 @@ def _allowed(asked: Iterable[Asked], kept_out: KeptOut, counts: Counts) -> Itera
             yield one
 
 
-def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted) -> Iterator[tuple[Asked, Chosen]]:
+def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted, share: float) -> Iterator[tuple[Asked, Chosen]]:
     def mine(one: Asked) -> tuple[Asked, Chosen]:
-        times = MORE_FOR_DEV if part_of(one, dev_share=wanted.dev_share) == "dev" else 1
+        times = MORE_FOR_DEV if part_of(one, dev_share=share) == "dev" else 1
         return one, choose_negatives(
             retrieve(one),
             one.positive,
@@ -137,26 +136,24 @@ def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted) -> Iterat
             number=wanted.negatives * times,
             bounds=wanted.bounds,
             judged=one.kind == "judged",
-            rng=random.Random(f"{wanted.seed}/{one.key}"),
+            rng=random.Random(f"{wanted.seed}/{one.key}"),  # noqa: S311 - no secret
         )
 
     return overlapped(mine, drawn, threads=_THREADS, ahead=_AHEAD, stop=threading.Event(), name="mine")
 
 
-def _counted(
-    mined: Iterator[tuple[Asked, Chosen]], of: int, progress: Progress
-) -> Iterator[tuple[Asked, Chosen]]:
+def _counted(mined: Iterator[tuple[Asked, Chosen]], of: int, progress: Progress) -> Iterator[tuple[Asked, Chosen]]:
     for done, one in enumerate(mined, start=1):
         progress(done, of)
         yield one
 
 
-def _group(one: Asked, chosen: Chosen, reader: LimitedReader, wanted: Wanted) -> Group:
+def _group(one: Asked, chosen: Chosen, reader: LimitedReader, wanted: Wanted, share: float) -> Group:
     """Write a group's passages as `search.rerank` does, all with their titles or all without."""
-    titled = random.Random(f"{wanted.seed}/title/{one.key}").random() < wanted.title_share
+    rng = random.Random(f"{wanted.seed}/title/{one.key}")  # noqa: S311 - no secret
+    titled = rng.random() < wanted.title_share
     positive, *negatives = (
-        fitting_passage(one.text, hit.title if titled else "", hit.text, reader)
-        for hit in (one.positive, *chosen.hits)
+        fitting_passage(one.text, hit.title if titled else "", hit.text, reader) for hit in (one.positive, *chosen.hits)
     )
-    part = part_of(one, dev_share=wanted.dev_share)
+    part = part_of(one, dev_share=share)
     return Group(one.key, one.text, positive, tuple(negatives), one.source, part)

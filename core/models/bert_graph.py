@@ -1,8 +1,8 @@
 """A cross-encoder's ONNX graph made of an embedding model's: new layers and a new head around the old embeddings.
 
-The bytes of the packaged model's graph and a BERT's named weights go in, the bytes of a graph with one logit a pair come
-out. Neither torch nor the `onnx` package is needed: the export kept the parameters' names, and a matrix can be told by
-the node that uses it (`core.models.weights` reads the same graph the other way round).
+The bytes of the packaged model's graph and a BERT's named weights go in, those of a graph with one logit a pair come
+out. Neither torch nor the `onnx` package is needed: the export kept the parameters' names, and a matrix can be told
+by the node that uses it (`core.models.weights` reads the same graph the other way round).
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _initializer(field: Field, used: set[str], places: Mapping[str, tuple[str, b
     if name not in used:
         return []
     if name not in places:
-        if name.startswith("encoder.") or name.startswith("onnx::MatMul"):
+        if name.startswith(("encoder.", "onnx::MatMul")):
             raise ModelError(f"The weights have nothing for {name} of the base model.")
         return [bytes(field.raw)]
     weight, transposed = places[name]

@@ -52,8 +52,8 @@ def shipped_folder() -> Path:
 def assemble(folder: Path, *, cache_dir: Path, torch_weights: bool = False) -> Path:
     """Give the complete model folder of a shipped one, making it below `cache_dir` where it is not there yet.
 
-    It has the ONNX graph; with `torch_weights` also those (and so the extra `torch` is needed). Raises `ModelError` where
-    the checksum is wrong or the layers do not fit the base model.
+    It has the ONNX graph; with `torch_weights` also those (and so the extra `torch` is needed). Raises `ModelError`
+    where the checksum is wrong or the layers do not fit the base model.
     """
     manifest = _read_manifest(folder)
     target = cache_dir / "models" / f"{folder.name}-{manifest['sha256'][:16]}"
