@@ -82,7 +82,8 @@ def write_shipped(
     from safetensors.numpy import save_file
 
     layers = layers_of(weights)
-    halves = {name: array.astype(np.float16) for name, array in weights.items()}
+    with np.errstate(over="ignore"):  # looked for in the next line
+        halves = {name: array.astype(np.float16) for name, array in weights.items()}
     if broken := [name for name, array in halves.items() if not np.isfinite(array).all()]:
         raise ModelError(f"{broken[0]} has numbers that fp16 cannot hold.")
     folder.mkdir(parents=True, exist_ok=True)
