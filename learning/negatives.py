@@ -2,9 +2,9 @@
 
 The rankings of a search's legs and the passage that answers go in, some of the other passages come out, from every
 leg by turns. What may be an answer too is left out: other judged answers, copies of the answer's text, and passages
-that are about as near to the question as the answer is (Moreira et al. 2024, "NV-Retriever": negatives under a share of the
-positive's score). Nearness is the cosine of question and passage's own text: the indexed questions of a chunk would
-flatter it where the question is one of them.
+that are about as near to the question as the answer is (Moreira et al. 2024, "NV-Retriever": negatives under a
+share of the positive's score). Nearness is the cosine of question and passage's own text: the indexed questions of a
+chunk would flatter it where the question is one of them.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ def report_page(report: dict[str, Any]) -> str:
         ),
         "",
         (
-            "These measures are of groups (an answer among mined negatives), not of searches: `bothways eval` says what "
-            "it brings there."
+            "These measures are of groups (an answer among mined negatives), not of searches: `bothways eval` says "
+            "what it brings there."
         ),
         "",
         *_measures(report),

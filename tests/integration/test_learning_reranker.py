@@ -37,7 +37,7 @@ def opened(es, build, collection, folder):
     from indexer.recorded_questions import RecordedQuestions
 
     path = folder.parent / "questions.jsonl"
-    rows = [{"_id": name, "questions": questions} for name, (_, _, questions) in ARTICLES.items()]
+    rows = [{"text": text, "questions": questions} for _, text, questions in ARTICLES.values()]
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
     build(folder, writer=RecordedQuestions(path))
     return open_collection(es[0], collection)

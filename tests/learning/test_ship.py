@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
-import torch
+from safetensors.numpy import load_file, save_file
 
 from core.errors import ModelError, UsageError
 from core.models.cross_encoder import load_cross_encoder
@@ -31,9 +33,9 @@ def cache(tmp_path_factory):
     return made
 
 
-def trained_folder(out, cache, **changed):
+def trained_folder(out, cache):
     base = base_folder(NAME, cache_dir=cache)
-    arguments = TrainingArguments(base=NAME, layers=2, max_length=64, learning_rate=1e-3, **changed)
+    arguments = TrainingArguments(base=NAME, layers=2, max_length=64, learning_rate=1e-3)
     training = begin(out, arguments, {"negatives": 1}, command="bothways learn reranker --layers 2", resume=False)
     write_groups(groups_file(out), GROUPS)
     training.groups_sha256 = sha256_of(groups_file(out))
@@ -76,9 +78,12 @@ def test_a_folder_without_a_training_is_refused(cache, tmp_path):
         ship(tmp_path / "empty", tmp_path / "small", cache_dir=cache)
 
 
-def test_embeddings_that_were_trained_cannot_be_left_out(cache, tmp_path):
-    torch.set_num_threads(1)
-    folder = trained_folder(tmp_path / "model", cache, freeze_embeddings=False)
+def test_embeddings_that_are_not_the_bases_cannot_be_left_out(trained, cache, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("checkpoints"))
+    weights = load_file(folder / "model.safetensors")
+    weights["bert.embeddings.word_embeddings.weight"] += 0.01
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="--freeze-embeddings"):
         ship(folder, tmp_path / "small", cache_dir=cache)
     assert not (tmp_path / "small").exists()
