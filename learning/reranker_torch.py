@@ -123,7 +123,8 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
             yield batches[at]
 
     def __len__(self) -> int:
-        return math.ceil(len(self._lengths) / self.batch_size)
+        size: int = self.batch_size
+        return math.ceil(len(self._lengths) / size)
 
 
 class GroupTrainer(CrossEncoderTrainer):  # type: ignore[misc]
