@@ -19,7 +19,7 @@ from learning.reranker import Tell, Trained, base_folder, check_extra, train
 from learning.reranker_data import Asked, Group, Judged, judged_questions, pseudo_questions, read_groups, write_groups
 from learning.reranker_groups import Progress, Wanted, make_groups, searching
 from learning.reranker_report import write_report
-from learning.reranker_state import Training, TrainingArguments, begin, groups_file, sha256_of
+from learning.reranker_state import Training, TrainingArguments, begin, forget, groups_file, sha256_of
 from search.build import build_searcher
 
 
@@ -76,7 +76,11 @@ def learn_reranker(
         retrieve = searching(searcher, depth=wanted.bounds.depth)
         asked = _asked(searcher.client, sources, opened)
         kept_out = KeptOut(sources.keep_out)
-        groups, counts = make_groups(asked, retrieve, reader, wanted, kept_out=kept_out, progress=progress)
+        try:
+            groups, counts = make_groups(asked, retrieve, reader, wanted, kept_out=kept_out, progress=progress)
+        except UsageError:
+            forget(out)  # so that the same folder can be named again, with other questions
+            raise
         _keep(out, training, groups, counts.as_dict())
     trained = train(groups, training, out, base=base, minutes=minutes, tell=tell)
     return Done(trained, write_report(out, training, trained))

@@ -57,7 +57,7 @@ def report_page(report: dict[str, Any]) -> str:
         f"# A reranker on {report['arguments']['base']}",
         "",
         (
-            f"{groups.get('train', 0)} groups trained on, {groups.get('dev', 0)} measured by; {report['steps']} of "
+            f"{groups.get('train', 0)} groups to train on, {groups.get('dev', 0)} to measure by; {report['steps']} of "
             f"{report['planned_steps']} steps in {report['seconds'] / 60:.1f} minutes on {report['device']} "
             f"({report['precision']}), ended by {report['ended_by']}. Saved: step {report['best_step']}, {MEASURE} "
             f"{report['best'].get(MEASURE, float('nan')):.4f} (untrained {report['untrained'].get(MEASURE, 0.0):.4f})."
@@ -105,10 +105,11 @@ def model_card(report: dict[str, Any], *, licences: str = "") -> str:
         "",
         f"    {report['command']}",
         "",
-        f"{groups.get('train', 0)} groups of one answer and up to {report['sources'].get('negatives', '?')} hard "
-        f"negatives, mined from the legs of a hybrid search; loss {arguments['loss']}, {arguments['epochs']:g} epochs, "
-        f"batches of {arguments['batch_size']} groups, learning rate {arguments['learning_rate']:g}, at most "
-        f"{arguments['max_length']} tokens a pair, seed {arguments['seed']}"
+        f"{report['steps']} of {report['planned_steps']} steps of {arguments['batch_size']} groups, of "
+        f"{groups.get('train', 0):,} groups of one answer and up to {report['sources'].get('negatives', '?')} hard "
+        f"negatives, mined from the legs of a hybrid search; loss {arguments['loss']}, {arguments['epochs']:g} epochs "
+        f"planned, learning rate {arguments['learning_rate']:g}, at most {arguments['max_length']} tokens a pair, seed "
+        f"{arguments['seed']}"
         + (", embeddings frozen" if arguments["freeze_embeddings"] else "")
         + f". {report['parameters'].get('trained', 0):,} of {report['parameters'].get('all', 0):,} parameters were "
         f"trained, {report['seconds'] / 60:.1f} minutes on {report['device']} ({report['precision']}); "

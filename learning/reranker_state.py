@@ -96,6 +96,14 @@ def begin(out: Path, arguments: TrainingArguments, sources: dict[str, Any], *, c
     return known
 
 
+def forget(out: Path) -> None:
+    """Remove the state of a training that came to nothing, and its folder where nothing else is in it."""
+    state_file(out).unlink(missing_ok=True)
+    for folder in (out / FOLDER, out):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def read_training(out: Path) -> Training:
     """Read the state of a training; raises `UsageError` where there is none."""
     path = state_file(out)

@@ -19,7 +19,7 @@ from core.settings import Settings
 from learning.reranker import MEASURE, train
 from learning.reranker_data import Group, write_groups
 from learning.reranker_report import write_report
-from learning.reranker_state import TrainingArguments, begin, groups_file, sha256_of
+from learning.reranker_state import TrainingArguments, begin, forget, groups_file, sha256_of
 from learning.reranker_torch import GroupLoss, LengthBatchSampler, compute_first_token_only
 from tests.core.tiny_models import cross_encoder_folder, transformers_folder
 
@@ -144,7 +144,7 @@ def test_report_and_card(whole):
     assert report["ended_by"] == "steps"
     assert report["best"][MEASURE] == dict(done.measures)[done.best_step][MEASURE]
     page = (out / "report.md").read_text("utf-8")
-    assert "40 groups trained on, 10 measured by; 100 of 100 steps" in page
+    assert "40 groups to train on, 10 to measure by; 100 of 100 steps" in page
     card = (out / "README.md").read_text("utf-8")
     for told in ("bothways learn reranker", "seed 42", "embeddings frozen", training.groups_sha256, "made up: 50"):
         assert told in card
@@ -180,6 +180,18 @@ def test_folders_that_are_taken_or_empty(tmp_path):
         begin(tmp_path / "taken", arguments, {}, command="", resume=False)
     with pytest.raises(UsageError, match="No training was begun"):
         begin(tmp_path / "nothing", arguments, {}, command="", resume=True)
+
+
+def test_a_training_that_came_to_nothing_leaves_its_folder_free(tmp_path):
+    arguments = TrainingArguments(base="x")
+    begin(tmp_path / "model", arguments, {}, command="", resume=False)
+    forget(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    (tmp_path / "model").mkdir()
+    begin(tmp_path / "model", arguments, {}, command="", resume=False)
+    (tmp_path / "model" / "mine.txt").touch()
+    forget(tmp_path / "model")
+    assert (tmp_path / "model" / "mine.txt").exists()
 
 
 class FixedModel:
