@@ -23,6 +23,7 @@ from cli import (
     jobs,
     judgements,
     learn,
+    learn_reranker,
     search,
     serve,
     synonyms,
@@ -68,6 +69,8 @@ evaluate.app.command("vectors")(tune.study)
 evaluate.app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="eval")
 learn.app.command("judgements")(judgements.judgements)
+learn.app.command("reranker")(learn_reranker.reranker)
+learn.app.command("ship")(learn_reranker.ship_reranker)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
 app.add_typer(es.app, name="es")

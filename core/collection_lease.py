@@ -1,7 +1,8 @@
 """Alone on a collection for something short that no job may cross: deleting from it, or going back to a version.
 
 A job holds the lease of its collection for as long as it runs, with its id as the note. Whoever finds it held by a job
-is told so, after a moment in which one that has ended lets go of it; what holds it without a job is as short as this, and is waited for.
+is told so, after a moment in which one that has ended lets go of it; what holds it without a job is as short as this,
+and is waited for.
 """
 
 from __future__ import annotations

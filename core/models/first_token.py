@@ -10,32 +10,34 @@ of them get another input.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from core.models.wire import (
+    GRAPH_INITIALIZER,
+    GRAPH_NODE,
+    GRAPH_VALUE_INFO,
+    MODEL_GRAPH,
+    NODE_ATTRIBUTE,
+    NODE_INPUT,
+    NODE_OP,
+    NODE_OUTPUT,
+    Field,
+    message,
+    number,
+    read_fields,
+    text,
+)
 
 QUERY_BIAS = re.compile(r"encoder\.layer\.(\d+)\.attention\.self\.query\.bias$")
 BERT_LAYERS = frozenset({"BertLayer", "RobertaLayer", "XLMRobertaLayer", "ElectraLayer", "CamembertLayer"})
 _FIRST = "bothways.first_token"
 _INDEX = "bothways.first_token.index"
 
-# Field numbers of onnx.proto3
-_MODEL_GRAPH = 7
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_VALUE_INFO = 1, 5, 13
-_NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_BYTES = 2  # the wire type of strings and messages
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    number: int
-    raw: bytes | memoryview
-    value: memoryview
-
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    field: _Field
+    field: Field
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     op: str
@@ -47,15 +49,15 @@ def keep_first_token(model: bytes) -> bytes | None:
     Whoever runs it has to check that shape: a graph may compute its shapes in a way that this does not foresee.
     """
     try:
-        top = list(_fields(memoryview(model)))
-        graph = list(_fields(next(field.value for field in top if field.number == _MODEL_GRAPH)))
+        top = list(read_fields(memoryview(model)))
+        graph = list(read_fields(next(field.value for field in top if field.number == MODEL_GRAPH)))
         edited = _edit(graph)
     except (IndexError, StopIteration, ValueError):  # not an ONNX file: the runtime will say so
         return None
     if edited is None:
         return None
     body = b"".join(edited)
-    return b"".join(_message(_MODEL_GRAPH, body) if field.number == _MODEL_GRAPH else field.raw for field in top)
+    return b"".join(message(MODEL_GRAPH, body) if field.number == MODEL_GRAPH else field.raw for field in top)
 
 
 def compute_first_token_only(model: Any, torch: Any) -> bool:  # noqa: ANN401 - torch stays an extra
@@ -92,8 +94,8 @@ def compute_first_token_only(model: Any, torch: Any) -> bool:  # noqa: ANN401 - 
     return True
 
 
-def _edit(graph: list[_Field]) -> list[bytes | memoryview] | None:
-    nodes = {i: _read_node(field) for i, field in enumerate(graph) if field.number == _GRAPH_NODE}
+def _edit(graph: list[Field]) -> list[bytes | memoryview] | None:
+    nodes = {i: _read_node(field) for i, field in enumerate(graph) if field.number == GRAPH_NODE}
     place = _find(list(nodes.values()))
     if place is None:
         return None
@@ -101,7 +103,7 @@ def _edit(graph: list[_Field]) -> list[bytes | memoryview] | None:
     parts: list[bytes | memoryview] = []
     pending = True
     for i, field in enumerate(graph):
-        if field.number == _GRAPH_VALUE_INFO:  # shapes that the export noted and that hold no longer
+        if field.number == GRAPH_VALUE_INFO:  # shapes that the export noted and that hold no longer
             continue
         if nodes.get(i) not in (query, residual):
             parts.append(field.raw)
@@ -129,82 +131,28 @@ def _find(nodes: list[_Node]) -> tuple[str, tuple[_Node, _Node]] | None:
     return (hidden, (products[0], residuals[0])) if len(residuals) == 1 else None
 
 
-def _read_node(field: _Field) -> _Node:
-    texts: dict[int, list[str]] = {_NODE_INPUT: [], _NODE_OUTPUT: [], _NODE_OP: []}
-    for part in _fields(field.value):
+def _read_node(field: Field) -> _Node:
+    texts: dict[int, list[str]] = {NODE_INPUT: [], NODE_OUTPUT: [], NODE_OP: []}
+    for part in read_fields(field.value):
         if part.number in texts:
             texts[part.number].append(str(part.value, "utf-8"))
-    return _Node(field, tuple(texts[_NODE_INPUT]), tuple(texts[_NODE_OUTPUT]), "".join(texts[_NODE_OP]))
+    return _Node(field, tuple(texts[NODE_INPUT]), tuple(texts[NODE_OUTPUT]), "".join(texts[NODE_OP]))
 
 
-def _redirect(field: _Field, hidden: str) -> bytes:
+def _redirect(field: Field, hidden: str) -> bytes:
     parts = [
-        _text(_NODE_INPUT, _FIRST) if part.number == _NODE_INPUT and part.value == hidden.encode() else part.raw
-        for part in _fields(field.value)
+        text(NODE_INPUT, _FIRST) if part.number == NODE_INPUT and part.value == hidden.encode() else part.raw
+        for part in read_fields(field.value)
     ]
-    return _message(_GRAPH_NODE, b"".join(parts))
+    return message(GRAPH_NODE, b"".join(parts))
 
 
 def _gather(hidden: str) -> bytes:
-    axis = _text(1, "axis") + _number(3, 1) + _number(20, 2)  # name, i, type INT
-    node = _text(_NODE_INPUT, hidden) + _text(_NODE_INPUT, _INDEX) + _text(_NODE_OUTPUT, _FIRST)
-    return _message(_GRAPH_NODE, node + _text(_NODE_OP, "Gather") + _message(_NODE_ATTRIBUTE, axis))
+    axis = text(1, "axis") + number(3, 1) + number(20, 2)  # name, i, type INT
+    node = text(NODE_INPUT, hidden) + text(NODE_INPUT, _INDEX) + text(NODE_OUTPUT, _FIRST)
+    return message(GRAPH_NODE, node + text(NODE_OP, "Gather") + message(NODE_ATTRIBUTE, axis))
 
 
 def _zero_index() -> bytes:
-    tensor = _number(1, 1) + _number(2, 7) + _text(8, _INDEX) + _message(9, bytes(8))  # dims, INT64, name, raw data
-    return _message(_GRAPH_INITIALIZER, tensor)
-
-
-def _fields(buffer: memoryview) -> Iterator[_Field]:
-    at = 0
-    while at < len(buffer):
-        start = at
-        key, at = _varint(buffer, at)
-        begin = at
-        if key & 7 == _BYTES:
-            size, begin = _varint(buffer, at)
-            at = begin + size
-        elif key & 7 == 0:
-            _, at = _varint(buffer, at)
-        else:
-            at += {1: 8, 5: 4}.get(key & 7) or _stop()
-        if at > len(buffer):
-            _stop()
-        yield _Field(key >> 3, buffer[start:at], buffer[begin:at])
-
-
-def _stop() -> int:
-    raise ValueError("This is not a protobuf message.")
-
-
-def _varint(buffer: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = buffer[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _encode(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _number(number: int, value: int) -> bytes:
-    return _encode(number << 3) + _encode(value)
-
-
-def _message(number: int, value: bytes) -> bytes:
-    return _encode(number << 3 | _BYTES) + _encode(len(value)) + value
-
-
-def _text(number: int, value: str) -> bytes:
-    return _message(number, value.encode())
+    tensor = number(1, 1) + number(2, 7) + text(8, _INDEX) + message(9, bytes(8))  # dims, INT64, name, raw data
+    return message(GRAPH_INITIALIZER, tensor)

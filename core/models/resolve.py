@@ -17,6 +17,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from core.errors import ModelError
 from core.models.packaged import NAME as PACKAGED_NAME
 from core.models.packaged import fetch_packaged, packaged_folder
+from core.models.shipped import NAME as SHIPPED_NAME
+from core.models.shipped import assemble, is_shipped, shipped_folder
 from core.models.weights import has_torch_weights
 
 log = structlog.get_logger(__name__)
@@ -40,10 +42,14 @@ def onnx_file(folder: Path) -> Path | None:
 def resolve_model(name_or_folder: str, *, cache_dir: Path, weights: Weights = "torch") -> Path:
     """Give the folder of a model, with its `weights` where there are any of that kind.
 
-    A hub model that has no ONNX graph comes with its torch weights instead, to be exported from. The packaged default
+    A hub model that has no ONNX graph comes with its torch weights instead, to be exported from. A reranker of our own
+    (`core.models.shipped`), by its name or its folder, is put together in the cache. The packaged default
     is looked for in the cache first; where ONNX is asked for, it goes before the hub, which has no graph of it. Raises
     `ModelError` that says everything that was tried.
     """
+    if name_or_folder == SHIPPED_NAME or is_shipped(Path(name_or_folder).expanduser()):
+        folder = shipped_folder() if name_or_folder == SHIPPED_NAME else Path(name_or_folder).expanduser().absolute()
+        return assemble(folder, cache_dir=cache_dir, torch_weights=weights == "torch")
     if (folder := Path(name_or_folder).expanduser()).is_dir():
         return _checked(folder)
     if _is_path(name_or_folder):

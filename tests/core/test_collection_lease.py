@@ -23,7 +23,7 @@ def name(es):
     es[0].options(ignore_status=404).delete(index="bothways-leases", id=lease_name(name))
 
 
-def test_a_job_is_named_at_once(es, name, monkeypatch):
+def test_a_job_is_named_and_not_waited_for(es, name, monkeypatch):
     monkeypatch.setattr(collection_lease, "PATIENCE_S", 1000.0)
     lease = Leases(es[0]).acquire(lease_name(name), note="job-1")
     with pytest.raises(LeaseHeldError, match="The job job-1 writes the collection, so nothing was changed") as refused:
@@ -36,6 +36,13 @@ def test_a_job_is_named_at_once(es, name, monkeypatch):
         with pytest.raises(LeaseHeldError):
             Leases(es[0]).acquire(lease_name(name), note="job-2")
     Leases(es[0]).acquire(lease_name(name)).release()
+
+
+def test_a_job_that_has_ended_lets_go_in_a_moment(es, name):
+    lease = Leases(es[0]).acquire(lease_name(name), note="job-1")
+    threading.Timer(0.2, lease.release).start()
+    with alone_on(es[0], name) as ours:
+        ours.check()
 
 
 def test_many_who_delete_take_turns(es, name):

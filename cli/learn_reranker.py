@@ -1,0 +1,223 @@
+"""`bothways learn reranker` and `bothways learn ship`: a reranker of one's own, and the small form to give it on in."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+from rich.progress import Progress
+
+from cli.options import JsonOption
+from cli.output import err, out, print_json
+from core.errors import UsageError
+from core.settings import settings
+from evaluation.queries import JudgedQuery, load_queries, load_texts, split_of, take_split
+from learning.negatives import Bounds
+from learning.reranker import MEASURE
+from learning.reranker_build import Sources, learn_reranker
+from learning.reranker_data import Judged, Kind
+from learning.reranker_groups import Wanted
+from learning.reranker_state import Loss, TrainingArguments, sha256_of
+from learning.ship import ship
+
+DEFAULTS, WANTED = TrainingArguments(base=""), Wanted()
+SplitName = Literal["train", "all"]
+
+
+def reranker(
+    out_dir: Annotated[Path, typer.Option("--out", help="folder of the model; a new one unless --resume")],
+    collections: Annotated[
+        list[str] | None, typer.Option("--collection", "-c", help="learn from its pseudo-questions; repeatable")
+    ] = None,
+    beir: Annotated[
+        list[str] | None,
+        typer.Option(help="FOLDER[@COLLECTION]: judged queries (queries.jsonl, qrels.tsv) of a collection; repeatable"),
+    ] = None,
+    judgements: Annotated[
+        list[str] | None, typer.Option(help="FOLDER[@COLLECTION]: the same form, made of clicks; repeatable")
+    ] = None,
+    split: Annotated[str, typer.Option(help="of --beir: `train`, or `all` where nothing is judged by it")] = "train",
+    keep_out: Annotated[
+        list[Path] | None, typer.Option(help="queries that are never trained on (JSON lines, BEIR); repeatable")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="model or folder to begin with; else BOTHWAYS_EMBEDDING_MODEL")
+    ] = None,
+    epochs: Annotated[float, typer.Option(min=0.01, max=100)] = DEFAULTS.epochs,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="groups of a step")] = DEFAULTS.batch_size,
+    learning_rate: Annotated[float, typer.Option(min=0)] = DEFAULTS.learning_rate,
+    max_length: Annotated[
+        int, typer.Option(min=16, max=8192, help="tokens of a pair, also when it serves")
+    ] = DEFAULTS.max_length,
+    negatives: Annotated[int, typer.Option(min=1, max=100, help="of each group")] = WANTED.negatives,
+    margin: Annotated[
+        float, typer.Option(min=0, max=2, help="share of the answer's cosine from which others may be answers")
+    ] = WANTED.bounds.margin,
+    margin_judged: Annotated[
+        float, typer.Option(min=0, max=2, help="the same where people judged")
+    ] = WANTED.bounds.margin_judged,
+    titles: Annotated[float, typer.Option(min=0, max=1, help="share of groups with titles")] = WANTED.title_share,
+    loss: Annotated[str, typer.Option(help=f"{' or '.join(get_args(Loss))}")] = DEFAULTS.loss,
+    layers: Annotated[int | None, typer.Option(min=1, help="keep the lowest layers of the base alone")] = None,
+    freeze_embeddings: Annotated[
+        bool, typer.Option("--freeze-embeddings/--no-freeze-embeddings", help="train layers and head alone")
+    ] = DEFAULTS.freeze_embeddings,
+    patience: Annotated[int, typer.Option(min=1, help="measurements without a gain")] = DEFAULTS.patience,
+    evaluations: Annotated[int, typer.Option(min=1, help="measurements in all")] = DEFAULTS.evaluations,
+    seed: Annotated[int, typer.Option(min=0)] = DEFAULTS.seed,
+    max_groups: Annotated[int | None, typer.Option(min=2, help="questions that are drawn; people's first")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="end it then, with the best so far")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a training that was cut off")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a reranker: answers from questions, judgements or clicks, hard negatives from the search itself."""
+    sources = _sources(collections or [], beir or [], judgements or [], keep_out or [], split)
+    wanted = Wanted(
+        negatives=negatives,
+        max_groups=max_groups,
+        title_share=titles,
+        seed=seed,
+        bounds=Bounds(margin=margin, margin_judged=margin_judged),
+    )
+    arguments = TrainingArguments(
+        base=base or settings().embedding_model,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        max_length=max_length,
+        loss=_loss(loss),
+        layers=layers,
+        freeze_embeddings=freeze_embeddings,
+        seed=seed,
+        patience=patience,
+        evaluations=evaluations,
+    )
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        mining, training = bar.add_task("mining", total=None), bar.add_task("training", total=None)
+
+        def tell(step: int, of: int, logs: Mapping[str, Any]) -> None:
+            bar.update(training, completed=step, total=of)
+            if not err.is_terminal or f"eval_{MEASURE}" in logs:
+                err.print(_line(step, of, logs), markup=False)
+
+        done = learn_reranker(
+            settings(),
+            sources,
+            wanted,
+            arguments,
+            out_dir,
+            command=shlex.join(["bothways", *sys.argv[1:]]),
+            minutes=minutes,
+            resume=resume,
+            progress=lambda one, of: bar.update(mining, completed=one, total=of),
+            tell=tell,
+        )
+    if as_json:
+        print_json(done.report)
+    else:
+        _show(done.report, out_dir)
+
+
+def ship_reranker(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="folder that `bothways learn reranker` wrote")],
+    out_dir: Annotated[Path, typer.Option("--out", help="new folder of the small form")],
+    licences: Annotated[str, typer.Option(help="licences of the data, for the model card")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a trained reranker in the small form: layers in fp16, embeddings left to the packaged base model."""
+    done = ship(model, out_dir, cache_dir=settings().cache_dir, licences=licences)
+    if as_json:
+        print_json(
+            {
+                "folder": str(done.folder),
+                "bytes": done.bytes,
+                "sha256": done.sha256,
+                "pairs": done.pairs,
+                "difference": done.difference,
+            }
+        )
+    else:
+        out.print(
+            f"{done.folder}: {done.bytes / 1e6:.1f} MB, SHA-256 {done.sha256}; {done.pairs} pairs score the "
+            f"same but for {done.difference:.2g}",
+            markup=False,
+        )
+
+
+def _sources(
+    collections: Sequence[str], beir: Sequence[str], judgements: Sequence[str], keep_out: Sequence[Path], split: str
+) -> Sources:
+    if not (collections or beir or judgements):
+        raise UsageError("There is nothing to learn from: name --collection, --beir or --judgements.")
+    if split not in get_args(SplitName):
+        raise UsageError(f"--split wants {' or '.join(get_args(SplitName))}, not {split[:40]!r}.")
+    kept_out = [text for path in keep_out for text in load_texts(path)]
+    judged, files = [], {}
+    for given, kind in [*((one, "judged") for one in beir), *((one, "clicks") for one in judgements)]:
+        folder, collection = _folder(given, collections)
+        queries = load_queries(folder)
+        files.update({f"{folder}/{name}": sha256_of(folder / name) for name in ("queries.jsonl", "qrels.tsv")})
+        if kind == "judged" and split == "train":
+            kept_out += [query.text for query in queries if split_of(query.query_id) == "dev"]
+            queries = take_split(queries, "train")
+        judged.append(_judged(str(folder), collection, queries, "judged" if kind == "judged" else "clicks"))
+    return Sources(collections, judged, kept_out, files)
+
+
+def _folder(given: str, collections: Sequence[str]) -> tuple[Path, str]:
+    path, at, collection = given.rpartition("@")
+    folder = Path(path if at else given)
+    if not at:
+        if len(collections) != 1:
+            raise UsageError(f"{given}: say whose documents it judges, as in {given}@COLLECTION.")
+        collection = collections[0]
+    if not (folder / "queries.jsonl").is_file() or not (folder / "qrels.tsv").is_file():
+        raise UsageError(f"{folder} is no BEIR folder: it has to hold queries.jsonl and qrels.tsv.")
+    return folder, collection
+
+
+def _judged(name: str, collection: str, queries: Sequence[JudgedQuery], kind: Kind) -> Judged:
+    return Judged(
+        name,
+        collection,
+        [
+            (query.query_id, query.text, frozenset(one for one, grade in query.relevant.items() if grade > 0))
+            for query in queries
+        ],
+        kind,
+    )
+
+
+def _loss(name: str) -> Loss:
+    for loss in get_args(Loss):
+        if loss == name:
+            return loss  # type: ignore[no-any-return]
+    raise UsageError(f"--loss wants {' or '.join(get_args(Loss))}, not {name[:40]!r}.")
+
+
+def _line(step: int, of: int, logs: Mapping[str, Any]) -> str:
+    shown = {
+        name.removeprefix("eval_"): logs[name]
+        for name in ("loss", f"eval_{MEASURE}", "eval_mrr@10", "train_loss")
+        if name in logs
+    }
+    return f"step {step} of {of}  " + "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+
+
+def _show(report: Mapping[str, Any], out_dir: Path) -> None:
+    groups = report["data"]["groups"]
+    out.print(
+        f"{groups['train']} groups, {report['steps']} of {report['planned_steps']} steps in "
+        f"{report['seconds'] / 60:.1f} minutes; {MEASURE} of {groups['dev']} groups kept aside "
+        f"{report['untrained'].get(MEASURE, 0):.4f} → {report['best'].get(MEASURE, 0):.4f}",
+        markup=False,
+    )
+    err.print(
+        f"The model is in {out_dir} (BOTHWAYS_RERANKER_MODEL={out_dir}). Whether it helps, say `bothways eval` and "
+        "`bothways eval tune --params rerank.alpha`.",
+        markup=False,
+    )

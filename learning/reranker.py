@@ -1,0 +1,272 @@
+"""A cross-encoder is trained on groups, by sentence-transformers' CrossEncoderTrainer.
+
+Groups and a base model go in; a model folder comes out, with a report. The best of what was measured on the groups kept
+aside is what is saved. The same groups, arguments and machine give the same numbers, interrupted or not.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from core.errors import MissingExtraError, ModelError
+from core.models.export import quiet
+from core.models.resolve import resolve_model
+from core.models.weights import ensure_torch_weights, has_torch_weights
+from learning.reranker_data import Group
+from learning.reranker_state import FOLDER, Training, TrainingArguments
+
+INSTALL_TRAIN = 'pip install "bothways[train]"'
+MEASURE = "ndcg@10"
+_LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets")
+
+Tell = Callable[[int, int, Mapping[str, float]], None]
+"""Called with the step, the steps in all, and what was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training did: losses and measures by step, the step that was saved, whether its time ended it."""
+
+    steps: int
+    planned: int
+    best_step: int
+    losses: Sequence[tuple[int, float]]
+    measures: Sequence[tuple[int, Mapping[str, float]]]
+    out_of_time: bool
+    device: str
+    precision: str
+    parameters: Mapping[str, int]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_extra() -> None:
+    """Raise `MissingExtraError` where what trains is not installed."""
+    try:
+        import accelerate  # noqa: F401
+        import datasets  # noqa: F401
+        import sentence_transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(f"To train a reranker needs: {INSTALL_TRAIN}.") from error
+
+
+def base_folder(name: str, *, cache_dir: Path) -> Path:
+    """Give the folder of a base model with torch weights; raises `ModelError`."""
+    folder = resolve_model(name, cache_dir=cache_dir, weights="torch")
+    if not has_torch_weights(folder):
+        ensure_torch_weights(folder)
+    return folder
+
+
+def train(
+    groups: Sequence[Group],
+    training: Training,
+    out: Path,
+    *,
+    base: Path,
+    minutes: float | None = None,
+    tell: Tell = lambda _step, _of, _logs: None,
+) -> Trained:
+    """Train and save the best model into `out`; goes on from the last checkpoint where there is one.
+
+    Raises `KeyboardInterrupt` after Ctrl-C, when the checkpoint is written; `ModelError` where the base cannot be
+    trained.
+    """
+    check_extra()
+    import torch
+    from transformers import EarlyStoppingCallback, set_seed
+
+    from learning.reranker_torch import GroupLoss, GroupTrainer, Stop, Told, compute_first_token_only
+
+    arguments = training.arguments
+    torch.set_flush_denormal(True)
+    model = _load(base, arguments, out / FOLDER / "start")
+    compute_first_token_only(model.model)
+    dev = [group for group in groups if group.part == "dev"]
+    trained_on = [group for group in groups if group.part == "train"]
+    steps = math.ceil(math.ceil(len(trained_on) / arguments.batch_size) * arguments.epochs)
+    settings = _settings(arguments, out, steps=steps)
+    begun = time.monotonic()
+    with Stop(seconds=None if minutes is None else 60 * minutes) as stop, quiet():
+        trainer = GroupTrainer(
+            model=model,
+            args=settings,
+            train_dataset=_dataset(trained_on),
+            loss=GroupLoss(model, kind=arguments.loss),
+            evaluator=_evaluator(dev),
+            callbacks=[EarlyStoppingCallback(arguments.patience), stop, Told(tell)],
+        )
+        _remove_printers(trainer)
+        if not training.untrained:
+            training.untrained = _measured(trainer.evaluate())
+            training.write(out)
+        checkpoint = _last_checkpoint(out)
+        set_seed(arguments.seed)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        training.sessions.append(
+            {
+                "from_step": int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0,
+                "to_step": trainer.state.global_step,
+                "seconds": round(time.monotonic() - begun, 1),
+            }
+        )
+        training.write(out)
+        if stop.interrupted:
+            raise KeyboardInterrupt
+        _save(model, out, max_length=arguments.max_length)
+    return _trained(trainer, model, out_of_time=stop.out_of_time)
+
+
+def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa: ANN401 - torch is untyped here
+    """Give the base as a cross-encoder; the head that it lacks is drawn by the seed."""
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
+
+    try:
+        with quiet():
+            config = _cut(AutoConfig.from_pretrained(base, num_labels=1, local_files_only=True), arguments.layers)
+            set_seed(arguments.seed)
+            made = AutoModelForSequenceClassification.from_pretrained(
+                base, config=config, dtype="float32", local_files_only=True
+            )
+            shutil.rmtree(start, ignore_errors=True)
+            made.save_pretrained(start)
+            AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(start)
+            model = CrossEncoder(str(start), local_files_only=True, model_kwargs={"dtype": "float32"})
+    except ModelError:
+        raise
+    except Exception as error:  # what a folder raises that is no such model depends on the model's own code
+        raise ModelError(f"The model {base} cannot be trained as a cross-encoder: {error}.") from error
+    finally:
+        shutil.rmtree(start, ignore_errors=True)
+    model.max_seq_length = arguments.max_length
+    if arguments.freeze_embeddings:
+        embeddings = getattr(model.model.base_model, "embeddings", None)
+        if embeddings is None:
+            raise ModelError(f"{base} has no embeddings that could be frozen: add --no-freeze-embeddings.")
+        embeddings.requires_grad_(False)
+    return model
+
+
+def _cut(config: Any, layers: int | None) -> Any:  # noqa: ANN401
+    if layers is not None:
+        if layers > config.num_hidden_layers:
+            raise ModelError(f"The base has {config.num_hidden_layers} layers, not {layers}: name fewer --layers.")
+        config.num_hidden_layers = layers
+    return config
+
+
+def _settings(arguments: TrainingArguments, out: Path, *, steps: int) -> Any:  # noqa: ANN401
+    import torch
+    from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
+
+    every = max(1, steps // arguments.evaluations)
+    on_gpu = torch.cuda.is_available()
+    bf16 = on_gpu and torch.cuda.is_bf16_supported()
+    return CrossEncoderTrainingArguments(
+        output_dir=str(out / FOLDER / "checkpoints"),
+        num_train_epochs=arguments.epochs,
+        per_device_train_batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        warmup_steps=0.1,
+        weight_decay=0.01,
+        seed=arguments.seed,
+        bf16=bf16,
+        fp16=on_gpu and not bf16,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        logging_steps=max(1, every // 5),
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{MEASURE}",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=on_gpu,
+    )
+
+
+def _dataset(groups: Sequence[Group]) -> Any:  # noqa: ANN401
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "query": [group.query for group in groups],
+            "passages": [group.passages for group in groups],
+            "label": [[1.0] + [0.0] * len(group.negatives) for group in groups],
+        }
+    )
+
+
+def _evaluator(groups: Sequence[Group]) -> Any:  # noqa: ANN401
+    from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
+
+    samples = [
+        {"query": group.query, "positive": [group.positive], "negative": list(group.negatives)} for group in groups
+    ]
+    return CrossEncoderRerankingEvaluator(samples, batch_size=32, write_csv=False)
+
+
+def _remove_printers(trainer: Any) -> None:  # noqa: ANN401
+    from transformers import PrinterCallback, ProgressCallback
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+
+
+def _last_checkpoint(out: Path) -> Path | None:
+    from transformers.trainer_utils import get_last_checkpoint
+
+    folder = out / FOLDER / "checkpoints"
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    return Path(found) if found else None
+
+
+def _save(model: Any, out: Path, *, max_length: int) -> None:  # noqa: ANN401
+    """Save the model as transformers does, so that every backend reads it, with the length it was trained for."""
+    model.tokenizer.model_max_length = max_length
+    model.model.save_pretrained(out)
+    model.tokenizer.save_pretrained(out)
+
+
+def _measured(logs: Mapping[str, Any]) -> dict[str, float]:
+    names = ("map", "mrr@10", MEASURE)
+    return {name: round(float(logs[f"eval_{name}"]), 4) for name in names if f"eval_{name}" in logs}
+
+
+def _trained(trainer: Any, model: Any, *, out_of_time: bool) -> Trained:  # noqa: ANN401
+    state = trainer.state
+    best = state.best_model_checkpoint
+    parameters = list(model.parameters())
+    return Trained(
+        steps=state.global_step,
+        planned=state.max_steps,
+        best_step=int(Path(best).name.rpartition("-")[2]) if best else state.global_step,
+        losses=[(row["step"], round(row["loss"], 4)) for row in state.log_history if "loss" in row],
+        measures=[(row["step"], _measured(row)) for row in state.log_history if f"eval_{MEASURE}" in row],
+        out_of_time=out_of_time,
+        device=str(model.device),
+        precision="bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "fp32",
+        parameters={
+            "all": sum(one.numel() for one in parameters),
+            "trained": sum(one.numel() for one in parameters if one.requires_grad),
+        },
+        versions={"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}},
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

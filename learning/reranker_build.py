@@ -1,0 +1,174 @@
+"""From settings to a trained reranker: where its questions come from, what it is kept from, where it searches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from core.collection import Collection, open_collection
+from core.errors import UsageError
+from core.models.tokens import Tokens
+from core.settings import Settings
+from learning.keep_out import KeptOut, letters_of
+from learning.reranker import Tell, Trained, base_folder, check_extra, train
+from learning.reranker_data import Asked, Group, Judged, judged_questions, pseudo_questions, read_groups, write_groups
+from learning.reranker_groups import Progress, Wanted, make_groups, searching
+from learning.reranker_report import write_report
+from learning.reranker_state import Training, TrainingArguments, begin, forget, groups_file, sha256_of
+from search.build import build_searcher
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where questions come from: collections with pseudo-questions, judged queries; and texts that are kept out.
+
+    `fingerprints`: what tells other data from these: the SHA-256 of the files that were read, by name.
+    """
+
+    collections: Sequence[str]
+    judged: Sequence[Judged] = ()
+    keep_out: Sequence[str] = ()
+    fingerprints: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A training that ended: its report as `report.json` has it."""
+
+    trained: Trained
+    report: dict[str, Any]
+
+
+def learn_reranker(
+    settings: Settings,
+    sources: Sources,
+    wanted: Wanted,
+    arguments: TrainingArguments,
+    out: Path,
+    *,
+    command: str,
+    minutes: float | None = None,
+    resume: bool = False,
+    progress: Progress = lambda _done, _of: None,
+    tell: Tell = lambda _step, _of, _logs: None,
+) -> Done:
+    """Mine groups of the sources and train a reranker on them into `out`.
+
+    Raises `UsageError` as `begin`, `make_groups` and collections without questions do; `MissingExtraError`;
+    `KeyboardInterrupt` after Ctrl-C, when all that is needed to go on is on disk.
+    """
+    check_extra()
+    base = base_folder(arguments.base, cache_dir=settings.cache_dir)
+    searcher, _ = build_searcher(settings)
+    opened = {name: open_collection(searcher.client, name) for name in _collections(sources)}
+    for collection in opened.values():
+        collection.require(embedding_model=settings.embedding_model, analyzer=searcher.segmenter.name)
+    training = begin(out, arguments, _facts(sources, wanted, opened, base), command=command, resume=resume)
+    if training.groups_sha256:
+        groups = read_groups(groups_file(out))
+    else:
+        reader = Room(base, max_length=arguments.max_length)
+        retrieve = searching(searcher, depth=wanted.bounds.depth)
+        asked = _asked(searcher.client, sources, opened)
+        kept_out = KeptOut(sources.keep_out)
+        try:
+            groups, counts = make_groups(asked, retrieve, reader, wanted, kept_out=kept_out, progress=progress)
+        except UsageError:
+            forget(out)  # so that the same folder can be named again, with other questions
+            raise
+        _keep(out, training, groups, counts.as_dict())
+    trained = train(groups, training, out, base=base, minutes=minutes, tell=tell)
+    return Done(trained, write_report(out, training, trained))
+
+
+class Room:
+    """How much of a passage the model will read (`LimitedReader`): its tokenizer, at the length it is trained for."""
+
+    at_once = 1
+
+    def __init__(self, folder: Path, *, max_length: int) -> None:
+        self._tokens = Tokens(folder)
+        if not self._tokens.special_tokens < max_length <= self._tokens.max_tokens:
+            raise UsageError(f"--max-length {max_length}: {folder.name} reads up to {self._tokens.max_tokens} tokens.")
+        self._max_length = max_length
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `text` stands, as (start, end) in characters."""
+        return self._tokens.spans(text)
+
+    @property
+    def pair_tokens(self) -> int:
+        """Tokens that question and passage may have together."""
+        return self._max_length - self._tokens.special_tokens
+
+
+def _collections(sources: Sources) -> list[str]:
+    return list(dict.fromkeys([*sources.collections, *(one.collection for one in sources.judged)]))
+
+
+def _facts(sources: Sources, wanted: Wanted, opened: dict[str, Collection], base: Path) -> dict[str, Any]:
+    """Say by what two trainings' data can be told apart; another version of a collection is other data."""
+    kept_out = "\n".join(sorted(letters_of(text) for text in sources.keep_out))
+    facts = asdict(wanted)
+    bounds = facts.pop("bounds")
+    return {
+        "collections": {name: collection.index for name, collection in opened.items()},
+        "pseudo_questions": list(sources.collections),
+        "files": dict(sources.fingerprints or {}),
+        "judged": {one.name: len(one.queries) for one in sources.judged},
+        "keep_out": [len(sources.keep_out), _digest(kept_out)],
+        "base_sha256": sha256_of(_weights(base)),
+        **{("mining_seed" if name == "seed" else name): value for name, value in facts.items()},
+        **bounds,
+    }
+
+
+def _weights(base: Path) -> Path:
+    return next(
+        (base / name for name in ("model.safetensors", "pytorch_model.bin") if (base / name).is_file()),
+        base / "config.json",
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _asked(client: Elasticsearch, sources: Sources, opened: dict[str, Collection]) -> Iterator[Asked]:
+    for name in sources.collections:
+        yield from _some(
+            pseudo_questions(client, opened[name].index, collection=name),
+            lambda name=name: (
+                f"The collection {name!r} has no questions to learn from: index it with a language model "  # type: ignore[misc]
+                "(BOTHWAYS_LLM_BASE_URL) or with --questions FILE, or leave it to --beir FOLDER@COLLECTION alone."
+            ),
+        )
+    for judged in sources.judged:
+        yield from _some(
+            judged_questions(client, opened[judged.collection].index, judged),
+            lambda judged=judged: (
+                f"None of the documents that {judged.name} judges is in the collection "  # type: ignore[misc]
+                f"{judged.collection!r}."
+            ),
+        )
+
+
+def _some(asked: Iterable[Asked], why: Callable[[], str]) -> Iterator[Asked]:
+    empty = True
+    for one in asked:
+        empty = False
+        yield one
+    if empty:
+        raise UsageError(why())
+
+
+def _keep(out: Path, training: Training, groups: Sequence[Group], counts: dict[str, Any]) -> None:
+    write_groups(groups_file(out), groups)
+    training.counts = counts
+    training.groups_sha256 = sha256_of(groups_file(out))
+    training.write(out)

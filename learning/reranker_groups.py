@@ -1,0 +1,159 @@
+"""Questions to groups: each is searched for as users do, and what the legs bring besides the answer is learnt from.
+
+Top to bottom: leave out what the model is judged by, draw, search several at once, choose negatives, write passages as
+the reranker will read them. The same questions, index and seed give the same groups.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from core.errors import UsageError
+from core.models.protocols import LimitedReader
+from indexer.overlap import overlapped
+from learning.keep_out import KeptOut
+from learning.negatives import Bounds, Chosen, Legs, choose_negatives
+from learning.reranker_data import Asked, Group, draw, part_of
+from search.options import SearchOptions
+from search.pipeline import Searcher
+from search.window import fitting_passage
+
+_THREADS = 2
+_AHEAD = 16
+MORE_FOR_DEV = 3
+"""Times as many negatives in the groups that are measured: reranking sorts thirty, not six."""
+
+Retrieve = Callable[[Asked], Legs]
+Progress = Callable[[int, int], None]
+"""Called with the questions done and their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to make of the questions. `dev_share`: of the answers, whose groups are measured and not trained on.
+
+    At most about `max_dev` are, since measuring takes time of training. `title_share`: of the groups, in which passages
+    have their titles; the others teach to do without.
+    """
+
+    negatives: int = 5
+    max_groups: int | None = None
+    title_share: float = 0.5
+    dev_share: float = 0.1
+    max_dev: int = 120
+    seed: int = 42
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the questions: read by source, kept out, drawn; groups by part; passages left out by reason."""
+
+    read: Counter[str] = field(default_factory=Counter)
+    kept_out: Counter[str] = field(default_factory=Counter)
+    drawn: Counter[str] = field(default_factory=Counter)
+    groups: Counter[str] = field(default_factory=Counter)
+    without_negatives: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the counts as they stand in a report."""
+        return {
+            "questions": dict(self.read),
+            "kept_out": dict(self.kept_out),
+            "drawn": dict(self.drawn),
+            "groups": dict(self.groups),
+            "without_negatives": self.without_negatives,
+            "candidates_left_out": dict(self.left_out),
+        }
+
+
+def searching(searcher: Searcher, *, depth: int) -> Retrieve:
+    """Give what asks a collection's legs as `hybrid` does, without what depends on metadata or a language model."""
+    options = SearchOptions(strategy="hybrid", top_k=1, leg_k=depth, self_query=False)
+
+    def retrieve(asked: Asked) -> Legs:
+        return searcher.search(asked.text, asked.collection, options).legs
+
+    return retrieve
+
+
+def make_groups(
+    asked: Iterable[Asked],
+    retrieve: Retrieve,
+    reader: LimitedReader,
+    wanted: Wanted,
+    *,
+    kept_out: KeptOut,
+    progress: Progress = lambda _done, _of: None,
+) -> tuple[list[Group], Counts]:
+    """Make groups of questions; raises `UsageError` where there is none to train on, or none to measure by.
+
+    A question for which every candidate may be an answer gives no group.
+    """
+    counts = Counts()
+    drawn = draw(_allowed(asked, kept_out, counts), at_most=wanted.max_groups, seed=wanted.seed)
+    counts.drawn.update(one.source for one in drawn)
+    groups: list[Group] = []
+    share = min(wanted.dev_share, wanted.max_dev / max(1, len(drawn)))
+    for one, chosen in _counted(_mined(drawn, retrieve, wanted, share), len(drawn), progress):
+        counts.left_out.update(chosen.left_out)
+        if not chosen.hits:
+            counts.without_negatives += 1
+            continue
+        group = _group(one, chosen, reader, wanted, share)
+        groups.append(group)
+        counts.groups[group.part] += 1
+    if not counts.groups["train"] or not counts.groups["dev"]:
+        raise UsageError(
+            f"The questions gave {counts.groups['train']} groups to train on and {counts.groups['dev']} to measure by "
+            f"(of {sum(counts.read.values())} questions, {sum(counts.kept_out.values())} kept out): a reranker needs "
+            "some hundreds. Index with questions, name more --collection or --beir, or raise --max-groups."
+        )
+    return groups, counts
+
+
+def _allowed(asked: Iterable[Asked], kept_out: KeptOut, counts: Counts) -> Iterator[Asked]:
+    for one in asked:
+        counts.read[one.source] += 1
+        if (how := kept_out.finds(one.text)) is not None:
+            counts.kept_out[f"{one.source}: {how}"] += 1
+        else:
+            yield one
+
+
+def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted, share: float) -> Iterator[tuple[Asked, Chosen]]:
+    def mine(one: Asked) -> tuple[Asked, Chosen]:
+        times = MORE_FOR_DEV if part_of(one, dev_share=share) == "dev" else 1
+        return one, choose_negatives(
+            retrieve(one),
+            one.positive,
+            relevant=one.relevant,
+            number=wanted.negatives * times,
+            bounds=wanted.bounds,
+            judged=one.kind == "judged",
+            rng=random.Random(f"{wanted.seed}/{one.key}"),  # noqa: S311 - no secret
+        )
+
+    return overlapped(mine, drawn, threads=_THREADS, ahead=_AHEAD, stop=threading.Event(), name="mine")
+
+
+def _counted(mined: Iterator[tuple[Asked, Chosen]], of: int, progress: Progress) -> Iterator[tuple[Asked, Chosen]]:
+    for done, one in enumerate(mined, start=1):
+        progress(done, of)
+        yield one
+
+
+def _group(one: Asked, chosen: Chosen, reader: LimitedReader, wanted: Wanted, share: float) -> Group:
+    """Write a group's passages as `search.rerank` does, all with their titles or all without."""
+    rng = random.Random(f"{wanted.seed}/title/{one.key}")  # noqa: S311 - no secret
+    titled = rng.random() < wanted.title_share
+    positive, *negatives = (
+        fitting_passage(one.text, hit.title if titled else "", hit.text, reader) for hit in (one.positive, *chosen.hits)
+    )
+    part = part_of(one, dev_share=share)
+    return Group(one.key, one.text, positive, tuple(negatives), one.source, part)

@@ -1,0 +1,133 @@
+"""What a training remembers on disk: its arguments and a fingerprint of its data, so that it goes on with the same.
+
+`OUT/training/` holds `training.json`, `groups.jsonl` and `checkpoints/`; the trained model lies in `OUT` itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import UsageError
+
+Loss = Literal["listwise", "bce"]
+FOLDER = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingArguments:
+    """How a reranker is trained.
+
+    `layers`: of the base model, the lowest; None: all. `patience`: measurements without a gain after which it ends.
+    `evaluations`: measurements in all, at even distances.
+    """
+
+    base: str
+    epochs: float = 1.0
+    batch_size: int = 8
+    learning_rate: float = 5e-5
+    max_length: int = 160
+    loss: Loss = "listwise"
+    layers: int | None = None
+    freeze_embeddings: bool = True
+    seed: int = 42
+    patience: int = 3
+    evaluations: int = 8
+
+
+@dataclass(slots=True)
+class Training:
+    """One training on disk: `sources` and `data` are what it was begun with, `counts` what became of the questions."""
+
+    arguments: TrainingArguments
+    sources: dict[str, Any]
+    groups_sha256: str = ""
+    counts: dict[str, Any] = field(default_factory=dict)
+    untrained: dict[str, float] = field(default_factory=dict)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    command: str = ""
+
+    def write(self, out: Path) -> None:
+        """Write `training.json`, whole or not at all."""
+        path = state_file(out)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        part.replace(path)
+
+
+def state_file(out: Path) -> Path:
+    """Say where a training's state is."""
+    return out / FOLDER / "training.json"
+
+
+def groups_file(out: Path) -> Path:
+    """Say where a training's groups are."""
+    return out / FOLDER / "groups.jsonl"
+
+
+def begin(out: Path, arguments: TrainingArguments, sources: dict[str, Any], *, command: str, resume: bool) -> Training:
+    """Begin a training in a new folder, or go on with the one that is there.
+
+    Raises `UsageError` where `out` is taken and `resume` is not asked for; where there is nothing to go on with; and
+    where arguments or data are others than those that it was begun with, naming them.
+    """
+    if not resume:
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(
+                f"{out} is not empty: name another folder, or add --resume to go on with a training that was begun "
+                "there."
+            )
+        (out / FOLDER).mkdir(parents=True, exist_ok=True)
+        training = Training(arguments, sources, command=command)
+        training.write(out)
+        return training
+    known = read_training(out)
+    differences = _differences({**asdict(known.arguments), **known.sources}, {**asdict(arguments), **sources})
+    if differences:
+        raise UsageError(
+            f"{out} was begun with other arguments or data: {'; '.join(differences)}. Name those again, or train "
+            "anew in another folder."
+        )
+    if known.groups_sha256 and sha256_of(groups_file(out)) != known.groups_sha256:
+        raise UsageError(f"{groups_file(out)} was changed since the training began: train anew in another folder.")
+    return known
+
+
+def forget(out: Path) -> None:
+    """Remove the state of a training that came to nothing, and its folder where nothing else is in it."""
+    state_file(out).unlink(missing_ok=True)
+    for folder in (out / FOLDER, out):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def read_training(out: Path) -> Training:
+    """Read the state of a training; raises `UsageError` where there is none."""
+    path = state_file(out)
+    try:
+        row = json.loads(path.read_text("utf-8"))
+        return Training(**{**row, "arguments": TrainingArguments(**row["arguments"])})
+    except FileNotFoundError as error:
+        raise UsageError(f"No training was begun in {out}: leave --resume away.") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Give a file's SHA-256; raises `UsageError` where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from error
+
+
+def _differences(known: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    return [
+        f"{name} was {known.get(name)!r}, is {asked.get(name)!r}"
+        for name in sorted(known.keys() | asked.keys())
+        if known.get(name) != asked.get(name)
+    ]

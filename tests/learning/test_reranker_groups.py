@@ -1,0 +1,113 @@
+"""Questions to groups with a search that is made by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.datatypes import Hit, LegScore
+from core.errors import UsageError
+from learning.keep_out import KeptOut
+from learning.reranker_data import Asked, Group, answering, draw, part_of, read_groups, write_groups
+from learning.reranker_groups import MORE_FOR_DEV, Wanted, make_groups
+
+
+class Reader:
+    """A token a character."""
+
+    at_once = 1
+    pair_tokens = 40
+
+    def spans(self, text):
+        return [(at, at + 1) for at in range(len(text))]
+
+
+def chunk(number, cosine=0.0):
+    text = f"第{number}条规定了{chr(0x4E00 + 97 * number)}{chr(0x4E00 + 61 * number)}" * 2
+    score = (1 + cosine) / 2
+    return Hit(
+        f"c{number}", score, doc_id=f"d{number}", title=f"题{number}", text=text, legs={"text_sem": LegScore(1, score)}
+    )
+
+
+def asked(number, kind="questions", text=None):
+    positive = chunk(number)
+    key = f"{kind}/{number:04}"
+    return Asked(key, text or f"问题{number}" * 3, kind, kind, "law", frozenset({positive.chunk_id}), positive)
+
+
+def retrieve(one):
+    number = int(one.positive.chunk_id[1:])
+    others = [chunk(number + step, 0.5 - step / 100) for step in range(1, 30)]
+    return {"text_sem": [chunk(number, 0.9), *others]}
+
+
+QUESTIONS = [asked(number) for number in range(200)]
+
+
+def made(questions=QUESTIONS, kept_out=(), **wanted):
+    return make_groups(questions, retrieve, Reader(), Wanted(**wanted), kept_out=KeptOut(kept_out))
+
+
+def test_groups_have_the_answer_first_and_so_many_negatives():
+    groups, counts = made()
+    assert counts.groups["train"] + counts.groups["dev"] == len(groups) == 200
+    assert 8 <= counts.groups["dev"] <= 35  # a tenth of 200
+    for group in groups:
+        assert len(group.negatives) == 5 * (MORE_FOR_DEV if group.part == "dev" else 1)
+        assert group.passages[0] == group.positive
+        assert group.positive not in group.negatives
+
+
+def test_titles_are_there_in_about_half_of_the_groups_and_all_or_none_of_a_group():
+    groups, _ = made()
+    titled = [group for group in groups if group.positive.startswith("题")]
+    assert 70 < len(titled) < 130
+    for group in groups:
+        assert len({text.startswith("题") for text in group.passages}) == 1
+    assert all(not group.positive.startswith("题") for group in made(title_share=0.0)[0])
+
+
+def test_the_seed_gives_the_same_groups_whatever_the_order_of_the_questions():
+    assert made(seed=3)[0] == made(reversed(QUESTIONS), seed=3)[0]
+    assert made(seed=3)[0] != made(seed=4)[0]
+
+
+def test_kept_out_questions_are_not_trained_on():
+    groups, counts = made(kept_out=["问题7问题7问题7？", "问题199问题199问题198"])
+    assert {one.key for one in QUESTIONS} - {group.key for group in groups} >= {"questions/0007", "questions/0199"}
+    assert counts.kept_out["questions: same"] == 1
+    assert counts.kept_out["questions: near"] >= 1
+
+
+def test_questions_of_one_answer_stay_in_one_part():
+    assert part_of(asked(5), dev_share=0.5) == part_of(asked(5, "judged"), dev_share=0.5)
+
+
+def test_people_come_first_where_not_all_fit():
+    people = [asked(number, "judged") for number in range(30)]
+    kinds = [one.kind for one in draw([*QUESTIONS, *people], at_most=50, seed=1)]
+    assert (kinds.count("judged"), kinds.count("questions")) == (25, 25)
+    kinds = [one.kind for one in draw([*QUESTIONS, *people], at_most=100, seed=1)]
+    assert (kinds.count("judged"), kinds.count("questions")) == (30, 70)
+    assert len(draw([*QUESTIONS[:3], *people], at_most=20, seed=1)) == 20
+
+
+def test_too_little_is_refused_with_what_to_do():
+    with pytest.raises(UsageError, match="some hundreds"):
+        made(QUESTIONS[:1])
+
+
+def test_the_chunk_that_shares_most_words_answers():
+    first = Hit("a-0", 0.0, position=0, text="总则")
+    second = Hit("a-1", 0.0, position=1, text="拖欠工资的责任")
+    assert answering("老板拖欠工资", [second, first]) == second
+    assert answering("别的", [second, first]) == first
+
+
+def test_groups_on_disk(tmp_path):
+    groups = [Group("k", "问", "答", ("非", "否"), "law", "dev")]
+    write_groups(tmp_path / "groups.jsonl", groups)
+    assert read_groups(tmp_path / "groups.jsonl") == groups
+    (tmp_path / "broken.jsonl").write_text('{"key": 1}\n')
+    with pytest.raises(UsageError, match=r"broken\.jsonl"):
+        read_groups(tmp_path / "broken.jsonl")

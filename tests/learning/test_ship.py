@@ -1,0 +1,90 @@
+"""A trained folder to the small form, with the real base model; a training of one step is enough for that."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from core.errors import ModelError, UsageError
+from core.models.cross_encoder import load_cross_encoder
+from core.models.packaged import NAME, fetch_packaged, packaged_folder
+from core.models.shipped import is_shipped
+from core.settings import Settings
+from learning.reranker import base_folder, train
+from learning.reranker_data import Group, write_groups
+from learning.reranker_report import write_report
+from learning.reranker_state import TrainingArguments, begin, groups_file, sha256_of
+from learning.ship import TOLERANCE, ship
+
+GROUPS = [
+    Group("a", "老板拖欠工资怎么办", "第三十条\n用人单位应当支付劳动报酬", ("夫妻应当互相忠实",), "made up"),
+    Group("b", "离婚后孩子归谁", "离婚后子女由谁抚养", ("用人单位应当支付劳动报酬",), "made up", "dev"),
+]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    made = tmp_path_factory.mktemp("cache")
+    (made / "models").mkdir()
+    packaged_folder(made).symlink_to(fetch_packaged(Settings(_env_file=None).cache_dir))
+    return made
+
+
+def trained_folder(out, cache):
+    base = base_folder(NAME, cache_dir=cache)
+    arguments = TrainingArguments(base=NAME, layers=2, max_length=64, learning_rate=1e-3)
+    training = begin(out, arguments, {"negatives": 1}, command="bothways learn reranker --layers 2", resume=False)
+    write_groups(groups_file(out), GROUPS)
+    training.groups_sha256 = sha256_of(groups_file(out))
+    training.counts = {"groups": {"train": 1, "dev": 1}, "drawn": {"made up": 2}}
+    write_report(out, training, train(GROUPS, training, out, base=base))
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(cache, tmp_path_factory):
+    return trained_folder(tmp_path_factory.mktemp("trained") / "model", cache)
+
+
+def test_the_small_form_scores_like_the_trained_folder(trained, cache, tmp_path):
+    done = ship(trained, tmp_path / "small", cache_dir=cache, licences="made up: CC0")
+    assert is_shipped(done.folder)
+    assert 0 <= done.difference <= TOLERANCE
+    assert done.pairs == 4
+    card = (done.folder / "README.md").read_text("utf-8")
+    for told in ("made up: CC0", done.sha256, "bothways learn reranker --layers 2", "at most 64 tokens"):
+        assert told in card
+    scores = [
+        load_cross_encoder(
+            Settings(_env_file=None, cache_dir=cache, reranker_model=str(folder), model_backend=backend)
+        ).score(GROUPS[0].query, GROUPS[0].passages)
+        for folder, backend in ((trained, "torch"), (done.folder, "onnx"))
+    ]
+    assert np.allclose(*scores, atol=TOLERANCE)
+    assert not list((cache / "models").glob(".small*")), "what was made to compare is gone"
+
+
+def test_a_folder_that_is_there_is_refused(trained, cache, tmp_path):
+    with pytest.raises(UsageError, match="is there already"):
+        ship(trained, tmp_path, cache_dir=cache)
+
+
+def test_a_folder_without_a_training_is_refused(cache, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"groups\.jsonl"):
+        ship(tmp_path / "empty", tmp_path / "small", cache_dir=cache)
+
+
+def test_embeddings_that_are_not_the_bases_cannot_be_left_out(trained, cache, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("checkpoints"))
+    weights = load_file(folder / "model.safetensors")
+    weights["bert.embeddings.word_embeddings.weight"] += 0.01
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="--freeze-embeddings"):
+        ship(folder, tmp_path / "small", cache_dir=cache)
+    assert not (tmp_path / "small").exists()
+    assert not list(tmp_path.glob(".small*"))
