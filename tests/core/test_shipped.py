@@ -64,7 +64,13 @@ def test_it_scores_like_the_model_that_it_was_made_of(small, cache: Path) -> Non
     folder, _, model = small
     scores = {}
     for backend in ("onnx", "torch"):
-        settings = Settings(_env_file=None, cache_dir=cache, reranker_model=str(folder), model_backend=backend)
+        settings = Settings(
+            _env_file=None,
+            cache_dir=cache,
+            reranker_model=str(folder),
+            model_backend=backend,
+            reranker_precision="fp32",
+        )
         loaded = load_cross_encoder(settings)
         assert loaded.pair_tokens == 128 - 3
         scores[backend] = loaded.score(QUERY, TEXTS)

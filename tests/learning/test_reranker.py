@@ -90,7 +90,13 @@ def test_embeddings_stay_as_they_were(base, whole):
 def test_the_saved_model_reranks_in_both_backends(whole, tmp_path):
     scores = {}
     for backend in ("torch", "onnx"):
-        settings = Settings(_env_file=None, cache_dir=tmp_path, reranker_model=str(whole[2]), model_backend=backend)
+        settings = Settings(
+            _env_file=None,
+            cache_dir=tmp_path,
+            reranker_model=str(whole[2]),
+            model_backend=backend,
+            reranker_precision="fp32",
+        )
         model = load_cross_encoder(settings)
         assert model.pair_tokens == 24 - 3, "it reads what it was trained to read"
         scores[backend] = model.score("a b", ["c d e", "x c d e", "f g"])
