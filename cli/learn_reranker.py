@@ -104,18 +104,22 @@ def reranker(
             if not err.is_terminal or f"eval_{MEASURE}" in logs:
                 err.print(_line(step, of, logs), markup=False)
 
-        done = learn_reranker(
-            settings(),
-            sources,
-            wanted,
-            arguments,
-            out_dir,
-            command=shlex.join(["bothways", *sys.argv[1:]]),
-            minutes=minutes,
-            resume=resume,
-            progress=lambda one, of: bar.update(mining, completed=one, total=of),
-            tell=tell,
-        )
+        try:
+            done = learn_reranker(
+                settings(),
+                sources,
+                wanted,
+                arguments,
+                out_dir,
+                command=shlex.join(["bothways", *sys.argv[1:]]),
+                minutes=minutes,
+                resume=resume,
+                progress=lambda one, of: bar.update(mining, completed=one, total=of),
+                tell=tell,
+            )
+        except KeyboardInterrupt:
+            err.print("Add --resume to go on with what is in --out; without it a folder that is taken is refused.")
+            raise
     if as_json:
         print_json(done.report)
     else:
