@@ -86,7 +86,6 @@ def train(
     from learning.reranker_torch import GroupLoss, GroupTrainer, Stop, Told, compute_first_token_only
 
     arguments = training.arguments
-    torch.set_flush_denormal(True)
     model = _load(base, arguments, out / FOLDER / "start")
     compute_first_token_only(model.model)
     dev = [group for group in groups if group.part == "dev"]
