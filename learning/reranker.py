@@ -80,7 +80,6 @@ def train(
     trained.
     """
     check_extra()
-    import torch
     from transformers import EarlyStoppingCallback, set_seed
 
     from learning.reranker_torch import GroupLoss, GroupTrainer, Stop, Told, compute_first_token_only
