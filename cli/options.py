@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -84,19 +84,15 @@ def parse_strategy(name: str) -> Strategy:
 
 def parse_rewrite(name: str | None) -> Rewrite | None:
     """Read `--rewrite`."""
-    for rewrite in get_args(Rewrite):
-        if rewrite == name:
-            return rewrite  # type: ignore[no-any-return]
-    if name is None:
-        return None
-    raise UsageError(f"--rewrite wants {', '.join(get_args(Rewrite))}, not {name[:40]!r}.")
+    return None if name is None else cast("Rewrite", _one_of(get_args(Rewrite), name, "--rewrite"))
 
 
 def parse_fusion(name: str | None) -> Fusion | None:
     """Read `--fusion`."""
-    for fusion in get_args(Fusion):
-        if fusion == name:
-            return fusion  # type: ignore[no-any-return]
-    if name is None:
-        return None
-    raise UsageError(f"--fusion wants {', '.join(get_args(Fusion))}, not {name[:40]!r}.")
+    return None if name is None else cast("Fusion", _one_of(get_args(Fusion), name, "--fusion"))
+
+
+def _one_of(names: Sequence[str], name: str, option: str) -> str:
+    if name not in names:
+        raise UsageError(f"{option} wants {', '.join(names)}, not {name[:40]!r}.")
+    return name

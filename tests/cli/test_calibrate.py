@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
-import structlog
 
-from cli.main import main
-from core.settings import load_settings, settings
+from core.settings import load_settings
 from tests.rerank_server import RerankServer
 
 pytestmark = pytest.mark.elasticsearch
 
 TEXTS = ["年假五天", "病假要证明", "工资十日发", "加班有补贴", "出差订机票", "报销交发票", "入职带证件", "离职办交接",
          "会议室预订", "打印机在三楼", "食堂十二点开", "班车七点半"]  # fmt: skip
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, es_url):
-    def typed(*words, **environment):
-        settings.cache_clear()
-        monkeypatch.setenv("BOTHWAYS_ES_URL", es_url)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["bothways", *map(str, words)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as left:
-            code = left.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield typed
-    settings.cache_clear()
-    structlog.reset_defaults()
 
 
 @pytest.fixture
