@@ -18,7 +18,7 @@ from search.pipeline import Searcher
 
 COLLECTION = "handbook"
 QUESTIONS = {
-    "死活连不上wifi": "products/app-pairing.md",
+    "没人在家快递咋办": "shop/delivery.html",
     "每礼拜能在家待两天不": "employee/remote-work.md",
     "东西用坏了几年内白修": "products/warranty.md",
     "一年能歇几天": "employee/annual-leave.md",
