@@ -37,9 +37,8 @@ def for_readers(route: Route) -> Route:
 def require_key(request: Request) -> Access:
     """Let a request in that brings a key which may use this route, if any keys are set; gives what it may see."""
     access = cast("Keys", request.app.state.keys).admit(request.headers)
-    if not access.is_admin and not hasattr(request.scope["endpoint"], _FOR_READERS):
-        # Said of every collection and job alike, whether it is there or not.
-        raise AccessError("This API key may only read; this takes a key without access groups.")
+    if not hasattr(request.scope["endpoint"], _FOR_READERS):
+        _require_admin(access)  # said of every collection and job alike, whether it is there or not
     return access
 
 
@@ -69,7 +68,7 @@ def _uploads(request: Request, access: AccessDep) -> Uploads:
 
 
 def _require_admin(access: Access) -> None:
-    """Keep jobs and uploads from callers with groups, whatever a route is marked with."""
+    """Refuse callers with groups; jobs and uploads are kept from them whatever a route is marked with."""
     if not access.is_admin:
         raise AccessError("This API key may only read; this takes a key without access groups.")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.http_server import LocalServer
 
 
 def completion(content, finish_reason="stop", **message):
@@ -16,7 +17,7 @@ def completion(content, finish_reason="stop", **message):
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
 
 
-class Scripted:
+class Scripted(LocalServer):
     """A real server on a free port: answers requests from a list of (status, body[, headers]); the last one stays."""
 
     def __init__(self):
@@ -25,7 +26,6 @@ class Scripted:
         self.keys = []
         self.models = [{"id": "first", "object": "model"}, {"id": "second", "object": "model"}]
         self.models_asked = 0
-        self.release = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,14 +58,5 @@ class Scripted:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def close(self):
-        self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__init__(Handler)
+        self.url += "/v1"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.http_server import LocalServer
 
 
 def overlap(query, text):
@@ -13,7 +14,7 @@ def overlap(query, text):
     return len(set(query) & set(text)) / max(1, len(set(query)))
 
 
-class RerankServer:
+class RerankServer(LocalServer):
     """Answers `/v2/rerank`, `/v1/rerank` and `/rerank` by `overlap`; `answer`, where set, is sent instead.
 
     `answer` may be a (status, body) pair, a function of the request's body to such a pair, "hang" or "drip".
@@ -24,12 +25,7 @@ class RerankServer:
         self.requests = []
         self.paths = []
         self.keys = []
-        self.release = threading.Event()
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.of = self
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
+        super().__init__(type("Handler", (Handler,), {"of": self}), Server)
 
     @staticmethod
     def scored(path, body):
@@ -49,16 +45,8 @@ class RerankServer:
             time.sleep(0.005)
         assert len(self.requests) >= count
 
-    def close(self):
-        self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
 
 class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
     def handle_error(self, *_):  # clients that left
         pass
 
@@ -68,17 +56,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.of.requests.append(body)
-        self.server.of.paths.append(self.path)
-        self.server.of.keys.append(self.headers["Authorization"])
-        answer = self.server.of.answer(body) if callable(self.server.of.answer) else self.server.of.answer
+        self.of.requests.append(body)
+        self.of.paths.append(self.path)
+        self.of.keys.append(self.headers["Authorization"])
+        answer = self.of.answer(body) if callable(self.of.answer) else self.of.answer
         if answer == "hang":
-            self.server.of.release.wait(10)
+            self.of.release.wait(10)
             self.close_connection = True
         elif answer == "drip":
             self.drip()
         else:
-            self.reply(*(answer or (200, self.server.of.scored(self.path, body))))
+            self.reply(*(answer or (200, self.of.scored(self.path, body))))
 
     def drip(self):
         self.send_response(200)
@@ -86,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         for _ in range(100):
-            if self.server.of.release.wait(0.05):
+            if self.of.release.wait(0.05):
                 return
             try:
                 self.wfile.write(b" ")
