@@ -23,7 +23,7 @@ SEARCH_EXAMPLES: list[JsonValue] = [
 """The least that a search needs; all that it can show; a second page."""
 
 ANSWER_EXAMPLE: dict[str, JsonValue] = {
-    "query_id": "5e1a9f4043e942a08e6a2fc951601f57",
+    "query_id": "73c8a318ef1140de968c4f21b2987a7f",
     "query": QUESTION,
     "rewritten": None,
     "strategy": "hybrid",
@@ -32,49 +32,65 @@ ANSWER_EXAMPLE: dict[str, JsonValue] = {
     "hits": [
         {
             "rank": 1,
-            "score": 0.0325,
-            "chunk_id": "eb59f3c6b64f9219bc3917bfbf527418f822dd24-0",
-            "doc_id": "eb59f3c6b64f9219bc3917bfbf527418f822dd24",
-            "title": "中华人民共和国民法典 第一千零六十八条",
-            "text": "父母有教育、保护未成年子女的权利和义务。未成年子女造成他人损害的，父母应当依法承担民事责任。",
+            "score": 0.9982,
+            "chunk_id": "dae82327932debdd9b80ba901b5be3111af2b73a-0",
+            "doc_id": "dae82327932debdd9b80ba901b5be3111af2b73a",
+            "title": "中华人民共和国民法典 第一千一百八十八条",
+            "text": "无民事行为能力人、限制民事行为能力人造成他人损害的，由监护人承担侵权责任。"
+            "监护人尽到监护职责的，可以减轻其侵权责任。\n有财产的无民事行为能力人、限制民事行为能力人造成他人损害的，从本人财产中支付赔偿费用；"
+            "不足部分，由监护人赔偿。",
             "source": "minfadian.txt",
-            "metadata": {"law": "中华人民共和国民法典", "article": "第一千零六十八条"},
-            "highlights": [],
+            "metadata": {"law": "中华人民共和国民法典", "article": "第一千一百八十八条"},
+            "highlights": [
+                "有财产的无民事行为能力人、限制民事行为能力人造成他人损害的，从本人财产中支付<em>赔偿</em>费用；",
+                "不足部分，由监护人<em>赔偿</em>。",
+            ],
             "explain": {
                 "bm25": {
-                    "rank": 1,
-                    "score": 46.5,
-                    "words": ["小孩", "打伤", "家长", "要", "吗"],
-                    "synonyms": {"赔偿": "赔钱"},
-                    "in_questions": ["小孩", "打伤", "家长", "要", "吗", "赔偿"],
+                    "rank": 2,
+                    "score": 46.1,
+                    "words": ["小孩", "把", "人", "打伤", "家长", "要", "吗"],
+                    "synonyms": {"未成年人": "小孩", "赔偿": "赔钱"},
+                    "in_questions": ["小孩", "把", "打伤", "家长", "要", "吗", "未成年人"],
                     "bigrams": ["家长要赔"],
                 },
-                "questions": {"rank": 2, "score": 0.951, "matched": "孩子打伤同学，家长要赔吗"},
+                "questions": {"rank": 1, "score": 0.958, "matched": "孩子打伤同学家长要赔吗"},
                 "rrf": 0.0325,
+                "convex": 0.9982,
             },
             "context": {
                 "before": [
                     {
-                        "chunk_id": "37cf5298bb10eff3d3a68aef7abda953128f3693-0",
-                        "doc_id": "37cf5298bb10eff3d3a68aef7abda953128f3693",
+                        "chunk_id": "4273b9590b583c996122857a6be1237d7f5fc38e-0",
+                        "doc_id": "4273b9590b583c996122857a6be1237d7f5fc38e",
                         "position": 0,
-                        "title": "中华人民共和国民法典 第一千零六十七条",
-                        "text": "父母不履行抚养义务的，未成年子女或者不能独立生活的成年子女，有要求…",
+                        "title": "中华人民共和国民法典 第一千一百八十七条",
+                        "text": "损害发生后，当事人可以协商赔偿费用的支付方式。协商不一致的，赔偿…",
                     }
                 ],
                 "after": [
                     {
-                        "chunk_id": "678f638bda5a018a618f6662b96c13efa1428492-0",
-                        "doc_id": "678f638bda5a018a618f6662b96c13efa1428492",
+                        "chunk_id": "b0b50551c525652a2f3b3b83970490dfb67f2b08-0",
+                        "doc_id": "b0b50551c525652a2f3b3b83970490dfb67f2b08",
                         "position": 0,
-                        "title": "中华人民共和国民法典 第一千零六十九条",
-                        "text": "子女应当尊重父母的婚姻权利，不得干涉父母离婚、再婚以及婚后的生活。…",
+                        "title": "中华人民共和国民法典 第一千一百八十九条",
+                        "text": "无民事行为能力人、限制民事行为能力人造成他人损害，监护人将监护职…",
                     }
                 ],
             },
         }
     ],
-    "timings_ms": {"rewrite": 0.0, "encode": 6.1, "retrieve": 22.1, "fuse": 0.6, "rerank": 0.0, "total": 57.3},
+    "timings_ms": {
+        "rewrite": 0.0,
+        "encode": 5.3,
+        "retrieve": 61.5,
+        "fuse": 1.7,
+        "rerank": 0.0,
+        "open": 0.1,
+        "self_query": 0.1,
+        "show": 20.3,
+        "total": 89.1,
+    },
     "degraded": [],
     "offset": 0,
     "total": 69,
