@@ -20,6 +20,7 @@ from core.errors import MissingExtraError, ModelError
 from core.models.export import quiet
 from core.models.resolve import resolve_model
 from core.models.weights import ensure_torch_weights, has_torch_weights
+from learning.precision import training_precision
 from learning.reranker_data import Group
 from learning.reranker_state import FOLDER, Training, TrainingArguments
 
@@ -167,7 +168,7 @@ def _settings(arguments: TrainingArguments, out: Path, *, steps: int) -> Any:  #
 
     every = max(1, steps // arguments.evaluations)
     on_gpu = torch.cuda.is_available()
-    bf16 = on_gpu and torch.cuda.is_bf16_supported()
+    precision = training_precision()
     return CrossEncoderTrainingArguments(
         output_dir=str(out / FOLDER / "checkpoints"),
         num_train_epochs=arguments.epochs,
@@ -176,8 +177,9 @@ def _settings(arguments: TrainingArguments, out: Path, *, steps: int) -> Any:  #
         warmup_steps=0.1,
         weight_decay=0.01,
         seed=arguments.seed,
-        bf16=bf16,
-        fp16=on_gpu and not bf16,
+        use_cpu=not on_gpu,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
