@@ -34,22 +34,20 @@ from search.options import LEGS, SearchOptions
 from search.rewrite import QUERY2DOC
 
 RULE = "rule.json"
-_COMPARED = tuple(
-    [
-        "leg_k",
-        "num_candidates",
-        "fusion",
-        "convex_weight",
-        "weight_bm25",
-        "weight_dense",
-        "weight_questions",
-        "weight_cjk",
-        "weight_pseudo_doc",
-        "leg_cutoff",
-        "rank_constant",
-        "rerank_alpha",
-        "self_query",
-    ]
+_COMPARED = (
+    "leg_k",
+    "num_candidates",
+    "fusion",
+    "convex_weight",
+    "weight_bm25",
+    "weight_dense",
+    "weight_questions",
+    "weight_cjk",
+    "weight_pseudo_doc",
+    "leg_cutoff",
+    "rank_constant",
+    "rerank_alpha",
+    "self_query",
 )
 """Options of the search that change rewards: a run goes on with the same."""
 

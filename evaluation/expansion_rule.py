@@ -4,8 +4,8 @@ A call is worth it where the reward is above `price`, what a call must bring in 
 against, weighted by what is won or lost (cost-sensitive classification: Zadrozny, Langford, Abe, ICDM 2003), and four
 kinds of rules are tried: never, always, one bound on the gap between the first hits, and a logistic regression of all
 signs with an L2 penalty. Of those whose cross-validated net gain is within one standard error of the best, the
-simplest is taken (Breiman et al., Classification and Regression Trees, 1984). What is reported of it is nested: each
-fold is decided by a rule that was fitted *and chosen* on the others.
+simplest is taken (Breiman et al., Classification and Regression Trees, 1984), and `never` within two. What is reported
+of it is nested: each fold is decided by a rule that was fitted *and chosen* on the others.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ Flags = npt.NDArray[np.bool_]
 FOLDS = 5
 PENALTIES = (100.0, 10.0, 1.0)
 """L2 penalties that are tried, the simplest first, for weights of mean 1."""
+_MOST_STEPS = 50
+_CLOSE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +147,30 @@ def logistic(penalty: float) -> Fit:
 def logistic_regression(x: Values, positive: Flags, weights: Values, penalty: float) -> Values:
     """Give intercept and weights, shape (1 + signs,), that minimise weighted log-loss + penalty / 2 · |weights|².
 
-    `x` has shape (examples, signs). The intercept is not penalised.
+    `x` has shape (examples, signs). The intercept is not penalised. By Newton's method, steps halved until they help;
+    sums are numpy's own, since BLAS threads wait longer for each other on a busy machine than they compute.
     """
-    from scipy import optimize, special  # a second, which only learning should pay
-
     sign = np.where(positive, 1.0, -1.0)
     rows = np.hstack([np.ones((len(x), 1)), x])
+    ridge = np.full(rows.shape[1], penalty)
+    ridge[0] = 0.0
 
-    def loss(beta: Values) -> tuple[float, Values]:
-        margin = sign * (rows @ beta)
-        value = float(weights @ np.logaddexp(0, -margin)) + penalty / 2 * float(beta[1:] @ beta[1:])
-        slope = -(rows.T @ (weights * sign * special.expit(-margin)))
-        slope[1:] += penalty * beta[1:]
-        return value, slope
+    def loss(beta: Values) -> float:
+        margin = sign * np.einsum("ni,i->n", rows, beta)
+        return float((weights * np.logaddexp(0, -margin)).sum() + (ridge * beta * beta).sum() / 2)
 
-    found = optimize.minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B")
-    return np.asarray(found.x, dtype=float)
+    beta = np.zeros(rows.shape[1])
+    for _ in range(_MOST_STEPS):
+        wrong = np.exp(-np.logaddexp(0, sign * np.einsum("ni,i->n", rows, beta)))  # 1 - P(its own side)
+        slope = ridge * beta - np.einsum("ni,n->i", rows, weights * sign * wrong)
+        bend = np.einsum("ni,n,nj->ij", rows, weights * wrong * (1 - wrong), rows) + np.diag(ridge + 1e-9)
+        step, before = np.linalg.solve(bend, slope), loss(beta)
+        while loss(beta - step) > before and np.abs(step).max() > _CLOSE:
+            step = step / 2
+        beta = beta - step
+        if np.abs(step).max() <= _CLOSE:
+            break
+    return beta
 
 
 def _candidates() -> dict[str, Fit]:
@@ -174,14 +184,18 @@ def _rule(kind: Kind, intercept: float, terms: Mapping[str, Term], frame: Frame)
 
 
 def _simplest(flags: Mapping[str, Flags], worth: Values) -> str:
-    """Name the first candidate whose net gain is within one standard error of the best one's."""
+    """Name the first candidate whose net gain is within one standard error of the best one's.
+
+    For `never` it is two: who asks a language model has to show that it is worth it.
+    """
     net = {name: worth * decided for name, decided in flags.items()}
-    best = max(net.values(), key=lambda values: float(values.mean()))
+    best = max(net, key=lambda name: float(net[name].mean()))
     for name, values in net.items():
-        behind = best - values
-        if behind.mean() <= behind.std(ddof=1) / math.sqrt(len(behind)):
+        behind = net[best] - values
+        errors = 2 if name == "never" else 1
+        if behind.mean() <= errors * behind.std(ddof=1) / math.sqrt(len(behind)):
             return name
-    raise AssertionError("the best is within its own error")
+    return best
 
 
 def _held_out(examples: Sequence[Example], frame: Frame, fit: Fit, folds: int) -> Flags:
