@@ -13,12 +13,15 @@ import numpy as np
 
 from core.errors import UsageError
 from evaluation.expansion import MEASURE, Example
-from evaluation.expansion_rule import FOLDS, Choice, Flags, Frame, asked, choose
+from evaluation.expansion_rule import FOLDS, Choice, Flags, Frame, always, asked, built_in, choose, never
 from evaluation.queries import split_of
 from evaluation.statistics import Values, confidence
 from search.expansion import ExpansionRule
 
-NEVER, ALWAYS, IN_USE, LEARNT = "never", "always", "in use", "learnt"
+NEVER, ALWAYS, BUILT_IN, IN_USE, LEARNT = "never", "always", "built-in", "in use", "learnt"
+
+
+OVER = {ALWAYS: "gain_over_always", BUILT_IN: "gain_over_built_in", IN_USE: "gain_over_in_use"}
 
 
 def summarise(examples: Sequence[Example], frame: Frame) -> tuple[dict[str, Any], ExpansionRule | None]:
@@ -33,11 +36,11 @@ def summarise(examples: Sequence[Example], frame: Frame) -> tuple[dict[str, Any]
     choice: Choice | None = None
     if len(parts["train"]) >= 2 * FOLDS:
         choice = choose(parts["train"], frame)
-        told["rules"]["train"] = policies(parts["train"], _train_flags(parts["train"], choice), frame.price)
+        told["rules"]["train"] = policies(parts["train"], _train_flags(parts["train"], choice, frame), frame.price)
         told["chosen"] = {"name": choice.name, "net_by_candidate": choice.net}
     if parts["dev"]:
         learnt = {LEARNT: asked(choice.rule, parts["dev"])} if choice else {}
-        told["rules"]["dev"] = policies(parts["dev"], {**_fixed(parts["dev"]), **learnt}, frame.price)
+        told["rules"]["dev"] = policies(parts["dev"], {**_fixed(parts["dev"], frame), **learnt}, frame.price)
     return told, choice.rule if choice else None
 
 
@@ -78,9 +81,9 @@ def policies(examples: Sequence[Example], flags: Mapping[str, Flags], price: flo
             "per_call": float(gain.sum() / decided.sum()) if decided.any() else None,
             "net": _interval(gain - price * decided),
         }
-        for other in (ALWAYS, IN_USE):
+        for other, key in OVER.items():
             if other in flags and other != name:
-                rows[name][f"gain_over_{other.replace(' ', '_')}"] = _interval(gain - mean * flags[other])
+                rows[name][key] = _interval(gain - mean * flags[other])
     return rows
 
 
@@ -101,8 +104,13 @@ def page(told: Mapping[str, Any]) -> str:
     lines += ["", f"## When to ask (a call must bring {told['price']:g})"]
     for part, rows in told["rules"].items():
         how = "cross-validated" if part == "train" else "learnt on train"
-        lines += ["", f"{part} ({how}):", "", f"| rule | asked | {MEASURE} | gain | a call | gain over always |"]
-        lines += ["|---" * 6 + "|", *(_row(name, row) for name, row in rows.items())]
+        lines += [
+            "",
+            f"{part} ({how}):",
+            "",
+            f"| rule | asked | {MEASURE} | gain | a call | gain over always | over built-in |",
+        ]
+        lines += ["|---" * 7 + "|", *(_row(name, row) for name, row in rows.items())]
     if "chosen" in told:
         lines += ["", f"Chosen: {told['chosen']['name']}. Net gain of the candidates, held out: "]
         lines[-1] += ", ".join(f"{name} {net:+.4f}" for name, net in told["chosen"]["net_by_candidate"].items()) + "."
@@ -111,20 +119,25 @@ def page(told: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Command: `{told['command']}`", ""])
 
 
-def _train_flags(examples: Sequence[Example], choice: Choice) -> dict[str, Flags]:
-    learnt = {f"{name} (held out)": flags for name, flags in choice.held_out.items() if name not in (NEVER, ALWAYS)}
-    return {**_fixed(examples), **learnt, LEARNT: choice.chosen}
+def _train_flags(examples: Sequence[Example], choice: Choice, frame: Frame) -> dict[str, Flags]:
+    fixed = _fixed(examples, frame)
+    learnt = {f"{name} (held out)": flags for name, flags in choice.held_out.items() if name not in fixed}
+    return {**fixed, **learnt, LEARNT: choice.chosen}
 
 
-def _fixed(examples: Sequence[Example]) -> dict[str, Flags]:
-    may = np.array([one.first.may_ask for one in examples], np.bool_)
-    return {NEVER: may & False, ALWAYS: may, IN_USE: np.array([one.first.in_use for one in examples], np.bool_)}
+def _fixed(examples: Sequence[Example], frame: Frame) -> dict[str, Flags]:
+    """Give what is asked without learning anything; what is in use only where that is not the built-in bound."""
+    rules = {NEVER: never(examples, frame), ALWAYS: always(examples, frame), BUILT_IN: built_in(examples, frame)}
+    flags = {name: asked(rule, examples) for name, rule in rules.items()}
+    in_use = np.array([one.first.in_use for one in examples], np.bool_)
+    return flags if np.array_equal(in_use, flags[BUILT_IN]) else {**flags, IN_USE: in_use}
 
 
 def _row(name: str, row: Mapping[str, Any]) -> str:
     per_call = "–" if row["per_call"] is None else f"{row['per_call']:+.3f}"
-    over = _signed(row["gain_over_always"]) if "gain_over_always" in row else "–"
-    return f"| {name} | {row['asked']:.0%} | {_level(row[MEASURE])} | {_signed(row['gain'])} | {per_call} | {over} |"
+    over = (_signed(row[OVER[other]]) if OVER[other] in row else "–" for other in (ALWAYS, BUILT_IN))
+    cells = (name, f"{row['asked']:.0%}", _level(row[MEASURE]), _signed(row["gain"]), per_call, *over)
+    return f"| {' | '.join(cells)} |"
 
 
 def _interval(values: Sequence[float] | Values) -> dict[str, float]:

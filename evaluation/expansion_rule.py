@@ -176,7 +176,7 @@ def logistic_regression(x: Values, positive: Flags, weights: Values, penalty: fl
 def _candidates() -> dict[str, Fit]:
     """Give the rules that are tried, by name, the simplest first."""
     regressions = {f"logistic, penalty {penalty:g}": logistic(penalty) for penalty in PENALTIES}
-    return {"never": never, "always": always, "built-in gap": built_in, "gap": gap, **regressions}
+    return {"never": never, "always": always, "built-in": built_in, "gap": gap, **regressions}
 
 
 def _rule(kind: Kind, intercept: float, terms: Mapping[str, Term], frame: Frame) -> ExpansionRule:
