@@ -193,4 +193,5 @@ def _show(report: Mapping[str, Any], folder: Path) -> None:
             "measure it with --split dev, once.",
             markup=False,
         )
-    err.print(f"{report['counts']['preference_pairs']} preference pairs are in {folder / PAIRS}.", markup=False)
+    if pairs := report["counts"]["preference_pairs"]:
+        err.print(f"{pairs} preference pairs are in {folder / PAIRS}.", markup=False)

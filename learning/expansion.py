@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -83,8 +84,8 @@ def collect(
         for number in numbers[query_id]
         if (query_id, number) not in done or done[query_id, number].get("passing")
     ]
-    with _appending(folder / SAMPLES) as samples:
-        for sample in source.samples(missing):
+    with _appending(folder / SAMPLES) as samples, closing(source.samples(missing)) as found:
+        for sample in found:
             row = _row(sample, float(known[sample.query_id]["value"]), expanded)
             done[sample.query_id, sample.number] = row
             _write(samples, row)

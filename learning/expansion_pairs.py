@@ -20,11 +20,15 @@ PAIRS, CARD = "preferences.jsonl", "README.md"
 def write_pairs(
     folder: Path, learnt: Learnt, wanted: frozenset[str], *, margin: float, about: Mapping[str, Any]
 ) -> int:
-    """Write the pairs of the queries that are `wanted`, and the card; gives their number.
+    """Write the pairs of the queries that are `wanted`, and the card, if there are any; gives their number.
 
     `margin` is what the chosen one's reward is above the rejected one's at least.
     """
     pairs = list(preference_pairs(learnt, wanted, margin=margin))
+    if not pairs:  # an empty file is no data set, and one of an earlier run would not belong to the report
+        (folder / PAIRS).unlink(missing_ok=True)
+        (folder / CARD).unlink(missing_ok=True)
+        return 0
     lines = (json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
     (folder / PAIRS).write_text("".join(lines), "utf-8")
     (folder / CARD).write_text(card(len(pairs), margin, about), "utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +60,8 @@ class Source(Protocol):
         """Give the numbers of the samples that a query can have."""
         ...
 
-    def samples(self, wanted: Iterable[Wanted]) -> Iterator[Sample]:
-        """Give the samples, in order."""
+    def samples(self, wanted: Iterable[Wanted]) -> Generator[Sample]:
+        """Give the samples, in order; closed before its end, it asks for no more."""
         ...
 
 
@@ -105,7 +105,7 @@ class Sampled:
         """Give 1 to n: the model can be asked about everything."""
         return range(1, self._n + 1)
 
-    def samples(self, wanted: Iterable[Wanted]) -> Iterator[Sample]:
+    def samples(self, wanted: Iterable[Wanted]) -> Generator[Sample]:
         """Ask, a few ahead of what is used."""
         ahead: deque[Future[Sample]] = deque()
         missed = 0
@@ -168,7 +168,7 @@ class Recorded:
         """Give the numbers of those that are recorded for a query."""
         return range(1, len(self._of(query_id, question)) + 1)
 
-    def samples(self, wanted: Iterable[Wanted]) -> Iterator[Sample]:
+    def samples(self, wanted: Iterable[Wanted]) -> Generator[Sample]:
         """Give them, each looked at as a language model's answer is."""
         for one in wanted:
             text = self._of(one.query_id, one.question)[one.number - 1]

@@ -236,6 +236,20 @@ def test_the_file_is_a_preference_data_set_as_trl_reads_it(tmp_path):
     assert "path: preferences.jsonl" in card
 
 
+def test_no_pairs_are_no_files(tmp_path):
+    (tmp_path / "preferences.jsonl").write_text("of an earlier run")
+    assert write_pairs(tmp_path, learnt_of(a=[("好", 0.3, "")]), frozenset("a"), margin=0.1, about=ABOUT) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_stops_early_asks_no_more(tmp_path):
+    model = FakeModel("一二三")
+    with pytest.raises(KeyboardInterrupt):
+        collect(tmp_path / "out", QUESTIONS, sampled(model, n=50), {}, first_pass, interrupted_at(1))
+    assert model.closed
+    assert len(model.asked) <= 4  # of 100: two ahead, and one that was being asked
+
+
 def test_samples_come_in_order_whoever_answers_first():
     source = Sampled(FakeModel("一二三"), 3, temperature=0.5, concurrency=4)
     wanted = [Wanted("a", "问", number) for number in range(1, 30)]
