@@ -157,7 +157,7 @@ class Recorded:
     @property
     def name(self) -> str:
         """The file."""
-        return f"expansions recorded in {self._path.name}"
+        return f"expansions recorded in {self._path.name}, however they were asked for"
 
     @property
     def identity(self) -> Mapping[str, object]:
