@@ -30,7 +30,7 @@ from learning.expansion_pairs import PAIRS, write_pairs
 from learning.expansion_samples import Recorded, Sampled, Source
 from learning.reranker_state import sha256_of
 from search.build import build_searcher, default_options
-from search.options import LEGS, SearchOptions
+from search.options import LEGS, RERANKED, SearchOptions
 from search.rewrite import QUERY2DOC
 
 RULE = "rule.json"
@@ -47,6 +47,9 @@ _COMPARED = (
     "leg_cutoff",
     "rank_constant",
     "rerank_alpha",
+    "rerank_top_n",
+    "oversample",
+    "deduplicate",
     "self_query",
 )
 """Options of the search that change rewards: a run goes on with the same."""
@@ -90,12 +93,15 @@ def expansion(
         "prompt_version": QUERY2DOC.version,
     }
     file = queries / "queries.jsonl" if queries.is_dir() else queries
-    files = {"queries": file, "qrels": qrels, "expansions": expansions}
+    beside = file.with_name("qrels.tsv")
+    judgements = qrels or (beside if beside.exists() else None)
+    files = {"queries": file, "judgements": judgements, "expansions": expansions}
     begun_with = {
         **about,
         "split": split,
         "rule_in_use": sha256_of(chosen.expansion_rule) if chosen.expansion_rule else "built-in",
         "options": _compared(options),
+        "reranker": chosen.reranker_model if options.strategy in RERANKED else None,
         **{f"{name}_sha256": sha256_of(path) for name, path in files.items() if path is not None},
     }
     with bars() as advance, ended_by_sigterm():

@@ -72,6 +72,26 @@ def test_the_first_pass_says_what_auto_would_do(bench):
     assert told.signs.keys() == {"length"}
 
 
+def test_a_question_that_is_only_a_citation_is_never_asked_about(es, segmenter, encoder, collection, tmp_path, build):
+    texts = {"第一条": "泳池应当登记。", "第二条": "未成年人入池须有人陪同。", "第三条": "救生员应当持证上岗。"}
+    rows = [
+        {"_id": rule, "title": "条文", "text": text, "metadata": {"law": "泳池管理条例", "rule": rule}}
+        for rule, text in texts.items()
+    ]
+    write(tmp_path / "c.jsonl", rows)
+    build(tmp_path)
+    always = ExpansionRule("always", 1.0, {}, "hybrid", "fake/hash")
+    searcher = Searcher(es[0], segmenter, lambda: encoder, embedding_model="fake/hash", expansion_rule=always)
+    judged = [
+        JudgedQuery("cites", "泳池管理条例第二条", {"第二条": 1}),
+        JudgedQuery("asks", "小孩能游泳吗", {"第二条": 1}),
+    ]
+    measured = Bench(searcher, Given(), collection, judged, options=SearchOptions(strategy="hybrid"))
+    cites, asks = measured.first_pass("cites"), measured.first_pass("asks")
+    assert (cites.may_ask, cites.in_use, cites.value) == (False, False, 1.0)
+    assert (asks.may_ask, asks.in_use) == (True, True)
+
+
 def test_what_cannot_be_measured_is_refused(bench):
     query = JudgedQuery("q", "水", {"fire": 1})
     with pytest.raises(UsageError, match="Expansion changes nothing in 'bm25'"):
@@ -182,6 +202,10 @@ def test_the_whole_command(judged, run, collection, server, tmp_path):
     assert json.loads(told)["expansion"]["rule"] == json.loads((out / "rule.json").read_text("utf-8"))["kind"]
     code, _, err = run(*words, "--temperature", "0.7", **environment)
     assert (code, "is taken" in err) == (2, True)
+    # Another price needs no search and no language model: all rewards are there.
+    code, told, err = run(*words, "--temperature", "0.7", "--price", "1", "--resume", "--json", **environment)
+    assert (code, json.loads(told)["chosen"]["name"], len(server.requests)) == (0, "never", 26), err
+    assert json.loads((out / "rule.json").read_text("utf-8"))["kind"] == "never"
 
 
 def test_a_language_model_that_dies_and_comes_back(judged, run, collection, server, tmp_path):
