@@ -193,6 +193,10 @@ def test_the_whole_command(judged, run, collection, server, tmp_path):
     pairs = out / "preferences.jsonl"
     assert report["counts"]["preference_pairs"] == (len(pairs.read_text("utf-8").splitlines()) if pairs.exists() else 0)
     assert report["source"] == "2 samples of first at temperature 0.7"
+    # Another price needs no search and no language model: all rewards are there.
+    code, told, err = run(*words, "--temperature", "0.7", "--price", "1", "--resume", "--json", **environment)
+    assert (code, json.loads(told)["chosen"]["name"], len(server.requests)) == (0, "never", 26), err
+    assert json.loads((out / "rule.json").read_text("utf-8"))["kind"] == "never"
     # The rule is in force where it is named, and what it went by is told.
     code, told, err = run(
         "search", question, "--collection", collection, "--strategy", "hybrid", "--rewrite", "auto", "--explain",
@@ -202,10 +206,6 @@ def test_the_whole_command(judged, run, collection, server, tmp_path):
     assert json.loads(told)["expansion"]["rule"] == json.loads((out / "rule.json").read_text("utf-8"))["kind"]
     code, _, err = run(*words, "--temperature", "0.7", **environment)
     assert (code, "is taken" in err) == (2, True)
-    # Another price needs no search and no language model: all rewards are there.
-    code, told, err = run(*words, "--temperature", "0.7", "--price", "1", "--resume", "--json", **environment)
-    assert (code, json.loads(told)["chosen"]["name"], len(server.requests)) == (0, "never", 26), err
-    assert json.loads((out / "rule.json").read_text("utf-8"))["kind"] == "never"
 
 
 def test_a_language_model_that_dies_and_comes_back(judged, run, collection, server, tmp_path):
