@@ -23,6 +23,7 @@ from cli import (
     jobs,
     judgements,
     learn,
+    learn_expansion,
     learn_reranker,
     search,
     serve,
@@ -70,6 +71,7 @@ evaluate.app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="eval")
 learn.app.command("judgements")(judgements.judgements)
 learn.app.command("reranker")(learn_reranker.reranker)
+learn.app.command("expansion")(learn_expansion.expansion)
 learn.app.command("ship")(learn_reranker.ship_reranker)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")

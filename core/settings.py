@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     rewrite_deadline_ms: float = Field(
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )
+    expansion_rule: Path | None = Field(
+        None, description="when `rewrite: auto` asks the language model: a rule of `bothways learn expansion`"
+    )
     self_query: bool = Field(True, description="names and numbers in a question act on metadata")
     self_query_boost: float = Field(
         2.0, ge=1, le=100, description="what a chunk's BM25 score is multiplied by when the question names its metadata"

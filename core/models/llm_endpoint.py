@@ -58,6 +58,7 @@ class EndpointModel:
         max_retries: int = 4,
         first_wait_s: float = 0.5,
         per_minute: float | None = None,
+        temperature: float | None = None,
         circuit: Circuit | None = None,
     ) -> None:
         self._address = _checked(base_url)
@@ -65,6 +66,7 @@ class EndpointModel:
         self._timeout_s = timeout_s
         self._max_retries = max_retries
         self._first_wait_s = first_wait_s
+        self._temperature = temperature
         self._circuit = circuit or Circuit()
         self._pace = Pace(per_minute)
         self._unpaced = Pace(None)
@@ -116,6 +118,7 @@ class EndpointModel:
             answer = self._client.chat.completions.create(
                 model=name,
                 messages=[{"role": "user", "content": prompt}],
+                temperature=openai.omit if self._temperature is None else self._temperature,
                 response_format=openai.omit if schema is None else {"type": "json_schema", "json_schema": wrapped},  # type: ignore[arg-type]
                 timeout=timeout,
             )
