@@ -57,7 +57,8 @@ class Writing:
             return rest
         self.text = text
         self.status = "cut" if not whole else "answered" if self._markers.cited else "uncited"
-        if self.status == "uncited" and declines(text):
+        declined = self.status == "uncited" and declines(text)
+        if declined or (whole and says_unknown(text, cites=bool(self._markers.cited))):
             self.status, self.text = "unknown", self._word
         return rest
 
