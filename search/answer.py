@@ -169,7 +169,7 @@ class Answerer:
     def _at_once(self, prepared: Prepared) -> Answer:
         """Give the answer for which no language model is needed, or none is there."""
         if not prepared.passages:
-            return self._made(prepared, "unknown", unknown_word(prepared.ask.query), note=_UNKNOWN_BEFORE)
+            return self._made(prepared, "unknown", unknown_word(prepared.question), note=_UNKNOWN_BEFORE)
         return self._made(prepared, "failed" if "answer" in prepared.degraded else "no_model", None)
 
     def _checked(self, prepared: Prepared, writing: Writing, asked: float) -> Answer:

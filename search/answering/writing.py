@@ -47,7 +47,7 @@ class Writing:
         if self._beginning is not None:
             held, self._beginning = self._beginning.strip(), None
             checked = self._markers.feed(held)
-            if whole and says_unknown(held, cites=bool(self._markers.cited)):
+            if says_unknown(held, cites=bool(self._markers.cited) or not whole):
                 self.status, self.text = "unknown", self._word
                 return self._show(self._word)
             rest = self._show(checked if whole else "")

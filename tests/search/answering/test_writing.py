@@ -69,5 +69,10 @@ def test_what_breaks_off_before_it_begins_is_nothing(pieces):
     assert (writing.status, writing.text) == ("failed", None)
 
 
+def test_the_whole_word_counts_even_where_the_connection_is_lost_behind_it():
+    assert written("未知", "。", whole=False)[0].status == "unknown"
+    assert written("未知，", "因为", whole=False)[0].text is None
+
+
 def test_only_citations_to_nothing_leave_nothing():
     assert written("[9][8]")[0].status == "failed"
