@@ -152,6 +152,7 @@ def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(filled, llm, es_url):
         os.write(terminal, "几天内退货\n".encode())
         until("七天[1]")
         until("[1] 退货")
+        until("? ")
         os.write(terminal, b"\x04")
         assert process.wait(60) == 0
         assert (llm.cut, llm.writing) == (1, 0)
