@@ -134,6 +134,20 @@ class Settings(BaseSettings):
     )
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
 
+    ask_collection: str | None = Field(None, description="where `POST /ask` looks; unset: `default`, or the only one")
+    ask_context_tokens: int = Field(
+        2000, ge=100, le=200_000, description="tokens of passages that the language model reads for an answer"
+    )
+    ask_history_turns: int = Field(6, ge=0, le=50, description="questions of a conversation that are remembered")
+    ask_history_tokens: int = Field(1000, ge=0, le=100_000, description="their tokens, answers included")
+    ask_condense_deadline_ms: float = Field(
+        3000.0, ge=1, le=60_000, description="milliseconds to make a follow-up a question that stands alone"
+    )
+    ask_concurrency: int = Field(
+        128, ge=1, le=10_000, description="answers that the API gives at once, each a request to the language model"
+    )
+    ask_queue: int = Field(64, ge=0, le=10_000, description="questions that wait for that; more are answered 503")
+
     feedback: bool = Field(True, description="record searches of the API, and what users do with the answers")
     feedback_query_text: QueryText = Field("plain", description="what is kept of a question: `plain`, `hashed`, `none`")
     feedback_retention_days: int = Field(
