@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli import (
+    ask,
     calibrate,
     collections,
     documents,
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("ask")(ask.ask)
 app.command("serve")(serve.serve)
 app.add_typer(collections.app, name="collections")
 app.command("documents")(documents.documents)

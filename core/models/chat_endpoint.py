@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import cached_property
 from typing import Any, TypeVar
 
 import anyio
@@ -30,6 +29,11 @@ class ChatEndpoint(EndpointModel):
     A stream is asked for anew only until it begins. An endpoint that answers a request for a stream with one JSON
     document is understood, too.
     """
+
+    def __init__(self, base_url: str, **options: Any) -> None:  # noqa: ANN401 – those of `EndpointModel`
+        super().__init__(base_url, **options)
+        self._async = openai.AsyncOpenAI(base_url=base_url, api_key=self._client.api_key, max_retries=0)
+        self._completions = self._async.chat.completions  # imported here, and not while a loop waits
 
     async def stream(self, prompt: str, *, timeout_s: float) -> AsyncGenerator[str, None]:
         """See `ChatModel.stream`."""
@@ -67,12 +71,7 @@ class ChatEndpoint(EndpointModel):
     async def aclose(self) -> None:
         """See `ChatModel.aclose`."""
         self.close()
-        if "_async" in self.__dict__:
-            await self._async.close()
-
-    @cached_property
-    def _async(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=self._client.base_url, api_key=self._client.api_key, max_retries=0)
+        await self._async.close()
 
     async def _name_of_model(self, deadline: float) -> str:
         if self._model:
@@ -80,12 +79,12 @@ class ChatEndpoint(EndpointModel):
         return await self._within(asyncio.to_thread(self._first_listed), deadline)
 
     async def _open(self, name: str, prompt: str, timeout: openai.Timeout) -> openai.AsyncStream[Any]:
-        return await self._async.chat.completions.create(
+        return await self._completions.create(
             model=name, messages=[{"role": "user", "content": prompt}], stream=True, timeout=timeout
         )
 
     async def _create(self, name: str, prompt: str, timeout: openai.Timeout) -> Any:  # noqa: ANN401 – as it came
-        return await self._async.chat.completions.create(
+        return await self._completions.create(
             model=name, messages=[{"role": "user", "content": prompt}], timeout=timeout
         )
 
