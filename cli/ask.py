@@ -176,7 +176,7 @@ def _show(answer: Answer) -> None:
         _print(f"understood as: {answer.standalone}", "dim")
     for citation in answer.citations:
         _print(f"[{citation.n}] {citation.title}  {citation.source}", "dim")
-    if answer.text is None:
+    if answer.text is None or answer.status == "uncited":
         for passage in answer.passages:
             _print(f"[{passage.n}] {passage.hit.title}  {passage.hit.source}", "bold")
             _print("    " + passage.text.replace("\n", "\n    "))

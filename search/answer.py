@@ -15,7 +15,7 @@ import anyio.to_thread
 import structlog
 
 from core.datatypes import SearchResult
-from core.errors import LLMError, MissingExtraError, ModelError, SettingsError
+from core.errors import LLMError, MissingExtraError, ModelError, QueryError, SettingsError
 from core.models.chat import ChatModel
 from search.answering.history import bounded, condense
 from search.answering.passages import build_passages
@@ -169,7 +169,7 @@ class Answerer:
     def _at_once(self, prepared: Prepared) -> Answer:
         """Give the answer for which no language model is needed, or none is there."""
         if not prepared.passages:
-            return self._made(prepared, "unknown", unknown_word(prepared.ask.query), note=_UNKNOWN_BEFORE)
+            return self._made(prepared, "unknown", unknown_word(prepared.question), note=_UNKNOWN_BEFORE)
         return self._made(prepared, "failed" if "answer" in prepared.degraded else "no_model", None)
 
     def _checked(self, prepared: Prepared, writing: Writing, asked: float) -> Answer:
@@ -224,7 +224,8 @@ class Answerer:
             if chat is None:
                 raise LLMError("No language model is set.")
             made = await condense(ask.query, history, chat, timeout_s=self._options.condense_deadline_s)
-        except CANNOT_ANSWER as error:
+            checked_query(made, ask.options)
+        except (*CANNOT_ANSWER, QueryError) as error:
             log.warning("condense_failed", reason=str(error))
             degraded.append("condense")
             return None

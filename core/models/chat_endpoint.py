@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import anyio
@@ -41,7 +41,8 @@ class ChatEndpoint(EndpointModel):
         name = await self._name_of_model(deadline)
         opened = await self._asked(lambda left: self._open(name, prompt, left), deadline)
         thoughts = Thoughts()
-        reason, written = None, False
+        # Where the body's own framing tells its end, a lost connection is an error by itself.
+        reason, written = ("stop" if _is_framed(opened.response.headers) else None), False
         try:
             if "json" in opened.response.headers.get("content-type", ""):
                 yield text_of(await self._whole(opened, deadline))
@@ -173,6 +174,10 @@ def _piece_of(chunk: Any) -> tuple[str, str | None]:  # noqa: ANN401 – whateve
     content = getattr(getattr(choice, "delta", None), "content", None)
     reason = getattr(choice, "finish_reason", None)
     return (content if isinstance(content, str) else ""), (reason if isinstance(reason, str) else None)
+
+
+def _is_framed(headers: Mapping[str, str]) -> bool:
+    return "chunked" in headers.get("transfer-encoding", "") or "content-length" in headers
 
 
 def _check_end(reason: str | None, *, written: bool) -> None:

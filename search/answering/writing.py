@@ -47,7 +47,7 @@ class Writing:
         if self._beginning is not None:
             held, self._beginning = self._beginning.strip(), None
             checked = self._markers.feed(held)
-            if whole and says_unknown(held, cites=bool(self._markers.cited)):
+            if says_unknown(held, cites=bool(self._markers.cited) or not whole):
                 self.status, self.text = "unknown", self._word
                 return self._show(self._word)
             rest = self._show(checked if whole else "")
@@ -57,7 +57,8 @@ class Writing:
             return rest
         self.text = text
         self.status = "cut" if not whole else "answered" if self._markers.cited else "uncited"
-        if self.status == "uncited" and declines(text):
+        declined = self.status == "uncited" and declines(text)
+        if declined or (whole and says_unknown(text, cites=bool(self._markers.cited))):
             self.status, self.text = "unknown", self._word
         return rest
 

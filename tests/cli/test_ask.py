@@ -63,6 +63,13 @@ def test_an_answer_and_its_sources(ask, llm):
     assert "1 citations named no passage" in err
 
 
+def test_an_answer_without_citations_comes_with_the_passages(ask, llm):
+    llm.script = [Streamed(("提前三天。",))]
+    _, out, err = ask("员工请假提前几天")
+    assert out == "提前三天。\n[1] 请假  c.jsonl\n    员工请假应当提前三天提交申请。\n"
+    assert "check it against the passages" in err
+
+
 def test_json_is_what_rest_answers(ask, llm):
     llm.script = [(200, completion("提前三天[1]。"))]
     code, out, err = ask("员工请假提前几天", "--json", "--top-k", "1")
@@ -145,6 +152,7 @@ def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(filled, llm, es_url):
         os.write(terminal, "几天内退货\n".encode())
         until("七天[1]")
         until("[1] 退货")
+        until("? ")
         os.write(terminal, b"\x04")
         assert process.wait(60) == 0
         assert (llm.cut, llm.writing) == (1, 0)

@@ -80,7 +80,7 @@ def test_what_passes_is_tried_again_until_the_stream_begins(server):
         ((400, {"error": {"message": "too long"}}), LLMError, "too long"),
         ((200, {"what": "is this"}), LLMUnavailableError, "not a chat completion"),
         ((200, b"data: {{{\n\n", {"Content-Type": "text/event-stream"}), LLMUnavailableError, "not a chat completion"),
-        ((200, b"data: [DONE]\n\n", {"Content-Type": "text/event-stream"}), LLMUnavailableError, "ended before"),
+        ((200, b"data: [DONE]\n\n", {"Content-Type": "text/event-stream"}), LLMError, "empty answer"),
         (
             (200, b'data: {"error": {"message": "out of memory"}}\n\n', {"Content-Type": "text/event-stream"}),
             LLMUnavailableError,
@@ -113,6 +113,12 @@ def test_an_answer_that_breaks_off_gives_its_pieces_first(server, end, message):
     with pytest.raises(LLMError, match=message):
         run(server, read)
     assert seen == ["一", "二"]
+
+
+def test_an_end_that_is_not_named_is_one_where_the_bodys_length_is_known(server):
+    data = b'data: {"choices": [{"delta": {"content": "\xe7\xad\x94"}}]}\n\ndata: [DONE]\n\n'
+    server.script = [(200, data, {"Content-Type": "text/event-stream"})]
+    assert run(server, pieces_of) == ["答"]
 
 
 def test_the_time_is_for_the_whole_answer(server):

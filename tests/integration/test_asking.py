@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from api.examples_ask import ASK_ANSWER_EXAMPLE, ASK_EXAMPLES, PLAIN_ASK_EXAMPLES
@@ -121,6 +122,20 @@ def test_an_answer_has_the_contracts_shape(make_http, llm, shelf):
     assert set(passage["explain"]) == {"bm25"}
     assert {"condense", "search", "answer", "retrieve", "total"} <= set(body["timings_ms"])
     assert body["degraded"] == []
+
+
+def test_figures_are_kept_and_no_words(make_http, llm, shelf):
+    llm.script = [(200, completion("提前三天[1][8]。"))]
+    with make_http(llm_api_key="hush") as http, capture_logs() as logs:
+        assert ask(http, query="员工请假提前几天", collection=shelf).status_code == 200
+        metrics = http.get("/metrics").text
+    (answered,) = [row for row in logs if row["event"] == "answered"]
+    assert (answered["status"], answered["citations"], answered["removed_citations"]) == ("answered", 1, 1)
+    for word in ("请假", "三天", "hush"):
+        assert word not in json.dumps(logs, ensure_ascii=False, default=str)
+    for name in ('answers_total{status="answered"}', "citations_removed_total", "answer_seconds_count"):
+        assert f"bothways_{name}" in metrics
+    assert "bothways_answers_running 0.0" in metrics
 
 
 def test_events_put_together_are_the_answer_and_the_end_has_the_whole(make_http, llm, shelf):

@@ -51,6 +51,11 @@ def test_what_declines_in_a_sentence_counts_as_unknown():
     assert (writing.status, writing.text) == ("unknown", "未知")
 
 
+def test_a_citation_before_the_word_makes_no_answer_of_it():
+    writing, _ = written("[1]", " 未知。")
+    assert (writing.status, writing.text, writing.cited) == ("unknown", "未知", [])
+
+
 def test_what_breaks_off_is_kept_as_far_as_it_came():
     writing, shown = written("五天[1]，另", " [2", whole=False)
     assert "".join(shown) == writing.text == "五天[1]，另"
@@ -62,6 +67,11 @@ def test_what_breaks_off_before_it_begins_is_nothing(pieces):
     writing, shown = written(*pieces, whole=False)
     assert "".join(shown) == ""
     assert (writing.status, writing.text) == ("failed", None)
+
+
+def test_the_whole_word_counts_even_where_the_connection_is_lost_behind_it():
+    assert written("未知", "。", whole=False)[0].status == "unknown"
+    assert written("未知，", "因为", whole=False)[0].text is None
 
 
 def test_only_citations_to_nothing_leave_nothing():
