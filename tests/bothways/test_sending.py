@@ -174,3 +174,13 @@ def test_a_stream_that_goes_wrong(client, steps, body, error, told):
 def test_events_between_are_passed_over(client, steps):
     steps.script = [(200, b': ping\n\nevent: later\ndata: {}\n\nevent: delta\ndata: {"text":\ndata: "a"}\n\n', STREAM)]
     assert next(client.ask_stream("q", "c")).text == "a"
+
+
+def test_an_answer_without_content(client, steps):
+    steps.script = [(202, b"", {})]
+    assert client.feedback("0" * 32, "c-0", "up") is None
+    assert client.delete_document("a b", "第一条/二") is None
+    assert steps.asked == [
+        "POST /api/v1/feedback",
+        "DELETE /api/v1/collections/a%20b/documents/%E7%AC%AC%E4%B8%80%E6%9D%A1%2F%E4%BA%8C",
+    ]

@@ -117,6 +117,16 @@ def test_an_answer_without_citations_says_so(chat, filled, llm):
     assert ask(chat, filled, user(QUESTION)).choices[0].message.content.startswith("提前三天。\n\n(The answer names no")
 
 
+def test_a_model_that_falls_silent(chat, filled, llm):
+    _, whole, headers = says("提前三天[1]。请")({"stream": True})
+    llm.script = [(200, whole.replace(b'"stop"', b'"length"'), headers)]
+    pieces = ask(chat, filled, user(QUESTION), stream=True)
+    content = "".join(chunk.choices[0].delta.content or "" for chunk in pieces)
+    silent = "(The language model fell silent before the answer was whole.)"
+    assert content.startswith("提前三天[1]。")
+    assert content.endswith(f"\n\n{silent}\n\n来源：\n[1] 请假 · c.jsonl")
+
+
 def test_without_a_language_model_the_passages_are_given(serve, filled):
     server = serve()
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as chat:
