@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
+import time
 from contextlib import contextmanager
 
 import uvicorn
@@ -14,7 +14,7 @@ from core.settings import load_settings
 from indexer.parts import Parts
 from search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
-from tests.llm_server import completion
+from tests.llm_server import Streamed
 
 
 class ApiServer:
@@ -58,15 +58,13 @@ class ApiServer:
 
 
 def says(text):
-    """A step of `Scripted`: the text, streamed character by character where a stream is asked for."""
+    """A step of `Scripted`: the text, character by character where a stream is asked for."""
+    return Streamed(tuple(text))
 
-    def step(request):
-        if not request.get("stream"):
-            return 200, completion(text)
-        chunks = [{"index": 0, "delta": {"content": piece}, "finish_reason": None} for piece in text]
-        chunks.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-        whole = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-        lines = [f"data: {json.dumps({**whole, 'choices': [chunk]})}\n\n" for chunk in chunks]
-        return 200, ("".join(lines) + "data: [DONE]\n\n").encode(), {"Content-Type": "text/event-stream"}
 
-    return step
+def eventually(done, within_s=30.0):
+    """Wait for another thread's work."""
+    end = time.monotonic() + within_s
+    while not done() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert done()

@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 import threading
+from contextlib import aclosing
 
 import pytest
 
@@ -23,7 +24,9 @@ from bothways.errors import (
     UnavailableError,
     UnreachableError,
 )
+from tests.api_server import eventually
 from tests.conftest import free_port
+from tests.llm_server import Streamed
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -58,11 +61,31 @@ def test_ask_stream(client, filled):
     assert answer.answer == "提前三天[1]。"
 
 
-def test_a_stream_that_is_left_early_lets_go_of_its_connection(client, filled):
+def test_a_stream_that_is_left_early_ends_the_models_work(client, filled, llm):
+    llm.script = [Streamed(("又",) * 100_000, gap_s=0.02)]
+    cut = llm.cut
     stream = client.ask_stream(QUESTION, filled, strategy="bm25")
-    assert isinstance(next(stream), Delta)
+    assert next(stream) == Delta("又")
     stream.close()
     assert not client._http._transport._pool.connections
+    eventually(lambda: llm.writing == 0)
+    assert llm.cut == cut + 1
+
+
+def test_a_stream_that_is_left_early_with_an_event_loop(server, filled, llm):
+    llm.script = [Streamed(("又",) * 100_000, gap_s=0.02)]
+    cut = llm.cut
+
+    async def work():
+        async with (
+            AsyncClient(server.url) as client,
+            aclosing(client.ask_stream(QUESTION, filled, strategy="bm25")) as stream,
+        ):
+            assert await anext(stream) == Delta("又")
+
+    asyncio.run(work())
+    eventually(lambda: llm.writing == 0)
+    assert llm.cut == cut + 1
 
 
 def test_documents_and_jobs(client, collection, tmp_path):

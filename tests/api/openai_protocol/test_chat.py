@@ -13,8 +13,9 @@ import pytest
 from core.models.usage import estimate_tokens
 from indexer.job import index_path
 from indexer.parts import JobOptions, Parts
-from tests.api_server import says
+from tests.api_server import eventually, says
 from tests.fakes import FixedWriter, HashEncoder
+from tests.llm_server import Streamed
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -118,13 +119,22 @@ def test_an_answer_without_citations_says_so(chat, filled, llm):
 
 
 def test_a_model_that_falls_silent(chat, filled, llm):
-    _, whole, headers = says("提前三天[1]。请")({"stream": True})
-    llm.script = [(200, whole.replace(b'"stop"', b'"length"'), headers)]
+    llm.script = [Streamed(("提前三天[1]。", "请"), end=None)]
     pieces = ask(chat, filled, user(QUESTION), stream=True)
     content = "".join(chunk.choices[0].delta.content or "" for chunk in pieces)
     silent = "(The language model fell silent before the answer was whole.)"
     assert content.startswith("提前三天[1]。")
     assert content.endswith(f"\n\n{silent}\n\n来源：\n[1] 请假 · c.jsonl")
+
+
+def test_a_client_that_leaves_ends_the_models_work(chat, filled, llm):
+    llm.script = [Streamed(("又",) * 100_000, gap_s=0.02)]
+    cut = llm.cut
+    stream = ask(chat, filled, user(QUESTION), stream=True)
+    assert [chunk.choices[0].delta.content for chunk, _ in zip(stream, range(3), strict=False)] == ["", "又", "又"]
+    stream.close()
+    eventually(lambda: llm.writing == 0)
+    assert llm.cut == cut + 1
 
 
 def test_without_a_language_model_the_passages_are_given(serve, filled):
