@@ -18,7 +18,7 @@ from api.answering import Turns
 from api.deps import require_key
 from api.keys import load_keys
 from api.middleware import Limits, RequestContext
-from api.routes import ask, collections, documents, feedback, health, jobs, search
+from api.routes import ask, collections, documents, feedback, health, jobs, openai, search
 from core.elastic import Server
 from core.errors import BothwaysError
 from core.models.chat import ChatModel, load_chat
@@ -87,6 +87,7 @@ def create_app(
     app.add_middleware(RequestContext, limits=Limits(settings.max_body_mb, settings.max_upload_mb))
     app.include_router(health.router)
     app.include_router(ask.plain_router, dependencies=[Depends(require_key)], responses=problems.RESPONSES)
+    app.include_router(openai.router, prefix="/v1", dependencies=[Depends(require_key)])
     for module in (search, ask, feedback, collections, documents, jobs):
         app.include_router(
             module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES

@@ -26,6 +26,7 @@ from cli import (
     learn,
     learn_expansion,
     learn_reranker,
+    mcp,
     search,
     serve,
     synonyms,
@@ -61,6 +62,7 @@ app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("ask")(ask.ask)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.add_typer(collections.app, name="collections")
 app.command("documents")(documents.documents)
 collections.delete_app.command("document")(documents.delete)

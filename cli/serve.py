@@ -24,7 +24,7 @@ def serve(
 ) -> None:
     """Serve the REST API until Ctrl-C."""
     chosen = load_settings(host=host, port=port, embedding_model=retriever, llm_model=rewrite_model, leg_k=top_k)
-    with _listen(chosen.host, chosen.port) as listening:
+    with listen(chosen.host, chosen.port) as listening:
         config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False)
         err.print(f"Serving on http://{chosen.host}:{chosen.port}, API at /docs; Ctrl-C ends it.", markup=False)
         # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
@@ -32,7 +32,7 @@ def serve(
             uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take the port before anything is loaded, with a clear error where that fails."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

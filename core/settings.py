@@ -164,6 +164,8 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="TOML file of hashed keys with their access groups")
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
+    server_url: str | None = Field(None, description="the API that clients of ours ask, as `bothways mcp` does")
+    server_api_key: SecretStr | None = Field(None, description="the API key that they bring")
     max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")
     max_upload_mb: float = Field(100.0, gt=0, description="a larger upload of documents is refused with 413")
     cache_dir: Path = Field(
