@@ -51,7 +51,15 @@ const context = {
   loadCollections,
 };
 
-async function loadCollections() {
+let loading = null;
+
+/** Ask for the collections; who asks while that is under way waits for the same answer. */
+function loadCollections() {
+  loading ??= load().finally(() => { loading = null; });
+  return loading;
+}
+
+async function load() {
   try {
     const list = await api.collections();
     list.sort((one, other) => one.name.localeCompare(other.name));
