@@ -44,4 +44,4 @@ def install():
 
 if __name__ == "__main__" and not find() and not install():
     # No error of `make test`: all other tests run, and those of the console say it again.
-    print(MISSING, file=sys.stderr)
+    sys.stderr.write(f"{MISSING}\n")

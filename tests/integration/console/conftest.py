@@ -19,12 +19,18 @@ TIMEOUT_MS = 60_000
 """Of each step; on an idle machine the slowest takes a second."""
 
 EVIL = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 2</script>"
+
+
+def row(name, title, text, department):
+    return {"_id": name, "title": title, "text": text, "metadata": {"department": department}}
+
+
 ROWS = [
-    {"_id": "leave", "title": "请假规定", "text": "员工请假应当提前三天提交申请。病假可以事后补交证明。", "metadata": {"department": "人事"}},
-    {"_id": "refund", "title": "退货规定", "text": "签收后七天内可以无理由退货，定制商品除外。", "metadata": {"department": "门店"}},
-    {"_id": "lock", "title": "账号锁定", "text": "连续五次输入错误密码的，账号锁定三十分钟后自动恢复。", "metadata": {"department": "技术"}},
-    {"_id": "evil", "title": f"{EVIL}攻击", "text": f"恶意文档{EVIL}说&lt;em&gt;攻击&lt;/em&gt;，<em>攻击</em>无效。", "metadata": {"department": f"\">{EVIL}"}},
-]  # fmt: skip
+    row("leave", "请假规定", "员工请假应当提前三天提交申请。病假可以事后补交证明。", "人事"),
+    row("refund", "退货规定", "签收后七天内可以无理由退货，定制商品除外。", "门店"),
+    row("lock", "账号锁定", "连续五次输入错误密码的，账号锁定三十分钟后自动恢复。", "技术"),
+    row("evil", f"{EVIL}攻击", f"恶意文档{EVIL}说&lt;em&gt;攻击&lt;/em&gt;，<em>攻击</em>无效。", f'">{EVIL}'),
+]
 
 
 @pytest.fixture(scope="package")

@@ -10,14 +10,32 @@ pytestmark = pytest.mark.elasticsearch
 TEXTS = ["员工请假应当提前三天提交申请。", "病假可以事后补交证明。"]
 
 
-def done(collection, *, answer="提前三天 [1]。\n\n病假除外 [2]。", status="answered", cited=(1, 2), **more):
-    contexts = [
-        {"n": n, "chunk_id": f"c{n}", "chunk_ids": [f"c{n}"], "doc_id": f"d{n}", "title": f"规定{n}", "text": text, "source": "rules.md", "metadata": {}, "rank": n, "score": 0.9, "highlights": []}
-        for n, text in enumerate(TEXTS, 1)
-    ]  # fmt: skip
-    citations = [{key: contexts[n - 1][key] for key in ("n", "chunk_id", "doc_id", "title", "source", "metadata")} for n in cited]  # fmt: skip
-    whole = {"query": "请假提前几天", "standalone": None, "pseudo_doc": None, "contexts": contexts, "answer": answer, "status": status, "note": None, "citations": citations, "removed_citations": 0, "strategy": "hybrid_rerank", "collection": collection, "index": "i", "degraded": [], "timings_ms": {"encode": 1.0, "retrieve": 2.0, "total": 9.0}, "facets": {}, "self_query": None}  # fmt: skip
-    return ("done", whole | more)
+def passage(n):
+    named = {"n": n, "chunk_id": f"c{n}", "doc_id": f"d{n}", "title": f"规定{n}", "source": "rules.md", "metadata": {}}
+    return named, named | {"chunk_ids": [f"c{n}"], "text": TEXTS[n - 1], "rank": n, "score": 0.9, "highlights": []}
+
+
+def done(collection, *, answer="提前三天 [1]。\n\n病假除外 [2]。", status="answered", cited=(1, 2)):
+    """The last event of an answer, as docs and contract have it."""
+    whole = {
+        "query": "请假提前几天",
+        "standalone": None,
+        "pseudo_doc": None,
+        "contexts": [passage(n)[1] for n in (1, 2)],
+        "answer": answer,
+        "status": status,
+        "note": None,
+        "citations": [passage(n)[0] for n in cited],
+        "removed_citations": 0,
+        "strategy": "hybrid_rerank",
+        "collection": collection,
+        "index": f"bothways-{collection}-v1",
+        "degraded": [],
+        "timings_ms": {"encode": 1.0, "retrieve": 2.0, "total": 9.0},
+        "facets": {},
+        "self_query": None,
+    }
+    return ("done", whole)
 
 
 @pytest.fixture

@@ -187,12 +187,24 @@ REPORT = {
     },
     "confidence_95": {"bm25": {"ndcg@10": [0.728, 0.907]}, "hybrid": {"ndcg@10": [0.813, 0.940]}},
     "comparisons": [
-        {"name": "hybrid", "baseline": "bm25", "measure": "ndcg@10", "difference": {"mean": 0.06, "low": 0.019, "high": 0.102}, "better": 11, "worse": 1, "equal": 48, "test": "randomisation", "p": 0.0048, "p_adjusted": 0.0096, "significant": True}
+        {
+            "name": "hybrid",
+            "baseline": "bm25",
+            "measure": "ndcg@10",
+            "difference": {"mean": 0.06, "low": 0.019, "high": 0.102},
+            "better": 11,
+            "worse": 1,
+            "equal": 48,
+            "test": "randomisation",
+            "p": 0.0048,
+            "p_adjusted": 0.0096,
+            "significant": True,
+        }
     ],
     "slices": [],
     "gold_not_in_index": {"documents": 2, "named": [], "queries_without_any": []},
     "degraded": {"hybrid": {"text_sem": 3}},
-}  # fmt: skip
+}
 
 
 def test_a_report_is_read_in_the_browser_alone(open_page, server):

@@ -14,7 +14,10 @@ const memory = { name: "", report: null, error: "", measure: "" };
 /** Make the view. */
 export function evaluationView() {
   const shown = h("div", { class: "report" });
-  const update = () => replace(shown, memory.error ? h("div", { class: "notice notice-error", role: "alert" }, icon("alert"), h("p", {}, memory.error)) : null, memory.report ? drawReport(memory.report, update) : null);
+  const update = () => {
+    zone.classList.toggle("drop-small", memory.report !== null);
+    replace(shown, memory.error ? h("div", { class: "notice notice-error", role: "alert" }, icon("alert"), h("p", {}, memory.error)) : null, memory.report ? drawReport(memory.report, update) : null);
+  };
   const take = async ([file]) => {
     if (!file) return;
     Object.assign(memory, await read(file));
@@ -52,7 +55,7 @@ function drawReport(report, update) {
       h("h2", {}, report.collection ?? memory.name),
       h("p", { class: "quiet" }, [t("evaluation.queries", { count: number(report.queries) }), report.queries_file, report.split, report.embedding_model, moment(report.made_at)].filter(Boolean).join(" · "))),
     warnings(report),
-    table(report, names, measures),
+    table(report, names, inTable(report, measures)),
     h("div", { class: "report-measure" }, labelled(t("evaluation.measure"), select("measure", measures.map((name) => [name, name]), memory.measure, (value) => { memory.measure = value; update(); document.getElementById("measure")?.focus(); }))),
     h("div", { class: "charts" }, quality(report, names), latency(report, names)),
     comparisons(report),
@@ -65,6 +68,12 @@ const isTime = (name) => name.endsWith("_ms");
 function measuresOf(report) {
   const known = [...new Set(Object.values(report.strategies).flatMap((row) => Object.keys(row)))].filter((name) => !isTime(name));
   return [...FIRST.filter((name) => known.includes(name)), ...known.filter((name) => !FIRST.includes(name))];
+}
+
+/** The measures of the table: those with an interval, which are the report's own choice; all are in the plot. */
+function inTable(report, measures) {
+  const chosen = Object.keys(Object.values(report.confidence_95 ?? {})[0] ?? {});
+  return measures.filter((name) => (chosen.length ? chosen : FIRST).includes(name));
 }
 
 function warnings(report) {
