@@ -72,7 +72,7 @@ def _pictures(url: str, report: Path | None) -> dict[str, Callable[[Browser, Pat
         "compare": shot(f"search?{urlencode(law | {'compare': 'bm25'})}", width=1280, height=960, language="en-GB"),
         "dark": shot(f"search?{urlencode(handbook)}", width=1280, height=820, dark=True),
         "phone": shot(f"search?{urlencode(handbook)}", width=360, height=760),
-        "ask": shot(f"ask?{urlencode({'collection': 'law'})}", _asked, width=1080, height=900),
+        "ask": shot(f"ask?{urlencode({'collection': 'law', 'strategy': 'hybrid'})}", _asked, width=1080, height=900),
         "upload": _upload(url),
     }
     if report is not None:

@@ -80,7 +80,7 @@ function questionForm(context) {
 }
 
 async function put(context, question) {
-  const { collection, filters } = context.state;
+  const { collection, filters, strategy, rewrite } = context.state;
   const history = memory.turns.filter((turn) => turn.done?.answer && turn.collection === collection)
     .flatMap((turn) => [{ role: "user", content: turn.question }, { role: "assistant", content: turn.done.answer }]);
   const turn = { question, collection, text: "", done: null, error: null, busy: true, stop: new AbortController() };
@@ -88,7 +88,7 @@ async function put(context, question) {
   context.refresh();
   document.querySelector(".turn:last-child")?.scrollIntoView({ block: "start" });
   try {
-    const asked = { query: question, collection, highlight: true, filters, history: history.slice(-20) };
+    const asked = { query: question, collection, strategy, rewrite, highlight: true, filters, history: history.slice(-20) };
     for await (const { event, data } of api.ask(asked, turn.stop.signal)) {
       if (event === "delta") turn.text += data.text;
       else if (event === "done") turn.done = data;
