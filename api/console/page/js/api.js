@@ -52,6 +52,7 @@ const read = async (path, options) => (await call(path, options)).json();
 
 export const search = (body, signal) => read("search", { method: "POST", body, signal });
 export const feedback = (body) => call("feedback", { method: "POST", body });
+export const collection = (name) => read(`collections/${part(name)}`);
 export const collections = (signal) => read("collections", { signal });
 export const document_ = (collection, id, signal) => read(`collections/${part(collection)}/documents/${part(id)}`, { signal });
 export const jobs = (query, signal) => read(`jobs?${new URLSearchParams(query)}`, { signal });

@@ -24,7 +24,7 @@ export function jobCard(context, job, changed) {
   return h("article", { class: `job job-${job.state}`, dataset: { job: job.id } },
     h("header", { class: "job-head" },
       h("span", { class: `state state-${job.state}` }, t(`job.state.${job.state}`)),
-      h("h3", {}, job.kind === "upload" ? files(job.files) : job.source),
+      h("h2", {}, job.kind === "upload" ? files(job.files) : job.source),
       h("span", { class: "job-where" }, "→ ", job.collection)),
     running ? h("progress", { class: "job-progress", "aria-label": t(`job.state.${job.state}`) }) : null,
     counts.length ? h("dl", { class: "counts" }, counts.map((name) => h("div", {}, h("dt", {}, t(`job.count.${name}`)), h("dd", {}, number(job.counts[name]))))) : null,

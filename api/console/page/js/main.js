@@ -20,11 +20,17 @@ let shown = null;  // {name, view} of the view on the screen
 let main = null;
 let nav = null;
 
-/** What views are given. `collections` is `{list, error}`; `list` is null until it has come. */
+/**
+ * What views are given. `collections` is `{list, error, first}`; `list` is null until it has come, `first` is the
+ * collection that the address named, which is known sooner.
+ */
 const context = {
   state: parse(location.hash),
-  collections: { list: null, error: null },
-  collection: () => context.collections.list?.find((one) => one.name === context.state.collection),
+  collections: { list: null, error: null, first: null },
+  collection() {
+    const { list, first } = context.collections;
+    return (list ?? (first ? [first] : [])).find((one) => one.name === context.state.collection);
+  },
   link: (changes) => format({ ...context.state, ...changes }),
   go(changes, { replaced = false } = {}) {
     const address = context.link(changes);
@@ -63,11 +69,24 @@ async function load() {
   try {
     const list = await api.collections();
     list.sort((one, other) => one.name.localeCompare(other.name));
-    context.collections = { list, error: null };
+    context.collections = { list, error: null, first: null };
   } catch (error) {
-    context.collections = { list: null, error };
+    context.collections = { list: null, error, first: null };
   }
   render();
+}
+
+/** A link to a search need not wait for the list of all collections. */
+async function loadFirst() {
+  if (!context.state.collection) return;
+  try {
+    const first = await api.collection(context.state.collection);
+    if (context.collections.list || context.collections.error) return;
+    context.collections.first = first;
+    render();
+  } catch (error) {
+    console.info("the list will say what is wrong:", error.message);
+  }
 }
 
 /** Where the address names no collection, take the last one that was looked at, or the first. */
@@ -167,4 +186,4 @@ document.addEventListener("keydown", keys);
 for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
 window.addEventListener("hashchange", render);
 build();
-await loadCollections();
+await Promise.all([loadFirst(), loadCollections()]);

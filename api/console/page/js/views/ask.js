@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { citedText } from "../citations.js";
+import { documentDialog } from "../dialogs.js";
 import { h, icon, replace } from "../dom.js";
 import { marked } from "../hit.js";
 import { t } from "../i18n.js";
@@ -88,7 +89,7 @@ async function put(context, question) {
   context.refresh();
   document.querySelector(".turn:last-child")?.scrollIntoView({ block: "start" });
   try {
-    const asked = { query: question, collection, strategy, rewrite, highlight: true, filters, history: history.slice(-20) };
+    const asked = { query: question, collection, strategy, rewrite: strategy === "bm25" ? "none" : rewrite, highlight: true, filters, history: history.slice(-20) };
     for await (const { event, data } of api.ask(asked, turn.stop.signal)) {
       if (event === "delta") turn.text += data.text;
       else if (event === "done") turn.done = data;
@@ -126,7 +127,7 @@ function drawTurn(context, turn, index) {
     done ? degradedNotice(done.degraded) : null,
     passages.length ? [
       h("h3", { class: "passages-title" }, t("ask.passages", { count: passages.length })),
-      h("ol", { class: "passages" }, passages.map((passage) => drawPassage(passage, index, done))),
+      h("ol", { class: "passages" }, passages.map((passage) => drawPassage(context, passage, index, done))),
       timings(done.timings_ms),
     ] : null);
 }
@@ -144,11 +145,11 @@ function problem(context, error, again) {
   return h("div", { class: "notice notice-plain", role: "status" }, icon("alert"), t("ask.no_route"));
 }
 
-function drawPassage(passage, index, done) {
+function drawPassage(context, passage, index, done) {
   const cited = done.citations.some((citation) => citation.n === passage.n);
   return h("li", { class: cited ? "passage passage-cited" : "passage", id: `passage-${index}-${passage.n}`, tabindex: "-1" },
     h("span", { class: "passage-n" }, passage.n),
-    h("div", {}, h("h4", {}, passage.title || passage.source),
+    h("div", {}, h("h4", {}, h("button", { type: "button", class: "hit-title", onclick: () => documentDialog(context, passage, done.collection) }, passage.title || passage.source)),
       h("p", { class: "hit-meta" }, h("span", { class: "hit-source" }, icon("file"), passage.source)),
       marked(passage.text, passage.highlights ?? [])));
 }

@@ -123,8 +123,9 @@ async function run(context, column, offset, signal) {
 function drawResults(context, results) {
   const { state } = context;
   if (context.collections.error) return replace(results, failure(context, context.collections.error, context.loadCollections));
-  if (!context.collections.list) return replace(results, loading());
-  if (!context.collections.list.length) return replace(results, noCollections(context));
+  const { list } = context.collections;
+  if (!list && !context.collection()) return replace(results, loading());
+  if (list && !list.length) return replace(results, noCollections(context));
   if (!context.collection()) return replace(results, empty(t("collection.unknown", { name: state.collection }), h("p", {}, t("collection.choose"))));
   if (!state.q) return replace(results, welcome(context));
   const again = () => { memory.asked = ""; context.refresh(); };
@@ -146,7 +147,7 @@ function drawColumn(context, column, { index, both, again }) {
     ? h("div", { class: "column-head" }, h("h2", { class: "side" }, side),
       strategyFields(column.spec, side.toLowerCase(), (changed) =>
         context.go(index ? { compare: { ...context.state.compare, ...changed } } : changed)))
-    : null;
+    : h("h2", { class: "visually-hidden" }, t("search.results"));
   return h("section", { class: "column", "aria-label": both ? t("search.side", { side }) : t("search.results") }, head,
     column.error ? failure(context, column.error, again) : null,
     first ? [
