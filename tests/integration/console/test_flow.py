@@ -115,8 +115,8 @@ def test_two_strategies_side_by_side_and_the_link_to_them(open_page, server, fil
 def test_a_link_to_a_search_does_not_wait_for_the_list_of_collections(open_page, server, filled):
     page = open_page("about:blank")
     held = []
-    page.route("**/api/v1/collections", held.append)
-    page.goto(f"{server.url}#/search?collection={filled}&q=密码错误&strategy=hybrid")
+    page.route("**/api/v1/collections", lambda route: held.append(route))
+    page.goto(f"{server.url}#/search?collection={filled}&q=账号锁定三十分钟&strategy=bm25")
     expect(page.locator(".hit-title").first).to_have_text("账号锁定")
     held[0].abort()
     expect(page.get_by_role("alert")).to_contain_text("连接不到服务器")
