@@ -114,12 +114,27 @@ def test_two_strategies_side_by_side_and_the_link_to_them(open_page, server, fil
 
 def test_a_link_to_a_search_does_not_wait_for_the_list_of_collections(open_page, server, filled):
     page = open_page("about:blank")
-    held = []
+    held = []  # requests that are not answered
     page.route("**/api/v1/collections", lambda route: held.append(route))
     page.goto(f"{server.url}#/search?collection={filled}&q=账号锁定三十分钟&strategy=bm25")
     expect(page.locator(".hit-title").first).to_have_text("账号锁定")
     held[0].abort()
     expect(page.get_by_role("alert")).to_contain_text("连接不到服务器")
+
+
+def test_what_is_typed_stays_while_the_collections_come(open_page, server, filled):
+    page = open_page("about:blank")
+    held = []
+    page.route("**/api/v1/collections*", lambda route: held.append(route))
+    page.route(f"**/api/v1/collections/{filled}", lambda route: held.append(route))
+    page.goto(f"{server.url}#/search?collection={filled}&strategy=bm25")
+    page.get_by_label("要搜索的问题").fill("账号锁定三十分钟")
+    page.get_by_label("解释排名").focus()
+    for route in held:
+        route.continue_()
+    expect(page.locator(".empty")).to_be_visible()
+    page.get_by_role("button", name="搜索", exact=True).click()
+    expect(page.locator(".hit-title").first).to_have_text("账号锁定")
 
 
 def test_facets_are_filters(open_page, server, filled):

@@ -45,10 +45,12 @@ function drawForm(context, form) {
   const { state } = context;
   const typed = form.querySelector("#q");
   if (typed) {
-    if (document.activeElement !== typed || typed.value.trim() !== state.q) typed.value = state.q;
+    // What is being typed stays when something else has changed, such as the list of collections that has come.
+    if (form.dataset.q !== state.q) typed.value = form.dataset.q = state.q;
     replace(form.querySelector(".search-options"), options(context));
     return;
   }
+  form.dataset.q = state.q;
   replace(form,
     h("div", { class: "search-line" },
       icon("search"),
