@@ -21,6 +21,7 @@ SAMPLE := samples/handbook
 
 .venv/.test: pyproject.toml .venv/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m tests.chromium
 	@touch .venv/.base $@
 
 .venv/.lint: pyproject.toml .venv/.python

@@ -12,7 +12,7 @@ import structlog
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from api import problems
+from api import console, problems
 from api.admission import Admission
 from api.answering import Turns
 from api.deps import require_key
@@ -92,6 +92,7 @@ def create_app(
         app.include_router(
             module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES
         )
+    console.install(app)
     return app
 
 
