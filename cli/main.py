@@ -22,6 +22,7 @@ from cli import (
     index,
     jobs,
     judgements,
+    kibana,
     learn,
     learn_reranker,
     search,
@@ -73,6 +74,7 @@ learn.app.command("reranker")(learn_reranker.reranker)
 learn.app.command("ship")(learn_reranker.ship_reranker)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
+app.add_typer(kibana.app, name="kibana")
 app.add_typer(es.app, name="es")
 
 
