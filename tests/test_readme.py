@@ -47,5 +47,5 @@ def test_every_route():
 
 def test_every_make_target():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
-    for target in ("demo", "test", "lint", "bench", "bench-scale", "serve", "clean"):
+    for target in ("demo", "test", "lint", "bench", "bench-scale", "serve", "docs", "clean"):
         assert f"\n{target}:" in makefile
