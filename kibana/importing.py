@@ -61,10 +61,8 @@ class Kibana:
         sent = {"file": ("bothways.ndjson", ndjson.encode(), "application/ndjson")}
         address = import_address(self.url, space)
         try:
-            with httpx.Client(timeout=TIMEOUT_S, verify=self._verify(), trust_env=False) as http:
-                answer = http.post(
-                    address, params={"overwrite": str(overwrite).lower()}, headers=headers, files=sent, auth=login
-                )
+            with httpx.Client(timeout=TIMEOUT_S, verify=self._verify(), trust_env=False, auth=login) as http:
+                answer = http.post(address, params={"overwrite": str(overwrite).lower()}, headers=headers, files=sent)
         except httpx.HTTPError as error:
             raise KibanaError(
                 f"Kibana cannot be reached at {public_url(self.url)} ({error}): see --url or BOTHWAYS_KIBANA_URL."

@@ -80,7 +80,7 @@ def problems(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _of_shape(line: Mapping[str, Any]) -> Iterator[str]:
-    kind, attributes = line.get("type"), line.get("attributes")
+    kind, attributes = str(line.get("type")), line.get("attributes")
     if kind not in TYPE_MIGRATIONS:
         yield "a type that is not known here"
     elif line.get("typeMigrationVersion") != TYPE_MIGRATIONS[kind]:

@@ -14,7 +14,7 @@ from api.app import create_app
 from core.settings import load_settings
 from manual import links
 from manual.api_reference import api_reference
-from manual.pages import API, ROOT, navigation
+from manual.pages import API, NAMES, ROOT, navigation
 from manual.stage import stage, title_of
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -54,7 +54,8 @@ def _config(staged: dict[str, str]) -> str:
 
 
 def _entry(path: str, text: str) -> str:
-    return f"{{{json.dumps(title_of(text) or path, ensure_ascii=False)} = {json.dumps(path)}}}"
+    name = NAMES.get(path) or title_of(text) or path
+    return f"{{{json.dumps(name, ensure_ascii=False)} = {json.dumps(path)}}}"
 
 
 def main() -> int:

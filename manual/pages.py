@@ -24,6 +24,9 @@ RENAMED: Mapping[str, str] = {
 }
 """Files of the repository that have another name in the site; the others in docs/ keep their path below it."""
 
+NAMES: Mapping[str, str] = {"reference.md": "Commands, routes and settings", "kibana.md": "Kibana"}
+"""What the navigation calls pages whose title says something else there, or is long."""
+
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start": ("index.md", "zh/index.md"),
     "Guide": (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from posixpath import relpath
 from urllib.parse import unquote
 
-from manual.pages import ROOT, Page, find_pages, navigation, site_path
+from manual.pages import NAMES, ROOT, Page, find_pages, navigation, site_path
 
 PAGES_MARK = "<!-- all pages -->"
 """Stands in the start page where the list of all pages is put."""
@@ -99,6 +99,8 @@ def _listed(staged: Mapping[str, str]) -> str:
     lines = []
     for title, paths in navigation(staged).items():
         lines.append(f"**{title}**\n")
-        lines += [f"- [{title_of(staged[path]) or path}]({path})" for path in paths if path != "index.md"]
+        lines += [
+            f"- [{NAMES.get(path) or title_of(staged[path]) or path}]({path})" for path in paths if path != "index.md"
+        ]
         lines.append("")
     return "\n".join(lines)
