@@ -16,6 +16,40 @@ from core.errors import UsageError
 CORE_MIGRATION = "8.8.0"
 TYPE_MIGRATIONS: Mapping[str, str] = {"index-pattern": "7.11.0", "search": "7.9.3", "dashboard": "8.7.0"}
 """The types we write, each with the version of its form."""
+ATTRIBUTES: Mapping[str, frozenset[str]] = {
+    "index-pattern": frozenset(
+        [
+            "title",
+            "name",
+            "timeFieldName",
+            "fields",
+            "fieldAttrs",
+            "fieldFormatMap",
+            "runtimeFieldMap",
+            "sourceFilters",
+            "type",
+            "typeMeta",
+            "allowNoIndex",
+            "allowHidden",
+        ]
+    ),
+    "search": frozenset(["title", "description", "columns", "sort", "hits", "kibanaSavedObjectMeta", "version"]),
+    "dashboard": frozenset(
+        [
+            "title",
+            "description",
+            "panelsJSON",
+            "optionsJSON",
+            "kibanaSavedObjectMeta",
+            "refreshInterval",
+            "timeRestore",
+            "timeFrom",
+            "timeTo",
+            "version",
+        ]
+    ),
+}
+"""Attributes that these types may have: Kibana refuses others."""
 JSON_ATTRIBUTES: Mapping[str, Sequence[str]] = {
     "index-pattern": ("fields", "fieldAttrs", "fieldFormatMap", "runtimeFieldMap", "typeMeta", "sourceFilters"),
     "search": ("kibanaSavedObjectMeta.searchSourceJSON",),
@@ -91,6 +125,8 @@ def _of_shape(line: Mapping[str, Any]) -> Iterator[str]:
         yield "no id"
     if not isinstance(attributes, dict) or not attributes.get("title"):
         yield "no title"
+    elif unknown := attributes.keys() - ATTRIBUTES.get(kind, attributes.keys()):
+        yield f"attributes that it does not have: {', '.join(sorted(unknown))}"
     if not isinstance(line.get("references"), list):
         yield "references are no list"
 

@@ -66,6 +66,7 @@ def test_references_resolve_inside_the_dashboard_and_outside(lines):
         (lambda x: x[0].update(typeMigrationVersion="99.0.0"), "typeMigrationVersion is not 7.11.0"),
         (lambda x: x[0].pop("coreMigrationVersion"), "coreMigrationVersion is not 8.8.0"),
         (lambda x: x[0]["attributes"].pop("title"), "no title"),
+        (lambda x: x[3]["attributes"].update(kql="x"), "attributes that it does not have: kql"),
         (lambda x: x[0]["attributes"].update(fields=[]), "fields is not JSON in a string"),
         (lambda x: x.pop(2), "refers to index-pattern/bothways-jobs, which is not there"),
         (lambda x: x[3].update(references=[]), "its data view is no reference"),
