@@ -23,6 +23,7 @@ from cli import (
     index,
     jobs,
     judgements,
+    kibana,
     learn,
     learn_expansion,
     learn_reranker,
@@ -79,6 +80,7 @@ learn.app.command("expansion")(learn_expansion.expansion)
 learn.app.command("ship")(learn_reranker.ship_reranker)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
+app.add_typer(kibana.app, name="kibana")
 app.add_typer(es.app, name="es")
 
 
