@@ -24,6 +24,7 @@ from cli import (
     judgements,
     learn,
     learn_reranker,
+    learn_run,
     search,
     serve,
     synonyms,
@@ -70,6 +71,9 @@ evaluate.app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="eval")
 learn.app.command("judgements")(judgements.judgements)
 learn.app.command("reranker")(learn_reranker.reranker)
+learn.app.command("run")(learn_run.run)
+learn.app.command("questions")(learn_run.questions)
+learn.app.command("rollback")(learn_run.rollback)
 learn.app.command("ship")(learn_reranker.ship_reranker)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")

@@ -25,7 +25,10 @@ _NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was learnt from a collection's feedback, and from what. `since` and `until` are ISO 8601."""
+    """What was learnt from a collection's feedback, and from what. `since` and `until` are ISO 8601.
+
+    `dispersion`: how far clicks tell chunks apart (learning/telling.py), None where that cannot be said.
+    """
 
     collection: str
     since: str
@@ -34,6 +37,7 @@ class Outcome:
     tally: Tally
     too_many: int
     bounds: Bounds
+    dispersion: float | None = None
 
 
 def write_judgements(outcome: Outcome, folder: Path) -> dict[str, Any]:
@@ -76,6 +80,7 @@ def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) ->
         "until": outcome.until,
         "read": outcome.tally.as_dict() | {"sessions_over_an_hours_share": outcome.too_many},
         "bounds": asdict(outcome.bounds),
+        "dispersion_of_clicks": None if outcome.dispersion is None else round(outcome.dispersion, 3),
         "propensities": {
             "learnt": judged.propensities.is_learnt,
             "by_accident": round(judged.propensities.by_accident, 4),
