@@ -41,7 +41,7 @@ class Demands:
     measure: str = "ndcg@10"
     margin: float = 0.02
     min_held_out: int = 20
-    min_regression: int = 50
+    min_regression: int = 30
 
 
 @dataclass(frozen=True, slots=True)

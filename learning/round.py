@@ -31,7 +31,6 @@ from learning.round_parts import Run, State, Step, StepName, Tell, Wanted
 from learning.round_questions import learn_questions, require_llm
 from learning.round_report import report_of, write_run
 from learning.round_reranker import learn_to_rerank
-from learning.telling import APART
 from search.pipeline import Searcher
 
 log = structlog.get_logger()
@@ -113,12 +112,8 @@ def _nothing_to_learn(run: Run) -> tuple[State, str] | None:
             "and no answer or non-answer that is certain"
         )
         return "nothing", why
-    apart = outcome.dispersion
-    if run.wanted.check_clicks and apart is not None and apart < APART:
-        why = (
-            f"the clicks do not tell chunks apart: their dispersion at equal ranks is {apart:.2f}, chance alone gives "
-            f"1, and {APART:g} is needed. They look like those of a script; nothing is learnt from them"
-        )
+    if run.wanted.check_clicks and outcome.telling is not None and outcome.telling.by_chance:
+        why = f"the clicks look like those of a script, and nothing is learnt from them: {outcome.telling}"
         return "refused", why
     return None
 

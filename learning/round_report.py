@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
             "since": outcome.since,
             "until": outcome.until,
             **outcome.tally.as_dict(),
-            "dispersion_of_clicks": outcome.dispersion,
+            "clicks": None if outcome.telling is None else asdict(outcome.telling),
             "answers": len(outcome.judged.having("positive")),
             "non_answers": len(outcome.judged.having("negative")),
             "learnt_from": len(parts.learn),
@@ -85,8 +86,11 @@ def markdown(report: Mapping[str, Any]) -> Iterator[str]:
         f"{read['held_out_queries']:,} questions held out, {read['left_out_as_near_held_out']:,} judgements left out "
         "as nearly one of those."
     )
-    if read["dispersion_of_clicks"] is not None:
-        yield f"\nDispersion of the clicks at equal ranks: {read['dispersion_of_clicks']:.2f} (by chance: 1)."
+    if read["clicks"] is not None:
+        yield (
+            f"\nClicks: dispersion at equal ranks {read['clicks']['dispersion']:.2f} (by chance: 1), at the last ranks "
+            f"{read['clicks']['flatness']:.2f} for each at the first (by chance: 1)."
+        )
     for step in report["steps"]:
         if "gate" in step:
             yield f"\n## The gate: {step['step']}\n"
