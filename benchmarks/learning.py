@@ -75,7 +75,7 @@ class Article:
 
 
 class ScriptedModel:
-    """Answers with the recorded questions of the passage; where it is `misled`, with those of what users asked for.
+    """Answers with a passage's recorded questions, its first one included; `misled`, with those of the hints.
 
     The misled one stands for a model that believes its hints more than the passage: the worst that a poisoned record
     can do through it.
@@ -98,7 +98,9 @@ class ScriptedModel:
         if self._misled and hinted:
             questions = [question for other in hinted for question in other.written]
         else:
-            questions = list(article.written) if article else []
+            questions = (
+                [*article.written, *(text for text in material["now"] if text == article.first)] if article else []
+            )
         return json.dumps({"questions": questions}, ensure_ascii=False)
 
     def close(self) -> None:
@@ -167,10 +169,14 @@ class World:
         self.options = replace(default_options(chosen), strategy="hybrid", self_query=False)
         self.store = FeedbackStore(self.client)
         self.began = time.time() - 8 * WEEK_S
-        order = self.chance.permutation(len(self.articles))
-        frozen = {int(at) for at in order[: wanted.regression]}
-        self.regression = [_judged(one) for at, one in enumerate(self.articles) if at in frozen]
-        self.evaluated = [_judged(self.articles[int(at)]) for at in order[wanted.regression :][: wanted.evaluated]]
+        order = [self.articles[int(at)] for at in self.chance.permutation(len(self.articles))]
+        self.popular = order[: wanted.popular]
+        half = wanted.evaluated // 2
+        rest = order[wanted.popular :]
+        self.evaluated = [_judged(one) for one in (*self.popular[:half], *rest[:half])]
+        self.regression = [
+            _judged(one) for one in _drawn(self.chance, [*self.popular[half:], *rest[half:]], wanted.regression)
+        ]
 
     @property
     def client(self) -> Elasticsearch:
@@ -302,7 +308,7 @@ def _weeks(world: World) -> dict[str, Any]:
     changed: set[str] = set()
     asked: set[tuple[str, str]] = set()
     for week in range(world.wanted.weeks):
-        at = [world.articles[int(n)] for n in world.chance.permutation(len(world.articles))[: world.wanted.asked]]
+        at = [world.popular[int(n)] for n in world.chance.permutation(len(world.popular))[: world.wanted.asked]]
         asked |= {article.key for article in at}
         searches = world.use(week, partial(_honest, world.chance), at=at)
         report = world.learn(week, llm)
@@ -315,11 +321,16 @@ def _weeks(world: World) -> dict[str, Any]:
         )
         print(_line(rows[-1]), flush=True)
     chunks = world.chunks_of()
+    popular = np.arange(len(world.evaluated)) < len(world.evaluated) // 2
     touched = np.array([bool(changed & set(chunks.get(_key(query), ()))) for query in world.evaluated])
     gain = after["hit@10"] - before["hit@10"]
     results: dict[str, Any] = {"weeks": rows, "asked_share": len(asked) / len(world.articles)}
+    results["changed_share"] = len(changed) / sum(map(len, chunks.values()))
     for measure in ("hit@10", "mrr@10", "ndcg@10"):
-        results[f"gain_{measure}"] = _interval(after[measure] - before[measure])
+        gained = after[measure] - before[measure]
+        results[f"popular_{measure}"] = [float(side[measure][popular].mean()) for side in (before, after)]
+        results[f"gain_{measure}"] = _interval(gained[popular])
+        results[f"gain_elsewhere_{measure}"] = _interval(gained[~popular])
     results["touched"] = {"queries": int(touched.sum()), "of": len(touched), "gain_hit@10": _interval(gain[touched])}
     results["untouched"] = {"gain_hit@10": _interval(gain[~touched])}
     print(json.dumps({name: value for name, value in results.items() if name != "weeks"}, indent=1), flush=True)
@@ -333,12 +344,11 @@ def _poisoned(world: World) -> Iterator[dict[str, Any]]:
     kinds: list[tuple[str, Callable[[], Reader], ScriptedModel, dict[str, Any]]] = [
         ("random .4", lambda: RandomReader(0.4), misled, {"days": 7.0}),
         ("random .4, clicks unchecked", lambda: RandomReader(0.4), misled, {"days": 7.0, "check_clicks": False}),
-        ("random .2, clicks unchecked", lambda: RandomReader(0.2), misled, {"days": 7.0, "check_clicks": False}),
         ("everybody clicks rank 7", lambda: Baiter(7), misled, {"days": 7.0}),
         ("half honest, half random .4", partial(_half, world.chance), misled, {"days": 7.0}),
     ]  # fmt: skip
     for kind, draw, llm, other in kinds:
-        at = [world.articles[int(n)] for n in world.chance.permutation(len(world.articles))[: world.wanted.asked]]
+        at = [world.popular[int(n)] for n in world.chance.permutation(len(world.popular))[: world.wanted.asked]]
         world.use(week, draw, at=at)
         before = world.measure()
         report = world.learn(week, llm, **other)
@@ -395,6 +405,10 @@ def _ask(searcher: Searcher, name: str, options: SearchOptions, query: JudgedQue
     return Answer(by_document(searcher.search(query.text, name, options).hits))
 
 
+def _drawn(chance: np.random.Generator, articles: Sequence[Article], number: int) -> list[Article]:
+    return [articles[int(at)] for at in chance.permutation(len(articles))[:number]]
+
+
 def _judged(article: Article) -> JudgedQuery:
     law, number = article.key
     return JudgedQuery(f"{law} {number}", article.evaluated, gold={"law": law, "article": number})
@@ -426,10 +440,16 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=ROOT / "bench-results", help="folder for the JSON [bench-results]")
     parser.add_argument("--first", type=int, choices=(0, 1), default=1, help="questions an article to begin with [1]")
     parser.add_argument("--weeks", type=int, default=3, help="honest weeks [3]")
-    parser.add_argument("--asked", type=int, default=400, help="different questions a week [400]")
-    parser.add_argument("--sessions", type=int, default=16, help="searches of each [16]")
-    parser.add_argument("--regression", type=int, default=250, help="queries of the frozen set [250]")
-    parser.add_argument("--evaluated", type=int, default=500, help="queries that the gain is measured by [500]")
+    parser.add_argument("--popular", type=int, default=450, help="articles that users ask about [450]")
+    parser.add_argument("--asked", type=int, default=400, help="of them in a week [400]")
+    parser.add_argument("--sessions", type=int, default=14, help="searches of each [14]")
+    parser.add_argument("--regression", type=int, default=200, help="queries of the frozen set [200]")
+    parser.add_argument(
+        "--evaluated",
+        type=int,
+        default=400,
+        help="queries that the gain is measured by, half of what users ask about [400]",
+    )
     parser.add_argument("--max-share", type=float, default=0.1, help="of the chunks that a run may change [0.1]")
     parser.add_argument("--margin", type=float, default=Demands().margin, help="of the gate [0.02]")
     parser.add_argument("--seed", type=int, default=7)

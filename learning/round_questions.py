@@ -6,6 +6,7 @@ locked or written; a run that is cut off anywhere leaves what is live as it was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def learn_questions(run: Run) -> Step:
     """Write new questions where users say that they are needed, and promote them if searches get no worse."""
     live = open_collection(run.client, run.collection)
     chunks = count(run.client, live.index)[1]
-    at_most = int(run.wanted.max_share * chunks)
+    at_most = math.ceil(run.wanted.max_share * chunks)
     used = used_pairs(History(run.client).of(run.collection), live=live.index)
     work = make_worklist(run.parts.learn, used=used, at_most=at_most)
     details = _about(work, chunks, at_most)

@@ -43,6 +43,7 @@ def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
             "strategy": run.wanted.options.strategy,
             "measure": demands.measure,
             "margin": demands.margin,
+            "margin_held_out": demands.margin_held_out,
             "regression_queries": None if run.wanted.regression is None else len(run.wanted.regression),
             "max_share": run.wanted.max_share,
         },
@@ -89,7 +90,7 @@ def markdown(report: Mapping[str, Any]) -> Iterator[str]:
     if read["clicks"] is not None:
         yield (
             f"\nClicks: dispersion at equal ranks {read['clicks']['dispersion']:.2f} (by chance: 1), at the last ranks "
-            f"{read['clicks']['flatness']:.2f} for each at the first (by chance: 1)."
+            f"{read['clicks']['flatness']:.2f} for each at the best one (by chance: 1)."
         )
     for step in report["steps"]:
         if "gate" in step:
@@ -102,8 +103,9 @@ def markdown(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _gate(decision: Mapping[str, Any], demands: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        f"Strategy {demands['strategy']}; {demands['measure']}; a loss of more than {demands['margin']:g} has to be "
-        f"excluded. **{'Accepted' if decision['accepted'] else 'Refused'}.**\n"
+        f"Strategy {demands['strategy']}; {demands['measure']}; a loss of more than {demands['margin']:g} (held-out: "
+        f"{demands['margin_held_out']:g}) has to be excluded. "
+        f"**{'Accepted' if decision['accepted'] else 'Refused'}.**\n"
     )
     head = ("set", "queries", "live", "candidate", "difference, 95 %", "better / worse", "hit@10")
     rows = (

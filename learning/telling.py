@@ -2,7 +2,7 @@
 
 Users who look for something read from the top and go away content, and click some chunks of a rank more often than
 others. Clicks by chance, of a script or of somebody who poisons the record, do neither: they fall on all chunks of a
-rank alike, and on the last ranks as often as on the first.
+rank alike, and on the last ranks as often as on any.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ CELLS = 30
 APART = 1.5
 """Dispersion from which chunks are told apart for certain; chance alone gives about 1."""
 FLAT = 0.5
-"""Share of the first rank's clicks that the last ranks have, from which ranks are not told apart."""
+"""Share of the best rank's clicks that the last ranks have, from which ranks are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How clicks fall: `dispersion` among the chunks of a rank, and clicks at the last ranks for each at the first."""
+    """How clicks fall: `dispersion` among chunks of a rank; `flatness`: clicks at the last ranks for one at the best."""
 
     dispersion: float
     flatness: float
@@ -40,7 +40,7 @@ class Telling:
         """Say it in numbers."""
         return (
             f"dispersion at equal ranks {self.dispersion:.2f} (chance alone gives 1), clicks at the last ranks "
-            f"{self.flatness:.2f} for each at the first"
+            f"{self.flatness:.2f} for each at the best one (by chance: about 1)"
         )
 
 
@@ -58,9 +58,9 @@ def telling(evidence: Collection[Evidence]) -> Telling | None:
     rates = {rank: clicked[rank] / shown[rank] for rank in shown}
     told = [(rank, seen, times) for rank, seen, times in cells if 0 < rates[rank] < 1]
     free = len(told) - len({rank for rank, _, _ in told})
-    if free < CELLS or not rates.get(1):
+    if free < CELLS:
         return None
     squares = sum(
         (times - seen * rates[rank]) ** 2 / (seen * rates[rank] * (1 - rates[rank])) for rank, seen, times in told
     )
-    return Telling(squares / free, accidental(evidence) / rates[1])
+    return Telling(squares / free, accidental(evidence) / max(rates.values()))

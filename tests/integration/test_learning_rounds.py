@@ -121,13 +121,15 @@ def test_a_round_changes_what_users_missed_and_carries_all_else_over(es, live, r
     assert {one["generation"] for one in after["leave-0"]["questions"]} == {f"{old}+learnt-1"}
     assert sum(searcher.encoder().batches) - encoded < 100, "a check and some searches, no chunk of the collection"
     # It is found by the new words through both halves of the search, and no longer by the old ones' nested vectors.
-    hit = searcher.search(NEW[0], live, SearchOptions(strategy="questions")).hits[0]
+    hit = searcher.search(NEW[0], live, SearchOptions(strategy="questions", explain=True)).hits[0]
     assert (hit.chunk_id, hit.legs["questions"].matched) == ("leave-0", NEW[0])
     # What the live version was begun with is known again, and nothing says that it is a candidate.
     assert opened.built_from == open_collection_of(client, live, 1).built_from
     [prompt] = model.prompts
     assert ASKED in prompt
-    assert (tmp_path / "out" / "report.md").read_text("utf-8").count("leave") >= 0
+    told = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert f"“{ASKED}”: chosen although it stood at rank 5.0 on average" in told
+    assert f"- now: {' / '.join(NEW)}" in told
     assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8")) == report
 
 

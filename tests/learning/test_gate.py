@@ -9,9 +9,7 @@ from evaluation.gold import GoldDocument
 from evaluation.queries import JudgedQuery
 from evaluation.run import Answer
 from evaluation.statistics import Interval
-from learning.gate import Demands, Measured, decide, measured
-
-DEMANDS = Demands(margin=0.02, min_held_out=2, min_regression=2)
+from learning.gate import Measured, decide, measured
 
 
 def one(mean, low, high, *, queries=100, wanted=50, name="regression set", leaked=0):
@@ -33,26 +31,33 @@ def one(mean, low, high, *, queries=100, wanted=50, name="regression set", leake
     ],
 )
 def test_decide(mean, low, high, told):
-    decision = decide([one(mean, low, high)], DEMANDS)
+    decision = decide([one(mean, low, high)])
     assert decision.accepted is (told is None)
     assert told is None or told in decision.reasons[0]
 
 
+def test_held_out_judgements_may_lose_a_little_as_they_are_of_what_the_live_version_brought():
+    assert decide([one(-0.01, -0.019, -0.001, strict=False)]).accepted
+    assert not decide([one(-0.01, -0.019, -0.001)]).accepted
+    assert decide([one(-0.01, -0.045, 0.02, strict=False, margin=0.05)]).accepted
+    assert not decide([one(-0.06, -0.09, -0.03, strict=False, margin=0.05)]).accepted
+
+
 def test_the_reason_is_told_in_numbers():
-    [reason] = decide([one(-0.01, -0.03, 0.01)], DEMANDS).reasons
+    [reason] = decide([one(-0.01, -0.03, 0.01)]).reasons
     assert "ndcg@10 0.5000 → 0.4900, difference -0.0100 [-0.0300, +0.0100], 9 queries better, 3 worse" in reason
 
 
 def test_too_few_queries_decide_nothing():
-    [reason] = decide([one(0.5, 0.4, 0.6, queries=49, leaked=7)], DEMANDS).reasons
+    [reason] = decide([one(0.5, 0.4, 0.6, queries=49, leaked=7)]).reasons
     assert reason == "regression set: 49 judged queries, 50 are needed; 7 more are indexed questions"
 
 
 def test_both_sets_have_to_agree():
     good, bad = one(0.1, 0.05, 0.15, name="held-out judgements"), one(-0.1, -0.15, -0.05)
-    decision = decide([good, bad], DEMANDS)
+    decision = decide([good, bad])
     assert [reason.split(" gets")[0] for reason in decision.reasons] == ["regression set"]
-    assert decide([good, good], DEMANDS).accepted
+    assert decide([good, good]).accepted
 
 
 def side(ranks):
@@ -73,7 +78,7 @@ def gold_of(queries):
 def test_measured_pairs_the_queries():
     queries = [JudgedQuery(str(n), f"q{n}", relevant={"gold": 1}) for n in range(4)]
     live, candidate = side([1, 2, 0, 3]), side([1, 1, 0, 0])
-    found = measured("x", queries, (live, candidate), gold_of, Demands(measure="mrr@10"), wanted=2)
+    found = measured("x", queries, (live, candidate), gold_of, measure="mrr@10", margin=0.02, wanted=2)
     # Reciprocal ranks: 1, 1/2, 0, 1/3 before; 1, 1, 0, 0 after.
     assert found.live == pytest.approx((1 + 1 / 2 + 0 + 1 / 3) / 4)
     assert found.candidate == pytest.approx(2 / 4)
@@ -89,14 +94,18 @@ def test_a_neutral_change_passes_where_there_are_enough_queries_and_a_noisy_one_
         ranks = [1, 2, 3]
         queries = [JudgedQuery(str(n), f"q{n}", relevant={"gold": 1}) for n in range(number)]
         drawn = [[int(chance.choice(ranks)) for _ in queries] for _ in range(2)]
-        return measured("x", queries, (side(drawn[0]), side(drawn[1])), gold_of, DEMANDS, wanted=2)
+        return measured(
+            "x", queries, (side(drawn[0]), side(drawn[1])), gold_of, measure="ndcg@10", margin=0.02, wanted=2
+        )
 
     same = [1, 2, 3] * 100
     queries = [JudgedQuery(str(n), f"q{n}", relevant={"gold": 1}) for n in range(300)]
-    assert decide([measured("x", queries, (side(same), side(same)), gold_of, DEMANDS, wanted=2)], DEMANDS).accepted
-    assert not decide([noisy(12)], DEMANDS).accepted
+    assert decide(
+        [measured("x", queries, (side(same), side(same)), gold_of, measure="ndcg@10", margin=0.02, wanted=2)]
+    ).accepted
+    assert not decide([noisy(12)]).accepted
 
 
 def test_no_query_at_all():
-    nothing = measured("x", [], (side([]), side([])), gold_of, DEMANDS, wanted=20)
-    assert decide([nothing], DEMANDS).reasons == ["x: 0 judged queries, 20 are needed"]
+    nothing = measured("x", [], (side([]), side([])), gold_of, measure="ndcg@10", margin=0.02, wanted=20)
+    assert decide([nothing]).reasons == ["x: 0 judged queries, 20 are needed"]

@@ -10,7 +10,7 @@ from search.rerank import Reranker
 from search.rerankers import KEPT, Rerankers, load_learnt
 from tests.fakes import OverlapCrossEncoder
 
-LAW = Collection("law", "bothways-law-v1", "m", 64, "a", 1)
+LAW = Collection("law", "bothways-law-v1", "m", 64, "a", 1, frozenset())
 USUAL = Reranker(OverlapCrossEncoder())
 
 
