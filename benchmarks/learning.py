@@ -441,8 +441,8 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=int, choices=(0, 1), default=1, help="questions an article to begin with [1]")
     parser.add_argument("--weeks", type=int, default=3, help="honest weeks [3]")
     parser.add_argument("--popular", type=int, default=450, help="articles that users ask about [450]")
-    parser.add_argument("--asked", type=int, default=400, help="of them in a week [400]")
-    parser.add_argument("--sessions", type=int, default=14, help="searches of each [14]")
+    parser.add_argument("--asked", type=int, default=450, help="of them in a week [450]")
+    parser.add_argument("--sessions", type=int, default=20, help="searches of each [20]")
     parser.add_argument("--regression", type=int, default=200, help="queries of the frozen set [200]")
     parser.add_argument(
         "--evaluated",

@@ -27,7 +27,8 @@ class Evidence:
     `seen` and `clicked` count by rank; searches with a vote on the chunk are in `ups` and `downs` alone. `passed_over`
     counts searches in which it was looked at and not chosen, `high` those of them that showed it high. Hours are those
     of sessions that speak for it, and that speak against it where it was shown high. `asked` counts the searches that
-    looked at questions too, `attracted` those of them in which this chunk's questions stood high.
+    looked at questions too, `attracted` those of them in which this chunk's questions stood high, `missed` those in
+    which they were not found at all.
     """
 
     doc_id: str
@@ -41,6 +42,7 @@ class Evidence:
     hours_against: set[str] = field(default_factory=set)
     asked: int = 0
     attracted: int = 0
+    missed: int = 0
 
     @property
     def speaks_for(self) -> int:
@@ -68,6 +70,7 @@ class Evidence:
         rank = min(seen.rank, DEEPEST)
         self.asked += session.asks_questions
         self.attracted += seen.question_rank is not None and seen.question_rank <= ATTRACTED
+        self.missed += session.asks_questions and seen.question_rank is None
         if "down" in actions:
             self.downs += 1
             self.hours_against.add(session.hour)

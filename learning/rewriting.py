@@ -129,7 +129,9 @@ class HintedWriter:
                 dropped[too_near] += 1
         if not questions:
             raise LLMError(f"All {len(cleaned)} questions of the language model are copies of what users asked.")
-        return Rewritten(task, chunk, tuple(questions[: self._n]), next_learnt(chunk.generation), dropped)
+        # What draws searches that it does not answer gets no more questions than it had: each one draws some.
+        most = self._n if task.successful else min(self._n, max(1, len(chunk.questions)))
+        return Rewritten(task, chunk, tuple(questions[:most]), next_learnt(chunk.generation), dropped)
 
     def estimate(self, task: Task, chunk: Known) -> TokenUsage:
         """Guess the tokens of a call."""

@@ -26,7 +26,10 @@ FLAT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How clicks fall: `dispersion` among chunks of a rank; `flatness`: clicks at the last ranks for one at the best."""
+    """How clicks fall: `dispersion` among the chunks of a rank, `flatness` from rank to rank; both are 1 by chance.
+
+    The flatness is the click rate of the last ranks by that of the best one.
+    """
 
     dispersion: float
     flatness: float

@@ -1,7 +1,7 @@
 """Which chunks get new questions, and by what hints: what users said for certain, chunk by chunk.
 
-Two reasons. People chose a chunk although it stood low, or its questions did not bring it: its questions missed how
-people ask. And people passed a chunk over that its questions had brought: they promise what it does not answer.
+Two reasons. People chose a chunk although it stood low, or was found without its questions: they miss how people ask.
+And people passed a chunk over that its questions had brought: they promise what it does not answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from learning.judgements import Judgement
 LOW = 3.0
 """A chosen chunk that stood lower than this, on average, should have stood higher."""
 HALF = 0.5
-"""The share of searches from which a chunk's questions are said to bring it."""
+"""The share of searches from which a chunk's questions are said to bring it, or to miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,11 @@ def make_worklist(judgements: Iterable[Judgement], *, used: Collection[tuple[str
 
 def why(one: Judgement) -> str | None:
     """Say why a judgement asks for new questions, None where it does not."""
-    brought = one.by_questions is not None and one.by_questions >= HALF
     if one.verdict == "positive":
         if one.mean_rank is not None and one.mean_rank > LOW:
             return f"chosen although it stood at rank {one.mean_rank:.1f} on average"
-        return None if brought else "chosen, and its questions did not bring it"
-    if one.verdict == "negative" and brought:
+        return "chosen, and its questions missed it" if one.missed is not None and one.missed > HALF else None
+    if one.verdict == "negative" and one.by_questions is not None and one.by_questions >= HALF:
         return "brought by its questions and passed over"
     return None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from core.collection import open_collection
@@ -92,7 +90,8 @@ def test_without_the_extra(learn, tmp_path, monkeypatch):
 
 
 def test_one_is_trained_on_measured_served_and_taken_back(es, live, learn, tmp_path, monkeypatch):
-    monkeypatch.setattr("learning.round_reranker.WantedGroups", partial(WantedGroups, dev_share=0.5))
+    # A dozen questions instead of hundreds: all are drawn, and half of the answers are measured.
+    monkeypatch.setattr("learning.round_reranker.WantedGroups", lambda **_: WantedGroups(dev_share=0.5))
     base = cross_encoder_folder(tmp_path / "base")
     chosen = {"reranker_model": str(base), "model_backend": "torch", "reranker_precision": "fp32"}
     step = learn(**chosen)

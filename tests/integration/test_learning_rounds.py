@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 
+import numpy as np
 import pytest
 
 from core.collection import open_collection
@@ -12,6 +14,7 @@ from core.errors import CollectionNotFoundError, LLMError, LLMUnavailableError, 
 from core.lease import Leases
 from evaluation.queries import JudgedQuery
 from indexer.recorded_questions import RecordedQuestions
+from learning.feedback.rows import Row, at, event_row
 from learning.feedback.store import FeedbackStore
 from learning.gate import Demands
 from learning.history import INDEX, History
@@ -19,9 +22,10 @@ from learning.holdout import is_held_out
 from learning.promotion import roll_back
 from learning.round import learn_round
 from learning.round_parts import Wanted
+from learning.simulate import RandomReader
 from search.options import SearchOptions
 from search.pinned import pinned
-from tests.integration.learning_from_users import QUESTIONS, TEXTS, Model, searches, write_corpus
+from tests.integration.learning_from_users import BEFORE, QUESTIONS, TEXTS, Model, searches, write_corpus
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -361,3 +365,29 @@ def test_a_pinned_searcher_looks_at_its_version(es, live, record, learn, searche
     assert pinned(searcher, before).search(NEW[0], live, options).index == before.index
     searcher.versions.forget(live)
     assert searcher.search(NEW[0], live, options).index == f"bothways-{live}-v2"
+
+
+def test_a_poisoned_round_is_refused_before_anything_is_asked(es, live, record, learn):
+    chance = np.random.default_rng(4)
+    rows = []
+    for question in range(12):
+        shown = [f"{name}-0" for name in chance.permutation(list(TEXTS))]
+        for number in range(20):
+            now, query_id = BEFORE + number * 900, uuid.uuid4().hex
+            hits = [{"chunk_id": c, "doc_id": c[:-2], "rank": n, "legs": {}} for n, c in enumerate(shown, 1)]
+            source = {
+                "kind": "query", "application": live, "query_id": query_id, "timestamp": at(now),
+                "user_query": f"随便问的第{question}件事", "hits": hits,
+                "query_attributes": {"text": "plain", "strategy": "hybrid"},
+            }  # fmt: skip
+            rows.append(Row(query_id, source))
+            for chunk, action in RandomReader(0.3).react(shown, {}, chance):
+                rows.append(event_row(query_id, chunk, action, shown=(live, 1), now=now))
+    record(rows)
+    model = Model({})
+    report = learn(model, steps=["questions", "reranker"])
+    told = [(step["step"], step["state"]) for step in report["steps"]]
+    assert told == [("questions", "refused"), ("reranker", "refused")]
+    assert "the clicks look like those of a script" in report["steps"][0]["reason"]
+    assert model.prompts == []
+    assert versions_of(es[0], live) == [f"bothways-{live}-v1"]

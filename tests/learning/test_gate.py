@@ -12,9 +12,10 @@ from evaluation.statistics import Interval
 from learning.gate import Measured, decide, measured
 
 
-def one(mean, low, high, *, queries=100, wanted=50, name="regression set", leaked=0):
+def one(mean, low, high, *, queries=100, wanted=50, name="regression set", leaked=0, margin=0.02, strict=True):
+    difference = Interval(mean, low, high)
     return Measured(
-        name, "ndcg@10", queries, wanted, leaked, 0.5, 0.5 + mean, 0.8, 0.8, Interval(mean, low, high), 9, 3
+        name, "ndcg@10", queries, wanted, leaked, 0.5, 0.5 + mean, 0.8, 0.8, difference, 9, 3, margin, strict
     )
 
 

@@ -7,7 +7,9 @@ from learning.judgements import Judgement
 from learning.worklist import make_worklist, why
 
 
-def judgement(query, chunk_id, verdict, *, text="", rank=1.0, by_questions=1.0, clicks=0, passed=0, ups=0, downs=0):
+def judgement(
+    query, chunk_id, verdict, *, text="", rank=1.0, by_questions=1.0, missed=0.0, clicks=0, passed=0, ups=0, downs=0
+):
     return Judgement(
         query=query,
         text=query if text == "" else text,
@@ -26,25 +28,26 @@ def judgement(query, chunk_id, verdict, *, text="", rank=1.0, by_questions=1.0, 
         downs=downs,
         mean_rank=rank,
         by_questions=by_questions,
+        missed=missed,
     )
 
 
 @pytest.mark.parametrize(
-    ("verdict", "rank", "by_questions", "expected"),
+    ("verdict", "rank", "by_questions", "missed", "expected"),
     [
-        ("positive", 1.0, 1.0, None),
-        ("positive", 3.0, 0.5, None),
-        ("positive", 4.5, 1.0, "stood at rank 4.5"),
-        ("positive", 1.0, 0.4, "did not bring it"),
-        ("positive", None, None, "did not bring it"),
-        ("negative", 1.0, 0.5, "brought by its questions and passed over"),
-        ("negative", 1.0, 0.4, None),
-        ("negative", 1.0, None, None),
-        ("left", 9.0, 0.0, None),
+        ("positive", 1.0, 1.0, 0.0, None),
+        ("positive", 3.0, 0.0, 0.5, None),
+        ("positive", 3.1, 1.0, 0.0, "stood at rank 3.1"),
+        ("positive", 1.0, 0.0, 0.6, "its questions missed it"),
+        ("positive", None, None, None, None),
+        ("negative", 1.0, 0.5, 0.0, "brought by its questions and passed over"),
+        ("negative", 1.0, 0.4, 0.0, None),
+        ("negative", 1.0, None, None, None),
+        ("left", 9.0, 0.0, 1.0, None),
     ],
 )
-def test_why(verdict, rank, by_questions, expected):
-    found = why(judgement("q", "c", verdict, rank=rank, by_questions=by_questions))
+def test_why(verdict, rank, by_questions, missed, expected):
+    found = why(judgement("q", "c", verdict, rank=rank, by_questions=by_questions, missed=missed))
     assert (found is None) if expected is None else (expected in found)
 
 
