@@ -174,9 +174,8 @@ class World:
         half = wanted.evaluated // 2
         rest = order[wanted.popular :]
         self.evaluated = [_judged(one) for one in (*self.popular[:half], *rest[:half])]
-        self.regression = [
-            _judged(one) for one in _drawn(self.chance, [*self.popular[half:], *rest[half:]], wanted.regression)
-        ]
+        others = (*self.popular[half:], *rest[half : half + wanted.regression])
+        self.regression = [_judged(one) for one in others][: wanted.regression]
 
     @property
     def client(self) -> Elasticsearch:
@@ -242,6 +241,7 @@ class World:
             regression=self.regression,
             demands=Demands(margin=self.wanted.margin),
             max_share=self.wanted.max_share,
+            held_out=self.wanted.held_out,
             **other,
         )
         report = learn_round(
@@ -405,10 +405,6 @@ def _ask(searcher: Searcher, name: str, options: SearchOptions, query: JudgedQue
     return Answer(by_document(searcher.search(query.text, name, options).hits))
 
 
-def _drawn(chance: np.random.Generator, articles: Sequence[Article], number: int) -> list[Article]:
-    return [articles[int(at)] for at in chance.permutation(len(articles))[:number]]
-
-
 def _judged(article: Article) -> JudgedQuery:
     law, number = article.key
     return JudgedQuery(f"{law} {number}", article.evaluated, gold={"law": law, "article": number})
@@ -440,9 +436,9 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=ROOT / "bench-results", help="folder for the JSON [bench-results]")
     parser.add_argument("--first", type=int, choices=(0, 1), default=1, help="questions an article to begin with [1]")
     parser.add_argument("--weeks", type=int, default=3, help="honest weeks [3]")
-    parser.add_argument("--popular", type=int, default=450, help="articles that users ask about [450]")
-    parser.add_argument("--asked", type=int, default=450, help="of them in a week [450]")
-    parser.add_argument("--sessions", type=int, default=20, help="searches of each [20]")
+    parser.add_argument("--popular", type=int, default=300, help="articles that users ask about [300]")
+    parser.add_argument("--asked", type=int, default=300, help="of them in a week [300]")
+    parser.add_argument("--sessions", type=int, default=30, help="searches of each [30]")
     parser.add_argument("--regression", type=int, default=200, help="queries of the frozen set [200]")
     parser.add_argument(
         "--evaluated",
@@ -452,6 +448,9 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max-share", type=float, default=0.1, help="of the chunks that a run may change [0.1]")
     parser.add_argument("--margin", type=float, default=Demands().margin, help="of the gate [0.02]")
+    parser.add_argument(
+        "--held-out", type=float, default=0.2, help="share of the questions that only the gate sees [0.2]"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--vectors", help="a collection of the same texts whose vectors need not be computed again")
     return parser

@@ -14,7 +14,7 @@ from learning.evidence import VOTE
 from learning.judgement_files import query_id
 from learning.judgements import Judgement
 
-LOW = 3.0
+LOW = 2.0
 """A chosen chunk that stood lower than this, on average, should have stood higher."""
 HALF = 0.5
 """The share of searches from which a chunk's questions are said to bring it, or to miss."""

@@ -36,8 +36,8 @@ def judgement(
     ("verdict", "rank", "by_questions", "missed", "expected"),
     [
         ("positive", 1.0, 1.0, 0.0, None),
-        ("positive", 3.0, 0.0, 0.5, None),
-        ("positive", 3.1, 1.0, 0.0, "stood at rank 3.1"),
+        ("positive", 2.0, 0.0, 0.5, None),
+        ("positive", 2.1, 1.0, 0.0, "stood at rank 2.1"),
         ("positive", 1.0, 0.0, 0.6, "its questions missed it"),
         ("positive", None, None, None, None),
         ("negative", 1.0, 0.5, 0.0, "brought by its questions and passed over"),
