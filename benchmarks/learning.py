@@ -162,7 +162,7 @@ class World:
         self.wanted, self.settings, self.folder = wanted, chosen, folder
         self.name = f"bench-learn-{uuid.uuid4().hex[:8]}"
         self.chance = np.random.default_rng(wanted.seed)
-        self.articles = _articles(self.chance, with_first=wanted.first == 1)
+        self.articles = _articles(self.chance, with_first=wanted.first == 1, weak=wanted.weak)
         client, self.server = connect(chosen)
         encoder = Once(lambda: Remembered(load_encoder(chosen), _vectors(client, wanted.vectors)))
         self.searcher = Searcher(client, load_segmenter(chosen), encoder, embedding_model=chosen.embedding_model)
@@ -286,12 +286,12 @@ def main() -> int:
         world = World(wanted, settings(), Path(folder))
         try:
             world.index()
-            results = _weeks(world) | {"poisoned": list(_poisoned(world))}
+            results = _weeks(world) | {"poisoned": list(_poisoned(world)) if wanted.poison else []}
         finally:
             world.close()
     results["options"] = {name: str(value) for name, value in vars(wanted).items()}
     wanted.out.mkdir(parents=True, exist_ok=True)
-    path = wanted.out / f"learning-{wanted.first}-{wanted.seed}.json"
+    path = wanted.out / f"learning-{'weak-' if wanted.weak else ''}{wanted.first}-{wanted.seed}.json"
     path.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
     stopped = all(one["state"] == "refused" or one["state"] == "nothing" for one in results["poisoned"])
     gained = results["gain_hit@10"]["mean"] >= 0.03
@@ -414,17 +414,31 @@ def _key(query: JudgedQuery) -> tuple[str, str]:
     return query.gold["law"], query.gold["article"]
 
 
-def _articles(chance: np.random.Generator, *, with_first: bool) -> list[Article]:
-    """Read the articles, their questions in roles that are drawn anew for each."""
+def _articles(chance: np.random.Generator, *, with_first: bool, weak: bool) -> list[Article]:
+    """Read the articles, their questions in roles that are drawn anew for each.
+
+    `weak`: the first one indexed is that which shares most with the article's own words, as a generation does that
+    misses how people ask.
+    """
     found = []
     for line in (LAW / "pseudo_questions.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
         if len(row["questions"]) < 5:
             continue
-        first, asked, evaluated, *written = (row["questions"][int(at)] for at in chance.permutation(5))
+        drawn = [row["questions"][int(at)] for at in chance.permutation(5)]
+        if weak:
+            drawn.sort(key=lambda question: -_share(question, row["text"]))
+            drawn[1:] = [drawn[1:][int(at)] for at in chance.permutation(4)]
+        first, asked, evaluated, *written = drawn
         own = tuple(written) if with_first else (*written, first)
         found.append(Article((row["law"], row["article"]), row["text"], first, asked, evaluated, own))
     return found
+
+
+def _share(question: str, text: str) -> float:
+    """Give the share of a question's pairs of characters that stand in a text."""
+    pairs = [question[at : at + 2] for at in range(len(question) - 1)]
+    return sum(pair in text for pair in pairs) / max(1, len(pairs))
 
 
 def _squeezed(text: str) -> str:
@@ -443,14 +457,16 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--evaluated",
         type=int,
-        default=400,
-        help="queries that the gain is measured by, half of what users ask about [400]",
+        default=440,
+        help="queries that the gain is measured by, half of what users ask about [440]",
     )
     parser.add_argument("--max-share", type=float, default=0.1, help="of the chunks that a run may change [0.1]")
     parser.add_argument("--margin", type=float, default=Demands().margin, help="of the gate [0.02]")
     parser.add_argument(
         "--held-out", type=float, default=0.2, help="share of the questions that only the gate sees [0.2]"
     )
+    parser.add_argument("--weak", action="store_true", help="begin with the question nearest to the article's words")
+    parser.add_argument("--no-poison", dest="poison", action="store_false", help="leave the bad weeks out")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--vectors", help="a collection of the same texts whose vectors need not be computed again")
     return parser

@@ -35,8 +35,8 @@ class Demands:
     """What a candidate has to show.
 
     On each set, of at least so many queries, the 95 % interval of the mean difference of `measure` must exclude a loss
-    of more than the set's margin; on the regression set it must not lie below 0, either. Held-out judgements are of
-    answers that the live version had brought, so that a change can do little but lose there: their margin is wider.
+    of more than the set's margin, and must not lie below 0. Held-out judgements are few, and of answers that the live
+    version had brought, so that a change can do little but lose there: their margin is wider.
     """
 
     measure: str = "ndcg@10"
@@ -51,7 +51,7 @@ class Measured:
     """One set of judged queries on both sides: means of the measure, of hit@10, and the paired difference.
 
     `leaked` queries stand among the indexed questions of either side and were left out; `wanted` is the least number,
-    `margin` the loss that has to be excluded. `strict`: no loss is small enough that is certain.
+    `margin` the loss that has to be excluded.
     """
 
     name: str
@@ -67,7 +67,6 @@ class Measured:
     better: int
     worse: int
     margin: float
-    strict: bool = True
     degraded: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def _against(one: Measured) -> list[str]:
         f"{one.measure} {one.live:.4f} → {one.candidate:.4f}, difference {one.difference.mean:+.4f} "
         f"[{one.difference.low:+.4f}, {one.difference.high:+.4f}], {one.better} queries better, {one.worse} worse"
     )
-    if one.strict and one.difference.high < 0:
+    if one.difference.high < 0:
         return [f"{one.name} gets worse: {told}"]
     if one.difference.low < -one.margin:
         return [f"{one.name} may get worse by more than {one.margin:g}: {told}"]
@@ -121,7 +120,6 @@ def measured(
     measure: str,
     margin: float,
     wanted: int,
-    strict: bool = True,
     leaked: int = 0,
     progress: Callable[[], None] = lambda: None,
 ) -> Measured:
@@ -144,7 +142,6 @@ def measured(
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
         margin=margin,
-        strict=strict,
         degraded=sum(sum(stages.values()) for stages in tally.degraded.values()),
     )
 
@@ -178,10 +175,10 @@ def gate(
     searcher, collection = live
     sides = (_ask(*live, served), _ask(*candidate, served))
     sets = []
-    both = [("held-out judgements", held_out, demands.min_held_out, demands.margin_held_out, False)]
+    both = [("held-out judgements", held_out, demands.min_held_out, demands.margin_held_out)]
     if regression is not None:
-        both.append(("regression set", regression, demands.min_regression, demands.margin, True))
-    for name, queries, wanted, margin, strict in both:
+        both.append(("regression set", regression, demands.min_regression, demands.margin))
+    for name, queries, wanted, margin in both:
         known = {leak.query_id for one in (live[1], candidate[1]) for leak in find_leaks(searcher.client, one, queries)}
         sets.append(
             measured(
@@ -191,7 +188,6 @@ def gate(
                 partial(resolve_gold, searcher.client, collection),
                 measure=demands.measure,
                 margin=margin,
-                strict=strict,
                 wanted=wanted,
                 leaked=len(known),
                 progress=progress,
