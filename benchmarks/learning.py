@@ -97,10 +97,14 @@ class ScriptedModel:
         hinted = [self._by_question[text] for text in material["answered"] if text in self._by_question]
         if self._misled and hinted:
             questions = [question for other in hinted for question in other.written]
+        elif article is None:
+            questions = []
+        elif not material["answered"]:
+            # Told only what the passage does not answer, it keeps to the passage's own words.
+            every = [*article.written, article.first]
+            questions = sorted(every, key=lambda question: -_share(question, article.text))
         else:
-            questions = (
-                [*article.written, *(text for text in material["now"] if text == article.first)] if article else []
-            )
+            questions = [*article.written, *(text for text in material["now"] if text == article.first)]
         return json.dumps({"questions": questions}, ensure_ascii=False)
 
     def close(self) -> None:
