@@ -46,7 +46,8 @@ def main() -> int:
     path.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
     stopped = all(one["state"] == "refused" or one["state"] == "nothing" for one in results["poisoned"])
     gained = results["gain_hit@10"]["mean"] >= 0.03
-    print(f"hit@10 up by 3 points: {gained}; every poisoned round stopped: {stopped}. Numbers: {path}")
+    told = f"every poisoned round stopped: {stopped}" if wanted.poison else "no poisoned round"
+    print(f"hit@10 up by 3 points: {gained}; {told}. Numbers: {path}")
     return 0 if gained and stopped else 1
 
 
