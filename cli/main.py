@@ -27,6 +27,7 @@ from cli import (
     learn,
     learn_expansion,
     learn_reranker,
+    learn_run,
     mcp,
     search,
     serve,
@@ -77,6 +78,9 @@ app.add_typer(evaluate.app, name="eval")
 learn.app.command("judgements")(judgements.judgements)
 learn.app.command("reranker")(learn_reranker.reranker)
 learn.app.command("expansion")(learn_expansion.expansion)
+learn.app.command("run")(learn_run.run)
+learn.app.command("questions")(learn_run.questions)
+learn.app.command("rollback")(learn_run.rollback)
 learn.app.command("ship")(learn_reranker.ship_reranker)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")

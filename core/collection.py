@@ -25,11 +25,14 @@ log = structlog.get_logger()
 SCHEMA_VERSION = 1
 """Goes up whenever es_mappings/chunks.json changes in a way that older indices cannot serve."""
 
-RESERVED = frozenset({"jobs", "leases", "shards", "feedback"})
+RESERVED = frozenset({"jobs", "leases", "shards", "feedback", "learning"})
 """No collection has these names, since indices of our own have: bothways-jobs and its like."""
 
 ACL_FIELD = "acl_field"
 """Where `_meta` names the metadata field of the access groups (core/access.py)."""
+
+RERANKER = "reranker"
+"""Where `_meta` names the folder of a reranker that was learnt for this collection."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _VERSION = re.compile(r"-v(\d+)$")
@@ -45,6 +48,7 @@ class Collection:
     `chunker` and `max_chars` are how its documents were cut; None where an older Bothways did not note it.
     `acl_field` is the metadata field that holds a document's access groups; "" where everybody may see everything.
     `vectors` are the paths of the vector fields that the mapping has.
+    `reranker` is the folder of a reranker that was promoted for this collection; "" where the settings' one serves.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Collection:
     range_fields: frozenset[str] = frozenset()
     acl_field: str = ""
     vectors: frozenset[str] = frozenset()
+    reranker: str = ""
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
@@ -169,6 +174,7 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         ),
         vectors=frozenset(path for path, _ in vector_fields(properties)),
         acl_field=str(meta.get(ACL_FIELD) or ""),
+        reranker=str(meta.get(RERANKER) or ""),
     )
 
 

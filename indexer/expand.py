@@ -23,6 +23,20 @@ FAILED = "failed"
 REFUSED = "refused:"
 """Stands before the generation of a chunk for which the model has no answer: asked again only on request."""
 
+LEARNT = "+learnt-"
+"""Stands in the generation of a chunk whose questions were written anew from feedback, before how often they were."""
+
+
+def before_learning(generation: str) -> str:
+    """Name the generation that learning began with: an indexing run leaves what was learnt on top of it alone."""
+    return generation.partition(LEARNT)[0]
+
+
+def next_learnt(generation: str) -> str:
+    """Raise a generation: the questions of a chunk are written anew once more. It is refused no longer."""
+    base, _, times = generation.partition(LEARNT)
+    return f"{base.removeprefix(REFUSED)}{LEARNT}{int(times or 0) + 1}"
+
 
 class Writer(Protocol):
     """Whatever writes the questions of a chunk; used by several threads at once."""

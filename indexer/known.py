@@ -17,7 +17,7 @@ from elasticsearch.helpers import scan
 
 from core.datatypes import Chunk
 from core.elastic import elasticsearch_errors
-from indexer.expand import REFUSED
+from indexer.expand import REFUSED, before_learning
 
 WINDOW = 256
 """Chunks whose hashes are asked for in one request."""
@@ -98,7 +98,7 @@ def only_changed(
                 if is_elsewhere:
                     differences.overwritten.add(chunk.source)
                 yield chunk
-            elif generations is not None and source["generation"] not in generations:
+            elif generations is not None and before_learning(source["generation"]) not in generations:
                 differences.changed += 1
                 yield chunk
             else:

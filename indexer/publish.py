@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 from elasticsearch import Elasticsearch
 
-from core.collection import Collection, alias_of, from_mapping, version_of
+from core.collection import RERANKER, Collection, alias_of, from_mapping, version_of
 from core.elastic import elasticsearch_errors
 from core.errors import IncompatibleCollectionError
 from core.quiet import UNMERGED, quieten, wake, without_graphs
@@ -73,28 +73,37 @@ def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) ->
     """
     existing = _versions(options, parts)
     if existing.get(index):
-        _finish(parts.client, index)
+        finish(parts.client, index)
         return
     live = _live(existing)
     report.held = _reason_to_wait(report, parts.client, live) or _failed_check(index, parts, report)
     if report.held:
         return
-    _finish(parts.client, index)
+    finish(parts.client, index)
     if live:
         keep_acl(parts.client, of=live, to=index)
+        keep_reranker(parts.client, of=live, to=index)
     swap_alias(parts.client, alias_of(options.collection), to=index)
     for old in existing:
         if old not in {index, live}:
             _delete(parts.client, old)
 
 
-def _finish(client: Elasticsearch, index: str) -> None:
+def finish(client: Elasticsearch, index: str) -> None:
     """End a build: once, and also where it was cut off, or somebody looked at it before it was complete."""
     wake(client, index)
     with elasticsearch_errors(f"reading the mapping of {index}"):
         meta = client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})
     if meta.get(UNMERGED) and merge(client, index):
         note(client, index, **{UNMERGED: None})
+
+
+def keep_reranker(client: Elasticsearch, *, of: str, to: str) -> None:
+    """Let a version that is to go live be reranked by what was learnt for the one that is."""
+    with elasticsearch_errors(f"reading the mapping of {of}"):
+        learnt = client.indices.get_mapping(index=of)[of]["mappings"].get("_meta", {}).get(RERANKER)
+    if learnt:
+        note(client, to, **{RERANKER: str(learnt)})
 
 
 def _reason_to_wait(report: JobReport, client: Elasticsearch, live: str | None) -> str:

@@ -19,6 +19,7 @@ from core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Vector
 from core.elastic import elasticsearch_errors
 from core.vectors import from_stored, stored_again
 from indexer.bulk import to_action
+from indexer.expand import LEARNT
 
 WINDOW = 64
 """Chunks that are looked up in one request: its answer holds all their vectors, as text."""
@@ -92,7 +93,8 @@ def _held(
     hashes = sorted({text_hash for chunk in chunks for text_hash in chunk.text_hashes})
     filters: list[dict[str, Any]] = [{"terms": {"text_hash": hashes}}, {"exists": {"field": "text_sem"}}]
     if generations is not None:
-        filters.append({"terms": {"generation": sorted(generations)}})
+        learnt = [{"prefix": {"generation": f"{generation}{LEARNT}"}} for generation in sorted(generations)]
+        filters.append({"bool": {"should": [{"terms": {"generation": sorted(generations)}}, *learnt]}})
     with elasticsearch_errors("looking for texts that are known"):
         found = client.search(
             index=index,

@@ -13,6 +13,7 @@ from learning.feedback.rows import at
 from learning.feedback.store import DAY_S, FeedbackStore
 from learning.judgement_files import Outcome
 from learning.judgements import Bounds, judge
+from learning.telling import telling
 
 
 def learn_judgements(settings: Settings, collection: str, bounds: Bounds, *, days: float | None = None) -> Outcome:
@@ -33,4 +34,5 @@ def judgements_from(
     # Events whose search the server did not remember name no collection; they find theirs by the search.
     events = store.stream("event", collection=collection, or_unnamed=True, since=since)
     ledger = gather(read_sessions(queries, events, tally))
-    return Outcome(collection, since or "", at(until), judge(ledger, bounds), tally, ledger.too_many, bounds)
+    told = telling(ledger.evidence.values())
+    return Outcome(collection, since or "", at(until), judge(ledger, bounds), tally, ledger.too_many, bounds, told)

@@ -14,6 +14,7 @@ from typing import Any
 
 from learning.feedback.rows import ACTIONS, Action
 from learning.feedback.wording import normalised
+from search.options import LEGS
 
 INDISCRIMINATE = 4
 """Who clicks so many hits, and more than half of what is shown, chose nothing."""
@@ -21,11 +22,12 @@ INDISCRIMINATE = 4
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One hit of a search. `rank` counts from 1 over all pages."""
+    """One hit of a search. `rank` counts from 1 over all pages, `question_rank` in the leg of the questions alone."""
 
     chunk_id: str
     doc_id: str
     rank: int
+    question_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Session:
     """One search to which somebody reacted.
 
     `query` is the form in which equal questions meet, `text` the words as typed, None where only their hash is kept.
-    `hour` is when: `2027-01-15T08`. `actions` are by chunk.
+    `hour` is when: `2027-01-15T08`. `actions` are by chunk. `asks_questions`: its strategy looked at the chunks'
+    questions too.
     """
 
     query: str
@@ -41,6 +44,7 @@ class Session:
     hour: str
     shown: tuple[Seen, ...]
     actions: Mapping[str, frozenset[Action]]
+    asks_questions: bool = False
 
     @property
     def clicked(self) -> frozenset[str]:
@@ -110,7 +114,9 @@ def read_sessions(
 
 
 def _session(row: Mapping[str, Any], acted: list[tuple[str, Action]], tally: Tally) -> Session | None:
-    shown = tuple(Seen(hit["chunk_id"], hit["doc_id"], hit["rank"]) for hit in row["hits"])
+    shown = tuple(
+        Seen(hit["chunk_id"], hit["doc_id"], hit["rank"], hit.get("legs", {}).get("questions")) for hit in row["hits"]
+    )
     # A copy of a hit stands for it.
     known = {seen.chunk_id: seen.chunk_id for seen in shown}
     for hit in row["hits"]:
@@ -133,7 +139,8 @@ def _session(row: Mapping[str, Any], acted: list[tuple[str, Action]], tally: Tal
     text = asked if row["query_attributes"]["text"] == "plain" else None
     query = asked if text is None else normalised(text)
     done = {chunk: frozenset(kinds) for chunk, kinds in actions.items() if kinds}
-    session = Session(query, text, row["timestamp"][:13], shown, done)
+    asks_questions = "questions" in LEGS.get(row["query_attributes"].get("strategy", ""), ())
+    session = Session(query, text, row["timestamp"][:13], shown, done, asks_questions)
     if session.is_indiscriminate:
         tally.searches_indiscriminate += 1
         return None

@@ -14,6 +14,8 @@ HIGH = 5
 """A hit down to this rank was shown high: being passed over there tells something."""
 VOTE = 3
 """A vote counts as so many clicks, or as being passed over so many times: it is meant, a click may be curiosity."""
+ATTRACTED = 5
+"""A chunk whose questions stand so high in their leg was brought by them."""
 A_QUERY_AN_HOUR = 10
 """Sessions of one question that count within one hour: who asks and clicks it all day is one voice among others."""
 
@@ -24,7 +26,9 @@ class Evidence:
 
     `seen` and `clicked` count by rank; searches with a vote on the chunk are in `ups` and `downs` alone. `passed_over`
     counts searches in which it was looked at and not chosen, `high` those of them that showed it high. Hours are those
-    of sessions that speak for it, and that speak against it where it was shown high.
+    of sessions that speak for it, and that speak against it where it was shown high. `asked` counts the searches that
+    looked at questions too, `attracted` those of them in which this chunk's questions stood high, `missed` those in
+    which they were not found at all.
     """
 
     doc_id: str
@@ -36,6 +40,9 @@ class Evidence:
     downs: int = 0
     hours_for: set[str] = field(default_factory=set)
     hours_against: set[str] = field(default_factory=set)
+    asked: int = 0
+    attracted: int = 0
+    missed: int = 0
 
     @property
     def speaks_for(self) -> int:
@@ -61,6 +68,9 @@ class Evidence:
         """Add what one session says of it."""
         actions = session.actions.get(seen.chunk_id, frozenset())
         rank = min(seen.rank, DEEPEST)
+        self.asked += session.asks_questions
+        self.attracted += seen.question_rank is not None and seen.question_rank <= ATTRACTED
+        self.missed += session.asks_questions and seen.question_rank is None
         if "down" in actions:
             self.downs += 1
             self.hours_against.add(session.hour)

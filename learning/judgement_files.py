@@ -18,6 +18,7 @@ from core.errors import UsageError
 from learning.clicks import Tally
 from learning.judgements import Bounds, Judged, Judgement, Verdict
 from learning.propensity import as_table
+from learning.telling import Telling
 
 _NAMED = 20
 """Judgements of each kind that the report for people names."""
@@ -25,7 +26,10 @@ _NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was learnt from a collection's feedback, and from what. `since` and `until` are ISO 8601."""
+    """What was learnt from a collection's feedback, and from what. `since` and `until` are ISO 8601.
+
+    `telling`: whether clicks tell chunks and ranks apart (learning/telling.py), None where that cannot be said.
+    """
 
     collection: str
     since: str
@@ -34,6 +38,7 @@ class Outcome:
     tally: Tally
     too_many: int
     bounds: Bounds
+    telling: Telling | None = None
 
 
 def write_judgements(outcome: Outcome, folder: Path) -> dict[str, Any]:
@@ -76,6 +81,7 @@ def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) ->
         "until": outcome.until,
         "read": outcome.tally.as_dict() | {"sessions_over_an_hours_share": outcome.too_many},
         "bounds": asdict(outcome.bounds),
+        "clicks": None if outcome.telling is None else asdict(outcome.telling),
         "propensities": {
             "learnt": judged.propensities.is_learnt,
             "by_accident": round(judged.propensities.by_accident, 4),

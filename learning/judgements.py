@@ -43,7 +43,9 @@ class Judgement:
 
     `text` is the question as it was typed most often, None where only its hash is kept. `relevance` is the posterior
     mean of P(chosen | looked at), `low` and `high` its credible interval, `ips` the plain inverse-propensity estimate,
-    which may exceed 1. `searches` are those that showed it and were reacted to.
+    which may exceed 1. `searches` are those that showed it and were reacted to. `by_questions` is the share of them in
+    which the chunk's questions brought it, `missed` in which they were not found at all; None where none looked at
+    questions.
     """
 
     query: str
@@ -62,6 +64,8 @@ class Judgement:
     ups: int
     downs: int
     mean_rank: float | None
+    by_questions: float | None = None
+    missed: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -111,6 +115,8 @@ def judge(ledger: Ledger, bounds: Bounds | None = None, propensities: Propensiti
                 ups=one.ups,
                 downs=one.downs,
                 mean_rank=sum(rank * times for rank, times in one.seen.items()) / shown if shown else None,
+                by_questions=one.attracted / one.asked if one.asked else None,
+                missed=one.missed / one.asked if one.asked else None,
             )
         )
     judgements.sort(key=lambda one: (one.query, -one.relevance, one.chunk_id))

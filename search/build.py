@@ -35,12 +35,18 @@ def build_searcher(
         lambda: load_encoder(settings),
         embedding_model=settings.embedding_model,
         cross_encoder=lambda: load_cross_encoder(settings),
+        learnt_cross_encoder=lambda folder: load_cross_encoder(with_reranker(settings, folder)),
         rerank_cache_size=settings.rerank_cache_size,
         rewriter=lambda: rewriter or recorded or build_rewriter(settings),
         expansion_rule=rule,
         timeout_ms=settings.search_timeout_ms,
     )
     return searcher, server
+
+
+def with_reranker(settings: Settings, folder: str) -> Settings:
+    """Give the settings with another reranker: a folder of this machine."""
+    return settings.model_copy(update={"reranker_model": folder, "reranker_url": None})
 
 
 def build_rewriter(settings: Settings) -> Rewriter | None:

@@ -43,6 +43,7 @@ from search.options import LEGS, RERANKED, SEARCH_TIMEOUT_MS, SearchOptions
 from search.paging import cut, preference
 from search.rerank import Reranker
 from search.rerank_stage import above_threshold, load_reranker, rerank_stage, warm_up_reranker
+from search.rerankers import Rerankers, load_learnt
 from search.retrieve import Retrieved, reader, retrieve_from
 from search.rewrite import Rewriter
 from search.script import Scripts
@@ -72,6 +73,7 @@ class Searcher:
         *,
         embedding_model: str,
         cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
+        learnt_cross_encoder: Callable[[str], CrossEncoder | None] = lambda _: None,
         rerank_cache_size: int = 20_000,
         rewriter: Callable[[], Rewriter | None] = lambda: None,
         expansion_rule: ExpansionRule | None = None,
@@ -84,6 +86,8 @@ class Searcher:
         self._encoder = Once(encoder)
         self._encoding = Encoding()
         self._reranker = Once(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
+        learnt = partial(load_learnt, learnt_cross_encoder, cache_size=rerank_cache_size)
+        self.rerankers = Rerankers(self._reranker, learnt)
         self._rewriter = Once(rewriter)
         self.expansion_rule = expansion_rule
         self._terms = Terms(self._reader)
@@ -182,7 +186,7 @@ class Searcher:
         reranking = None
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
-                hits, reranking = rerank_stage(self.reranker, query.text, hits, options, degraded)
+                hits, reranking = rerank_stage(self.rerankers.of(opened), query.text, hits, options, degraded)
                 hits = still_first(cited, hits)
         with clock.stage("show"):
             every = above_threshold(hits, options, degraded)

@@ -37,7 +37,7 @@ def test_services():
 
 def test_everything_waits_for_a_healthy_elasticsearch():
     assert "healthcheck" in SERVICES["elasticsearch"]
-    for name in ("api", "index", "kibana-password"):
+    for name in ("api", "index", "learn", "kibana-password"):
         assert SERVICES[name]["depends_on"]["elasticsearch"] == {"condition": "service_healthy"}
     assert SERVICES["kibana"]["depends_on"]["kibana-password"]["condition"] == "service_completed_successfully"
 
@@ -60,7 +60,7 @@ def test_the_synonyms_file_is_mounted_where_the_mapping_looks():
     source, target, mode = mount.split(":")
     assert (target, mode) == (f"/usr/share/elasticsearch/config/{folder}", "ro")
     assert source in COMPOSE["volumes"]
-    for service in ("api", "index"):
+    for service in ("api", "index", "learn"):
         (writable,) = [volume for volume in SERVICES[service]["volumes"] if volume.startswith(f"{source}:")]
         assert SERVICES[service]["environment"]["BOTHWAYS_SYNONYMS_PATH"] == f"{writable.split(':')[1]}/{name}"
         assert f"{writable.split(':')[1]}/{name}" in DOCKERFILE, "a new volume takes the image's rules"
@@ -84,7 +84,7 @@ def test_settings_exist():
                 assert name.removeprefix("BOTHWAYS_").lower() in Settings.model_fields
 
 
-@pytest.mark.parametrize("name", ["api", "index", "kibana-import"])
+@pytest.mark.parametrize("name", ["api", "index", "kibana-import", "learn"])
 def test_commands_are_verbs_with_options_that_exist(name):
     verb, *rest = SERVICES[name]["command"]
     command = typer.main.get_command(app).commands[verb]
@@ -92,6 +92,15 @@ def test_commands_are_verbs_with_options_that_exist(name):
         command, rest = command.commands[rest[0]], rest[1:]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in rest if word.startswith("--")} <= options
+
+
+def test_the_weekly_job_waits_to_be_asked_and_shares_its_models_with_the_api():
+    learn = SERVICES["learn"]
+    assert learn["profiles"] == ["learn"]
+    out = learn["command"][learn["command"].index("--out") + 1]
+    (mount,) = [volume for volume in learn["volumes"] if volume.startswith("cache:")]
+    assert out.startswith(mount.split(":")[1])
+    assert mount in SERVICES["api"]["volumes"]
 
 
 def test_dockerfile():

@@ -1,0 +1,218 @@
+"""A candidate: a new version of a collection that is the live one but for the chunks whose questions were rewritten.
+
+All else is copied inside Elasticsearch, byte for byte and with its vectors: nothing is read, cut or encoded again. The
+candidate is not live, and no rebuild goes on with it; a run that is cut off leaves one that the next run removes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+from elasticsearch import Elasticsearch
+
+from core.analysis import Segmenter
+from core.collection import Collection, alias_of, open_index, version_of
+from core.datatypes import Failure
+from core.elastic import Server, elasticsearch_errors
+from core.errors import ElasticsearchError
+from core.lease import Lease
+from core.models.protocols import Encoder
+from core.quiet import quieten, without_graphs
+from core.vectors import to_stored
+from indexer.bulk import bulk
+from indexer.check import check_version
+from indexer.publish import finish
+from indexer.versions import create_version, note, versions
+from learning.rewriting import Known, Rewritten
+
+log = structlog.get_logger()
+
+LEARNT_FROM = "learnt_from"
+"""Where `_meta` of a candidate names the version that it was made of."""
+BUILT_FROM = "built_from"
+_KEPT_SETTINGS = ("number_of_shards", "auto_expand_replicas", "analysis", "mapping")
+_WANTED = ["title", "heading", "text", "content_hash", "generation", "questions.text"]
+_AT_ONCE = 500
+_LOOK_AGAIN_S = 0.5
+_TEXTS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a candidate is made with."""
+
+    client: Elasticsearch
+    server: Server
+    segmenter: Segmenter
+    encoder: Callable[[], Encoder]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A new version: what it is, the chunks that were changed in it, those that were not, and questions encoded."""
+
+    collection: Collection
+    changed: Sequence[Rewritten]
+    failures: Sequence[Failure]
+    encoded: int
+
+
+def read_chunks(client: Elasticsearch, index: str, chunk_ids: Sequence[str]) -> dict[str, Known]:
+    """Read chunks with the texts of their questions; those that are gone are left out."""
+    found: dict[str, Known] = {}
+    for start in range(0, len(chunk_ids), _AT_ONCE):
+        ids = chunk_ids[start : start + _AT_ONCE]
+        with elasticsearch_errors("reading chunks"):
+            answer = client.mget(index=index, ids=list(ids), source_includes=_WANTED)
+        for doc in answer["docs"]:
+            if doc.get("found"):
+                found[doc["_id"]] = _known(doc["_id"], doc["_source"])
+    return found
+
+
+def _known(chunk_id: str, source: Mapping[str, Any]) -> Known:
+    return Known(
+        chunk_id=chunk_id,
+        title=source["title"],
+        heading=source.get("heading") or "",
+        text=source["text"],
+        content_hash=source["content_hash"],
+        generation=source["generation"],
+        questions=tuple(question["text"] for question in source.get("questions", ())),
+    )
+
+
+def build_candidate(tools: Tools, live: Collection, rewritten: Sequence[Rewritten], *, lease: Lease) -> Candidate:
+    """Make the next version of a collection of the live one, with new questions for some chunks.
+
+    The caller holds the lease of the collection, so that nobody writes it meanwhile. A chunk whose text changed since
+    its questions were written is left as it is, as a failure. Raises `ElasticsearchError` where the copy is not whole.
+    """
+    client = tools.client
+    now = read_chunks(client, live.index, [one.chunk.chunk_id for one in rewritten])
+    fresh = [one for one in rewritten if _is_same(one.chunk, now.get(one.chunk.chunk_id))]
+    failures = [
+        Failure("read", one.chunk.chunk_id, "it was changed while its questions were written", one.chunk.title)
+        for one in rewritten
+        if not _is_same(one.chunk, now.get(one.chunk.chunk_id))
+    ]
+    remove_candidates(client, live)
+    lease.check()
+    index = create_version(client, alias_of(live.name), without_graphs(_body(client, live)))
+    quieten(client, index)
+    copied = _copy(client, live.index, index, lease)
+    vectors = _encode([question for one in fresh for question in one.questions], tools.encoder) if fresh else None
+    sent = bulk(client, _updates(tools, index, fresh, vectors))
+    failed = {failure.item for failure in sent.failures}
+    failures += sent.failures
+    finish(client, index)
+    wrong = check_version(
+        client, index, chunks=copied, may_hold_more=False, encoder=tools.encoder(), segmenter=tools.segmenter
+    )
+    if wrong:
+        note(client, index, failed_check=wrong)
+        raise ElasticsearchError(f"The candidate {index} is not whole: {wrong}. The live version was left alone.")
+    made = open_index(client, live.name, index)
+    if made is None:
+        raise ElasticsearchError(f"The candidate {index} was removed while it was made; run the same command again.")
+    changed = [one for one in fresh if one.chunk.chunk_id not in failed]
+    return Candidate(made, changed, failures, 0 if vectors is None else len(vectors))
+
+
+def candidates_of(client: Elasticsearch, collection: Collection) -> list[str]:
+    """List the candidates that earlier runs left: cut off, refused, or made and never decided on."""
+    alias = alias_of(collection.name)
+    with elasticsearch_errors(f"listing the versions of {alias}"):
+        newer = [index for index in versions(client, alias) if version_of(index) > version_of(collection.index)]
+        mappings = client.indices.get_mapping(index=newer, ignore_unavailable=True).body if newer else {}
+    metas = {index: body["mappings"].get("_meta", {}) for index, body in mappings.items()}
+    # One that was live and from which searches were taken back stays, so that one can go forward again.
+    return [index for index, meta in metas.items() if LEARNT_FROM in meta and not meta.get("rolled_back_at")]
+
+
+def remove_candidates(client: Elasticsearch, collection: Collection) -> list[str]:
+    """Remove the candidates that earlier runs left."""
+    left = candidates_of(client, collection)
+    for index in left:
+        with elasticsearch_errors(f"removing {index}"):
+            client.options(ignore_status=404).indices.delete(index=index)
+        log.info("candidate_removed", index=index)
+    return left
+
+
+def _is_same(then: Known, now: Known | None) -> bool:
+    return now is not None and (now.content_hash, now.generation) == (then.content_hash, then.generation)
+
+
+def _body(client: Elasticsearch, live: Collection) -> dict[str, Any]:
+    """Give settings and mappings to create an index that is as the live one is."""
+    with elasticsearch_errors(f"reading the settings of {live.index}"):
+        settings = client.indices.get_settings(index=live.index)[live.index]["settings"]["index"]
+        mappings = client.indices.get_mapping(index=live.index)[live.index]["mappings"]
+    meta = {name: value for name, value in mappings.get("_meta", {}).items() if name not in {"unmerged", "when_built"}}
+    # Named so that no rebuild of the documents takes it for its own that was cut off.
+    meta |= {LEARNT_FROM: live.index, BUILT_FROM: f"learnt from {live.index}", "created_at": _now()}
+    kept = {name: settings[name] for name in _KEPT_SETTINGS if name in settings}
+    return {"settings": kept, "mappings": {**mappings, "_meta": meta}}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+
+
+def _copy(client: Elasticsearch, live: str, index: str, lease: Lease) -> int:
+    """Copy all chunks inside Elasticsearch; gives their number. Ctrl-C ends the copying there, too."""
+    with elasticsearch_errors(f"copying {live}"):
+        client.indices.refresh(index=live)
+        wanted = int(client.count(index=live)["count"])
+        task = client.reindex(
+            source={"index": live}, dest={"index": index, "op_type": "create"}, wait_for_completion=False
+        )["task"]
+        try:
+            while not (state := client.perform_request("GET", f"/_tasks/{task}", headers=_JSON).body)["completed"]:
+                lease.check()
+                time.sleep(_LOOK_AGAIN_S)
+        except BaseException:
+            client.options(ignore_status=404).perform_request("POST", f"/_tasks/{task}/_cancel", headers=_JSON)
+            raise
+        client.indices.refresh(index=index)
+    done = state.get("response", {})
+    if state.get("error") or done.get("failures") or done.get("created") != wanted:
+        told = state.get("error") or done.get("failures", [])[:1] or f"{done.get('created')} of {wanted} chunks"
+        raise ElasticsearchError(f"Elasticsearch failed while copying {live}: {told}. The live version was left alone.")
+    return wanted
+
+
+_JSON = {"accept": "application/json"}
+
+
+def _encode(texts: Sequence[str], encoder: Callable[[], Encoder]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    model = encoder()
+    parts = [model.encode_documents(texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS)]
+    return np.concatenate(parts)
+
+
+def _updates(
+    tools: Tools, index: str, rewritten: Sequence[Rewritten], vectors: np.ndarray[Any, np.dtype[np.float32]] | None
+) -> Iterator[dict[str, Any]]:
+    """Build the `_bulk` actions that replace the old generation of some chunks' questions, and touch nothing else."""
+    packed = tools.server.takes_packed_vectors
+    at = iter(()) if vectors is None else iter(vectors)
+    for one in rewritten:
+        questions = [
+            {
+                "text": question,
+                "text_kw": tools.segmenter.segment(question),
+                "text_sem": to_stored(next(at), packed=packed),
+                "tag": "syn",
+                "generation": one.generation,
+            }
+            for question in one.questions
+        ]
+        doc = {"generation": one.generation, "questions": questions}
+        yield {"_op_type": "update", "_index": index, "_id": one.chunk.chunk_id, "doc": doc}
