@@ -214,5 +214,5 @@ def _updates(
             }
             for question in one.questions
         ]
-        doc = {"generation": one.generation, "questions": questions}
+        doc = {"generation": one.generation, "questions": questions, "question_count": len(questions)}
         yield {"_op_type": "update", "_index": index, "_id": one.chunk.chunk_id, "doc": doc}

@@ -119,6 +119,7 @@ def test_a_round_changes_what_users_missed_and_carries_all_else_over(es, live, r
     assert [chunk for chunk in before if before[chunk] != after[chunk]] == ["leave-0"]
     changed = {name for name in before["leave-0"] if before["leave-0"][name] != after["leave-0"][name]}
     assert changed == {"questions", "generation"}, "vector, text and hashes are those of before"
+    assert after["leave-0"]["question_count"] == len(NEW)
     assert [one["text"] for one in after["leave-0"]["questions"]] == NEW
     old = before["leave-0"]["generation"]
     assert after["leave-0"]["generation"] == f"{old}+learnt-1"
