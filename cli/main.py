@@ -23,6 +23,7 @@ from cli import (
     jobs,
     judgements,
     learn,
+    learn_distill,
     learn_reranker,
     search,
     serve,
@@ -71,6 +72,7 @@ app.add_typer(evaluate.app, name="eval")
 learn.app.command("judgements")(judgements.judgements)
 learn.app.command("reranker")(learn_reranker.reranker)
 learn.app.command("ship")(learn_reranker.ship_reranker)
+learn.app.command("distill-reranker")(learn_distill.distill)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
 app.add_typer(es.app, name="es")
