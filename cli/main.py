@@ -24,6 +24,7 @@ from cli import (
     judgements,
     learn,
     learn_distill,
+    learn_distill_encoder,
     learn_reranker,
     search,
     serve,
@@ -73,6 +74,7 @@ learn.app.command("judgements")(judgements.judgements)
 learn.app.command("reranker")(learn_reranker.reranker)
 learn.app.command("ship")(learn_reranker.ship_reranker)
 learn.app.command("distill-reranker")(learn_distill.distill)
+learn.app.command("distill-encoder")(learn_distill_encoder.distill)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
 app.add_typer(es.app, name="es")
