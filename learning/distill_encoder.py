@@ -248,7 +248,7 @@ def _vectors(encoder: Encoder, groups: Sequence[Group]) -> dict[str, Vector]:
     texts = list(dict.fromkeys(text for group in groups for text in group.passages))
     queries = list(dict.fromkeys(group.query for group in groups))
     found = dict(zip(texts, encoder.encode_documents(texts), strict=True)) if texts else {}
-    asked = encoder.encode_queries(queries) if queries else []
+    asked: Sequence[Vector] = list(encoder.encode_queries(queries)) if queries else []
     return {**found, **{f"{QUESTION}{text}": vector for text, vector in zip(queries, asked, strict=True)}}
 
 

@@ -62,7 +62,8 @@ class Bench:
         texts, queries = encode_texts(self.texts), encode_queries(list(self.queries.values()))
         ranked: dict[str, dict[str, float]] = {}
         for query_id, vector in zip(self.queries, queries, strict=True):
-            scores, documents = texts @ vector, {}
+            scores = texts @ vector
+            documents: dict[str, float] = {}
             for place in np.argsort(-scores, kind="stable"):
                 documents.setdefault(self.doc_ids[place], float(scores[place]))
                 if len(documents) == _RANKED:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from core.datatypes import Vector
 from core.errors import ModelError, UsageError
@@ -221,4 +221,4 @@ def add_graph(out: Path, *, cache_dir: Path) -> None:
 
 def query_prompt(base: Path, setting: str | None) -> str:
     """Give what stands in front of questions: as set, else as the base's makers say."""
-    return cast("str", read_query_prompt(base) if setting is None else setting)
+    return read_query_prompt(base) if setting is None else setting

@@ -1,4 +1,4 @@
-"""A real distillation of a tiny encoder: its loss by hand, GradCache, resuming, how far it goes, the folder it gives."""
+"""A real distillation of a tiny encoder: its loss by hand, GradCache, resuming, how far it goes, what it saves."""
 
 from __future__ import annotations
 
@@ -243,8 +243,8 @@ def test_the_folder_serves_in_both_backends_as_the_student_does(base, whole, tmp
 
 
 def test_nothing_to_learn(base, tmp_path):
+    student, tokenizer = load_student(base, ARGUMENTS)
     with pytest.raises(UsageError, match="0 questions make no batch"):
-        student, tokenizer = load_student(base, ARGUMENTS)
         train_encoder(student, tokenizer, [], [], ARGUMENTS, tmp_path, taught=None, base_vectors={}, prompt="")
 
 
