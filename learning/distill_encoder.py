@@ -151,8 +151,11 @@ def _with_temperature(settings: Settings, arguments: EncoderArguments) -> Encode
 def _kind(settings: Settings, teacher: str) -> str:
     folder = teacher_folder(teacher, cache_dir=settings.cache_dir)
     architectures = (read_json(folder / "config.json") or {}).get("architectures") or []
-    judges = any("ForSequenceClassification" in name or "ForCausalLM" in name for name in architectures)
-    return "cross-encoder" if judges and not (folder / "modules.json").is_file() else "encoder"
+    pooled = (folder / "modules.json").is_file()  # some encoders are causal language models, pooled
+    judges = any("ForSequenceClassification" in name for name in architectures) or (
+        not pooled and any("ForCausalLM" in name for name in architectures)
+    )
+    return "cross-encoder" if judges else "encoder"
 
 
 def _with(settings: Settings, model: str) -> Settings:

@@ -72,7 +72,8 @@ class Student(torch.nn.Module):  # type: ignore[misc]
         """Give the loss of a batch as `Collate` makes it."""
 
         def loss_of(vectors: Any) -> Any:  # noqa: ANN401
-            return distillation_loss(vectors[order], scores, answers, student_t, teacher_t, hard)
+            with torch.autocast(vectors.device.type, enabled=False):  # cosines of bf16 are off by a temperature's fifth
+                return distillation_loss(vectors[order], scores, answers, student_t, teacher_t, hard)
 
         if not (self._cached and torch.is_grad_enabled()):
             return {"loss": loss_of(torch.cat([self.encode(chunk) for chunk in chunks]))}

@@ -137,8 +137,7 @@ def train_encoder(
         weight_decay=0.01,
         seed=arguments.seed,
         use_cpu=not on_gpu,
-        bf16=precision == "bf16",
-        fp16=precision == "fp16",
+        fp16=precision == "fp16",  # scales the loss; bf16 needs no more than the student does itself
         save_strategy="steps",
         save_steps=every,
         save_total_limit=1,
