@@ -31,11 +31,13 @@ _DEPTH = 30
 class Models:
     """Student (a folder) and teacher (folder or name). `untrained`: what the student's groups gave before.
 
-    `teacher_ms`: what a pair took the teacher in the step `logits`, for one that cannot be served.
+    `serves`: whether the teacher is of a kind that searches could be reranked with; one that is not is never loaded.
+    `teacher_ms`: what a pair took it in the step `logits`.
     """
 
     student: str
     teacher: str
+    serves: bool
     untrained: dict[str, float]
     teacher_ms: float
 
@@ -46,8 +48,8 @@ def evaluate_rerankers(
     """Measure both on groups with the teacher's scores, then in searches; raises `ModelError` as loading does."""
     student = _load(settings, models.student)
     try:
-        teacher: CrossEncoder | None = _load(settings, models.teacher)
-    except ModelError:  # a causal language model, or one of two logits: no reranker of searches
+        teacher = _load(settings, models.teacher) if models.serves else None
+    except ModelError:  # one of two logits: no reranker of searches
         teacher = None
     scores = [student.score(group.query, group.passages) for group in groups]
     times = _ms_a_pair({"student": student, **({"teacher": teacher} if teacher else {})}, groups[:_TIMED_GROUPS])

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def _logits(settings: Settings, plan: Plan, watch: Watch) -> dict[str, Any]:
     else:
         if mine is None:
             assert plan.groups is not None  # noqa: S101 - one of the two
-            groups, counts = read_groups(groups_file(plan.groups)), _counts_of(plan.groups)
+            groups, counts = drawn_groups(read_groups(groups_file(plan.groups)), plan.wanted), _counts_of(plan.groups)
         else:
             groups, mined = mine.groups(student, max_length=plan.training.max_length, progress=watch.mining)
             counts = mined.as_dict()
@@ -110,7 +111,19 @@ def _logits(settings: Settings, plan: Plan, watch: Watch) -> dict[str, Any]:
         return load_teacher(arguments, cache_dir=settings.cache_dir)
 
     shards = write_logits(groups, load, logits_folder(plan.out), batch_size=plan.batch_size, progress=watch.teacher)
+    begun.counts["groups"] = {part: sum(group.part == part for group in groups) for part in ("train", "dev")}
+    begun.write(plan.out)
     return {"groups": len(groups), "pairs": sum(len(group.passages) for group in groups), "shards_written": shards}
+
+
+def drawn_groups(groups: Sequence[Group], wanted: Wanted) -> list[Group]:
+    """Keep all groups that are measured, and so many to train on that there are `max_groups`, drawn by the seed."""
+    learnt = [place for place, group in enumerate(groups) if group.part == "train"]
+    if wanted.max_groups is None or len(groups) <= wanted.max_groups:
+        return list(groups)
+    number = max(1, wanted.max_groups - (len(groups) - len(learnt)))
+    chosen = frozenset(random.Random(wanted.seed).sample(learnt, min(number, len(learnt))))  # noqa: S311 - no secret
+    return [group for place, group in enumerate(groups) if group.part == "dev" or place in chosen]
 
 
 def _triplets(plan: Plan) -> dict[str, Any]:
@@ -147,8 +160,7 @@ def _train(settings: Settings, plan: Plan, watch: Watch) -> dict[str, Any]:
 
 def _keep(out: Path, training: Training, groups: Sequence[Group], counts: dict[str, Any]) -> None:
     write_groups(groups_file(out), groups)
-    parts = [group.part for group in groups]
-    training.counts = {"groups": {part: parts.count(part) for part in ("train", "dev")}, **counts}
+    training.counts = counts
     training.groups_sha256 = sha256_of(groups_file(out))
     training.write(out)
 
@@ -162,6 +174,7 @@ def _evaluate(settings: Settings, plan: Plan) -> dict[str, Any]:
     models = Models(
         student=str(plan.out),
         teacher=known.facts["teacher"]["name"],
+        serves=known.facts["teacher"]["kind"] == "classification",
         untrained=trained["untrained"],
         teacher_ms=teacher_ms,
     )
@@ -179,7 +192,11 @@ def _facts(plan: Plan, teacher: TeacherArguments, teacher_in: Path, student: Pat
     """Say by what two distillations' logits can be told apart: teacher, questions, and how passages were cut."""
     if mine is None:
         assert plan.groups is not None  # noqa: S101 - one of the two
-        data: dict[str, Any] = {"groups_sha256": sha256_of(groups_file(plan.groups))}
+        data: dict[str, Any] = {
+            "groups_sha256": sha256_of(groups_file(plan.groups)),
+            "max_groups": plan.wanted.max_groups,
+            "seed": plan.wanted.seed,
+        }
     else:
         data = {
             **{name: value for name, value in mine.facts(student).items() if name != "base_sha256"},

@@ -69,13 +69,14 @@ class Learnt:
 
 def load_student(base: Path, arguments: EncoderArguments) -> tuple[Any, Any]:
     """Give the base as a student, and its tokenizer; raises `ModelError` where it cannot be trained."""
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel, AutoTokenizer, set_seed
 
     from learning.encoder_torch import Student
 
     mode = read_pooling(base).mode
     try:
         with quiet():
+            set_seed(arguments.seed)  # a pooler that the base lacks is drawn, and never used
             model = AutoModel.from_pretrained(base, dtype="float32", local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     except Exception as error:  # what a folder raises that is no such model depends on the model's own code

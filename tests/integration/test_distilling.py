@@ -100,7 +100,7 @@ def test_an_encoder_learns_from_its_collections_search(settings: Settings, index
 def test_student_and_teacher_are_searched_with(settings, indexed, tmp_path):
     student, teacher = (cross_encoder_folder(tmp_path / name) for name in ("student", "teacher"))
     groups = [Group("k", "x a", "a y a", ("b y b", "c y c"), "made up", "dev", (3.0, 1.0, 2.0))]
-    models = Models(str(student), str(teacher), {"map": 0.5, "mrr@10": 0.5, "ndcg@10": 0.5}, teacher_ms=9.0)
+    models = Models(str(student), str(teacher), True, {"map": 0.5, "mrr@10": 0.5, "ndcg@10": 0.5}, teacher_ms=9.0)
     report = evaluate_rerankers(settings, models, groups, [Judged("beir", indexed, DEV)])
     assert report["groups"]["teacher"] == {"map": 1.0, "mrr@10": 1.0, "ndcg@10": 1.0}
     assert report["teacher_timed"] == "as it is served"

@@ -13,7 +13,7 @@ import torch
 from core.errors import UsageError
 from core.models.cross_encoder import load_cross_encoder
 from core.settings import Settings
-from learning.distill_reranker import STEPS, Plan, distill_reranker
+from learning.distill_reranker import STEPS, Plan, distill_reranker, drawn_groups
 from learning.distill_state import logits_folder, triplets_file
 from learning.reranker import train
 from learning.reranker_build import Sources
@@ -196,6 +196,13 @@ def test_what_is_there_is_gone_on_with_or_refused(tmp_path, trained_in, settings
     other = replace(plan, resume=True, teacher=replace(plan.teacher, instruction="other"))
     with pytest.raises(UsageError, match="another teacher"):
         distill_reranker(settings, other)
+
+
+def test_of_many_groups_those_measured_are_kept():
+    parts = [one.part for one in drawn_groups(GROUPS, Wanted(max_groups=50, seed=1))]
+    assert (parts.count("dev"), parts.count("train")) == (20, 30)
+    assert drawn_groups(GROUPS, Wanted(max_groups=50, seed=1)) == drawn_groups(GROUPS, Wanted(max_groups=50, seed=1))
+    assert drawn_groups(GROUPS, Wanted()) == GROUPS
 
 
 def test_a_loss_that_needs_no_teacher_is_refused(tmp_path, trained_in, settings):
