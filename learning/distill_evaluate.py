@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from core.errors import ModelError
 from core.models.cross_encoder import load_cross_encoder
 from core.models.protocols import CrossEncoder
 from core.settings import Settings
@@ -47,10 +46,7 @@ def evaluate_rerankers(
 ) -> dict[str, Any]:
     """Measure both on groups with the teacher's scores, then in searches; raises `ModelError` as loading does."""
     student = _load(settings, models.student)
-    try:
-        teacher = _load(settings, models.teacher) if models.serves else None
-    except ModelError:  # one of two logits: no reranker of searches
-        teacher = None
+    teacher = _load(settings, models.teacher) if models.serves else None
     scores = [student.score(group.query, group.passages) for group in groups]
     times = _ms_a_pair({"student": student, **({"teacher": teacher} if teacher else {})}, groups[:_TIMED_GROUPS])
     report: dict[str, Any] = {

@@ -30,7 +30,7 @@ from learning.reranker_data import Group, Judged, read_groups, write_groups
 from learning.reranker_groups import Progress, Wanted
 from learning.reranker_report import CARD, write_report
 from learning.reranker_state import TAUGHT, Training, TrainingArguments, begin, groups_file, sha256_of, state_file
-from learning.teacher import Teacher, TeacherArguments, fingerprint, kind_of, load_teacher, teacher_folder
+from learning.teacher import Teacher, TeacherArguments, can_serve, fingerprint, kind_of, load_teacher, teacher_folder
 from learning.teacher_logits import read_logits, write_logits
 
 Step = Literal["logits", "triplets", "train", "evaluate"]
@@ -171,10 +171,11 @@ def _evaluate(settings: Settings, plan: Plan) -> dict[str, Any]:
         raise UsageError(f"There is no trained student in {plan.out}: run the step `train` first.")
     trained = json.loads((plan.out / "report.json").read_text("utf-8"))
     scored, teacher_ms = read_logits(read_groups(mined_file(plan.out)), logits_folder(plan.out))
+    teacher = known.facts["teacher"]
     models = Models(
         student=str(plan.out),
-        teacher=known.facts["teacher"]["name"],
-        serves=known.facts["teacher"]["kind"] == "classification",
+        teacher=teacher["name"],
+        serves=can_serve(teacher["name"], teacher["kind"], cache_dir=settings.cache_dir),
         untrained=trained["untrained"],
         teacher_ms=teacher_ms,
     )

@@ -147,6 +147,19 @@ def kind_of(folder: Path) -> Kind:
     )
 
 
+def can_serve(name: str, kind: Kind, *, cache_dir: Path) -> bool:
+    """Tell whether searches could be reranked with a teacher: a classification of one logit that is within reach."""
+    from transformers import AutoConfig
+
+    if kind != "classification":
+        return False
+    try:
+        folder = teacher_folder(name, cache_dir=cache_dir)
+    except ModelError:
+        return False
+    return int(AutoConfig.from_pretrained(folder, local_files_only=True).num_labels) == 1
+
+
 def fingerprint(folder: Path) -> str:
     """Tell a model from others by its config and weights; of large files by their names and sizes alone."""
     files = sorted(

@@ -136,7 +136,7 @@ def plan_of(tmp_path, trained_in, teacher, **changed):
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(_env_file=None, cache_dir=tmp_path / "cache", reranker_precision="fp32")
+    return Settings(_env_file=None, cache_dir=tmp_path / "cache", model_backend="torch")
 
 
 def test_all_four_steps_with_a_language_model_as_the_teacher(tmp_path, trained_in, settings):

@@ -7,7 +7,16 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from core.errors import ModelError, UsageError
-from learning.teacher import INSTRUCTION, PREFIX, SUFFIX, TeacherArguments, fingerprint, kind_of, load_teacher
+from learning.teacher import (
+    INSTRUCTION,
+    PREFIX,
+    SUFFIX,
+    TeacherArguments,
+    can_serve,
+    fingerprint,
+    kind_of,
+    load_teacher,
+)
 from tests.core.tiny_models import causal_folder, cross_encoder_folder, transformers_folder
 
 PAIRS = [("a b", "c d e f g h"), ("x", "y"), ("合同", "违约金 请求减少 a b c")]
@@ -66,6 +75,14 @@ def test_a_classification_has_one_logit_or_two(tmp_path, labels):
             logits = model(**tokenizer(query, text, return_tensors="pt")).logits[0].tolist()
         expected.append(logits[0] if labels == 1 else logits[1] - logits[0])
     assert teacher(folder, tmp_path, max_length=64).score(PAIRS, batch_size=2) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("labels", "serves"), [(1, True), (2, False)])
+def test_which_could_rerank_searches(tmp_path, labels, serves):
+    folder = cross_encoder_folder(tmp_path / "ce", labels=labels)
+    assert can_serve(str(folder), "classification", cache_dir=tmp_path) is serves
+    assert not can_serve(str(folder), "yes-no", cache_dir=tmp_path)
+    assert not can_serve(str(tmp_path / "gone"), "classification", cache_dir=tmp_path)
 
 
 def test_what_is_no_teacher_is_told(tmp_path):
