@@ -72,7 +72,7 @@ class Student(torch.nn.Module):  # type: ignore[misc]
         """Give the loss of a batch as `Collate` makes it."""
 
         def loss_of(vectors: Any) -> Any:  # noqa: ANN401
-            with torch.autocast(vectors.device.type, enabled=False):  # cosines of bf16 are off by a temperature's fifth
+            with torch.autocast(vectors.device.type, enabled=False):  # bf16 rounds cosines too coarsely
                 return distillation_loss(vectors[order], scores, answers, student_t, teacher_t, hard)
 
         if not (self._cached and torch.is_grad_enabled()):
