@@ -112,15 +112,14 @@ def distill_encoder(
     arguments = _with_temperature(settings, plan.arguments)
     mines = [Mine(settings, sources, Wanted()) if _named(sources) else None for sources in (plan.domain, plan.general)]
     state = begin_logits(plan.out, _facts(plan, arguments, base, mines), command=plan.command, resume=plan.resume)
-    encoder = load_encoder(_with(settings, str(base)))
-    before = _measured_before(settings, plan, state, encoder, say)
+    before = _measured_before(settings, plan, state, base, say)
     material = _mine(plan, state, mines, progress)
     domain = _taught(settings, plan, material.domain, progress)
-    vectors = _vectors(encoder, material.general)
     taught = _teacher_vectors(settings, arguments, domain)
     prompt = query_prompt(base, settings.query_prompt)
     student, tokenizer = load_student(base, arguments)
     untouched = weights_of(student)
+    read = Read(student, tokenizer, prompt=prompt, max_length=arguments.max_length)
     say(f"{len(domain)} questions to learn, {len(material.general)} general ones")
     done = train_encoder(
         student,
@@ -130,12 +129,12 @@ def distill_encoder(
         arguments,
         plan.out / FOLDER,
         taught=taught,
-        base_vectors=vectors,
+        base_vectors=_vectors(read, material.general),
         prompt=prompt,
         minutes=plan.minutes,
         tell=tell,
     )
-    tuning = _tune(student, tokenizer, untouched, material.benches, plan, prompt=prompt, say=say)
+    tuning = _tune(student, read, untouched, material.benches, plan, say=say)
     save_encoder(student, base, plan.out)
     after = _measured_after(settings, plan, say)
     return write_encoder_report(plan.out, state, asdict(arguments), asdict(done), tuning, before, after)
@@ -246,7 +245,25 @@ def _teacher_vectors(
     return _vectors(load_encoder(_with(settings, arguments.teacher)), groups)
 
 
-def _vectors(encoder: Encoder, groups: Sequence[Group]) -> dict[str, Vector]:
+class Read:
+    """What the student makes of texts, as long as it reads them in training; changes as it learns."""
+
+    def __init__(self, student: Any, tokenizer: Any, *, prompt: str, max_length: int) -> None:  # noqa: ANN401
+        self._student, self._tokenizer = student, tokenizer
+        self._prompt, self._max_length = prompt, max_length
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """Vectors of passages, in the order of `texts`."""
+        from learning.encoder_torch import encode_texts
+
+        return encode_texts(self._student, self._tokenizer, texts, max_length=self._max_length)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Vectors of questions, the prompt in front of each."""
+        return self.encode_documents([self._prompt + text for text in texts])
+
+
+def _vectors(encoder: Encoder | Read, groups: Sequence[Group]) -> dict[str, Vector]:
     """Give the vectors of all passages by text, and of all questions by `QUESTION` and text."""
     texts = list(dict.fromkeys(text for group in groups for text in group.passages))
     queries = list(dict.fromkeys(group.query for group in groups))
@@ -257,27 +274,21 @@ def _vectors(encoder: Encoder, groups: Sequence[Group]) -> dict[str, Vector]:
 
 def _tune(
     student: Any,  # noqa: ANN401
-    tokenizer: Any,  # noqa: ANN401
+    read: Read,
     base: Mapping[str, Any],
     benches: tuple[Sequence[Bench], Sequence[Bench]],
     plan: EncoderPlan,
     *,
-    prompt: str,
     say: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     """Leave the student between base and learnt where the domain gains most and the general questions lose little."""
-    from learning.encoder_torch import encode_texts
-
-    encode = partial(encode_texts, student, tokenizer, max_length=plan.arguments.max_length)
-
-    def ask(queries: Sequence[str]) -> Vector:
-        return encode([prompt + text for text in queries])
-
     learnt = weights_of(student)
     rows = []
     for share in (0.0, *SHARES):
         interpolate(student, base, learnt, share)
-        found = [[bench.measure(encode, ask)["ndcg@10"] for bench in some] for some in benches]
+        found = [
+            [bench.measure(read.encode_documents, read.encode_queries)["ndcg@10"] for bench in some] for some in benches
+        ]
         rows.append({"share": share, **{n: _mean(v) for n, v in zip(("domain", "general"), found, strict=True)}})
         say(f"share {share:g} of what was learnt: {rows[-1]}")
     best = chosen_share(rows, max_loss=plan.max_loss)
@@ -341,12 +352,12 @@ def _measured_before(
     settings: Settings,
     plan: EncoderPlan,
     state: Distillation,
-    encoder: Encoder,
+    base: Path,
     say: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     if "before" not in state.counts:
         say("measuring the base")
-        state.counts["before"] = _measure(_final_benches(settings, plan), encoder)
+        state.counts["before"] = _measure(_final_benches(settings, plan), load_encoder(_with(settings, str(base))))
         state.write(plan.out)
     found: dict[str, Any] = state.counts["before"]
     return found
