@@ -207,7 +207,8 @@ def save_encoder(student: Any, base: Path, out: Path) -> None:  # noqa: ANN401
     shutil.copytree(base, out, ignore=_NOT_COPIED, dirs_exist_ok=True)
     shutil.rmtree(out / "onnx", ignore_errors=True)  # of an earlier run
     config = (base / "config.json").read_bytes()
-    student.model.save_pretrained(out)
+    with quiet():
+        student.model.save_pretrained(out)
     (out / "config.json").write_bytes(config)
     (out / WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
 
