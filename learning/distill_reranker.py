@@ -195,8 +195,7 @@ def _facts(plan: Plan, teacher: TeacherArguments, teacher_in: Path, student: Pat
         assert plan.groups is not None  # noqa: S101 - one of the two
         data: dict[str, Any] = {
             "groups_sha256": sha256_of(groups_file(plan.groups)),
-            "max_groups": plan.wanted.max_groups,
-            "seed": plan.wanted.seed,
+            "drawn": None if plan.wanted.max_groups is None else [plan.wanted.max_groups, plan.wanted.seed],
         }
     else:
         data = {
