@@ -59,7 +59,7 @@ def distill(
     layers: Annotated[int | None, typer.Option(min=1, help="layers of the student; else all of --student")] = None,
     begin_with: Annotated[
         str, typer.Option(help=f"layers of --student to begin with: {', '.join(NAMED)}, or numbers as in 1,4")
-    ] = "ends",
+    ] = TRAINING.begin_with,
     loss: Annotated[str, typer.Option(help=" or ".join(sorted(TAUGHT)))] = "kl",
     temperature: Annotated[float, typer.Option(min=0.01, max=100, help="of the loss kl")] = TRAINING.temperature,
     hard_label: Annotated[

@@ -51,7 +51,7 @@ def test_a_plan_of_a_reranker(monkeypatch, beir, tmp_path):  # noqa: F811
         "distill_reranker",
         [*arguments, "--accumulate", "4", "--out", str(tmp_path / "out")],
     )
-    assert (plan.training.layers, plan.training.begin_with, plan.training.loss) == (2, "ends", "kl")
+    assert (plan.training.layers, plan.training.begin_with, plan.training.loss) == (2, "lowest", "kl")
     assert (plan.training.accumulation, plan.training.base) == (4, "BAAI/bge-reranker-v2-m3")
     assert (plan.teacher.name, plan.teacher.kind) == ("Qwen/Qwen3-Reranker-8B", None)
     [learnt], [searched] = plan.sources.judged, plan.judged
