@@ -14,6 +14,7 @@ COPY indexer indexer
 COPY search search
 COPY evaluation evaluation
 COPY learning learning
+COPY kibana kibana
 COPY api api
 COPY cli cli
 COPY bothways bothways

@@ -6,7 +6,7 @@ PORT ?= 8000
 BENCH ?=
 SAMPLE := samples/handbook
 
-.PHONY: demo test lint bench bench-scale serve clean format
+.PHONY: demo test lint docs bench bench-scale serve clean format
 
 # A stamp a set of extras: pip is asked again only when pyproject.toml changes.
 .venv/.python:
@@ -21,10 +21,15 @@ SAMPLE := samples/handbook
 
 .venv/.test: pyproject.toml .venv/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m tests.chromium
 	@touch .venv/.base $@
 
 .venv/.lint: pyproject.toml .venv/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+	@touch .venv/.base $@
+
+.venv/.docs: pyproject.toml .venv/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	@touch .venv/.base $@
 
 # Haystack and LangChain want the Elasticsearch client of version 8: they get an environment of their own, laid over
@@ -57,6 +62,9 @@ lint: .venv/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/.docs
+	$(BIN)/python -m manual
 
 format: .venv/.lint
 	$(BIN)/ruff check --fix .

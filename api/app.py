@@ -12,14 +12,16 @@ import structlog
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from api import problems
+from api import console, problems
 from api.admission import Admission
+from api.answering import Turns
 from api.deps import require_key
 from api.keys import load_keys
 from api.middleware import Limits, RequestContext
-from api.routes import collections, documents, feedback, health, jobs, search
+from api.routes import ask, collections, documents, feedback, health, jobs, openai, search
 from core.elastic import Server
 from core.errors import BothwaysError
+from core.models.chat import ChatModel, load_chat
 from core.once import Once
 from core.settings import Settings
 from indexer.build import default_job_options, opened_parts
@@ -46,10 +48,11 @@ def create_app(
     built = Once(lambda: build(settings), retry_after_s=1.0)
     uploads = _uploads(settings, built, parts)
     recorder = build_recorder(settings, lambda: built()[0].client)
+    chat = Once(lambda: load_chat(settings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        Thread(target=_warm_up, args=(built,), daemon=True).start()
+        Thread(target=_warm_up, args=(built, chat), daemon=True).start()
         uploads.resume()
         if recorder is not None:
             recorder.start()
@@ -57,6 +60,8 @@ def create_app(
         await run_in_threadpool(uploads.close)
         if recorder is not None:
             await run_in_threadpool(recorder.close)
+        if chat.made and (model := chat()) is not None:
+            await model.aclose()
 
     app = FastAPI(
         title="Bothways",
@@ -70,6 +75,8 @@ def create_app(
         waiting=settings.search_queue,
         wait_s=settings.search_timeout_ms / 1000,
     )
+    app.state.turns = Turns(settings, app.state.admission)
+    app.state.chat = chat
     app.state.keys = load_keys(settings)
     app.state.searcher = lambda: built()[0]
     app.state.desk = lambda: open_desk(built()[0].client)
@@ -79,10 +86,13 @@ def create_app(
     problems.install(app)
     app.add_middleware(RequestContext, limits=Limits(settings.max_body_mb, settings.max_upload_mb))
     app.include_router(health.router)
-    for module in (search, feedback, collections, documents, jobs):
+    app.include_router(ask.plain_router, dependencies=[Depends(require_key)], responses=problems.RESPONSES)
+    app.include_router(openai.router, prefix="/v1", dependencies=[Depends(require_key)])
+    for module in (search, ask, feedback, collections, documents, jobs):
         app.include_router(
             module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES
         )
+    console.install(app)
     return app
 
 
@@ -105,9 +115,10 @@ def _uploads(
     )
 
 
-def _warm_up(built: Once[tuple[Searcher, Server]]) -> None:
+def _warm_up(built: Once[tuple[Searcher, Server]], chat: Once[ChatModel | None]) -> None:
     """Load what searches need, in the background; what fails here fails again, and is told, in `/health/ready`."""
     try:
         built()[0].warm_up()
+        chat()
     except BothwaysError as error:
         log.warning("not_ready", reason=str(error))

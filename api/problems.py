@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api import wire_openai
 from api.wire import Problem
 from core.errors import (
     AccessError,
@@ -74,7 +75,10 @@ def problem(
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Answer with a problem document."""
+    """Answer with a problem document; to clients of the OpenAI protocol in its own shape."""
+    if request.url.path.startswith(wire_openai.PREFIX):
+        status, content = wire_openai.error_of(status, detail)
+        return JSONResponse(content, status, headers=headers)
     body = Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, instance=request.url.path, errors=errors
     )

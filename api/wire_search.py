@@ -125,6 +125,15 @@ class RerankingOut(BaseModel):
     cached: int
 
 
+class ExpansionOut(BaseModel):
+    """Why `rewrite: auto` asked the language model (score above 0), or did not: the rule and the signs it went by."""
+
+    wanted: bool
+    rule: str
+    score: float | None
+    signs: dict[str, float]
+
+
 class SearchResponse(BaseModel):
     """The answer to a search: one page of `total` candidates; `next_offset` is null at the end."""
 
@@ -145,11 +154,13 @@ class SearchResponse(BaseModel):
     facets: dict[str, FacetOut]
     self_query: SelfQueryOut | None = None
     reranking: RerankingOut | None = None
+    expansion: ExpansionOut | None = None
 
 
 def search_response(result: SearchResult, *, explain: bool) -> dict[str, Any]:
     """Put a result into the wire's shape, as plain data (validating our own output would only cost time)."""
-    explained = {"reranking": asdict(result.reranking)} if explain and result.reranking else {}
+    told = {"reranking": result.reranking, "expansion": result.expansion} if explain else {}
+    explained = {name: asdict(stage) for name, stage in told.items() if stage}
     return {
         "query_id": result.query_id,
         "query": result.query.text,

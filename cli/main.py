@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli import (
+    ask,
     calibrate,
     collections,
     documents,
@@ -22,10 +23,13 @@ from cli import (
     index,
     jobs,
     judgements,
+    kibana,
     learn,
     learn_distill,
     learn_distill_encoder,
+    learn_expansion,
     learn_reranker,
+    mcp,
     search,
     serve,
     synonyms,
@@ -59,7 +63,9 @@ app = typer.Typer(
 )
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("ask")(ask.ask)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.add_typer(collections.app, name="collections")
 app.command("documents")(documents.documents)
 collections.delete_app.command("document")(documents.delete)
@@ -72,11 +78,13 @@ evaluate.app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="eval")
 learn.app.command("judgements")(judgements.judgements)
 learn.app.command("reranker")(learn_reranker.reranker)
+learn.app.command("expansion")(learn_expansion.expansion)
 learn.app.command("ship")(learn_reranker.ship_reranker)
 learn.app.command("distill-reranker")(learn_distill.distill)
 learn.app.command("distill-encoder")(learn_distill_encoder.distill)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
+app.add_typer(kibana.app, name="kibana")
 app.add_typer(es.app, name="es")
 
 

@@ -1,4 +1,4 @@
-"""`bothways serve`: the REST API."""
+"""`bothways serve`: the REST API and the console."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ def serve(
     rewrite_model: Annotated[str | None, typer.Option(help="LLM model, instead of the one set")] = None,
     top_k: Annotated[int | None, typer.Option(min=1, max=1000, help="hits that each leg brings")] = None,
 ) -> None:
-    """Serve the REST API until Ctrl-C."""
+    """Serve the REST API and the console until Ctrl-C."""
     chosen = load_settings(host=host, port=port, embedding_model=retriever, llm_model=rewrite_model, leg_k=top_k)
-    with _listen(chosen.host, chosen.port) as listening:
+    with listen(chosen.host, chosen.port) as listening:
         config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False)
-        err.print(f"Serving on http://{chosen.host}:{chosen.port}, API at /docs; Ctrl-C ends it.", markup=False)
+        address = f"http://{chosen.host}:{chosen.port}"
+        err.print(f"Serving on {address}: console at {address}/console/, API at /docs; Ctrl-C ends it.", markup=False)
         # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take the port before anything is loaded, with a clear error where that fails."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from cli.output import out, printable
-from core.datatypes import Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult, SelfQuery
+from core.datatypes import Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult, SelfQuery
 
 _INDENT = "   "
 _MARK = re.compile(r"</?em>")
@@ -25,6 +25,8 @@ def show(result: SearchResult, *, explain: bool) -> None:
         _print(f"pseudo-document: {result.query.rewritten}", "dim", indent="")
     if explain and (done := result.reranking) is not None:
         _print(f"reranked: {done.scored} of {done.candidates} candidates, {done.cached} from memory", "dim", indent="")
+    if explain and result.expansion is not None:
+        _print(_expansion(result.expansion), "dim", indent="")
     if not result.hits:
         _print(f"There are only {result.total} hits." if result.total else "Nothing was found.", indent="")
     for field, facet in result.facets.items():
@@ -103,6 +105,12 @@ def _self_query(told: SelfQuery) -> str:
         for each in told.recognised
     )
     return f"self-query ({told.mode}{', relaxed: nothing matches it' if told.relaxed else ''}): {meant}"
+
+
+def _expansion(told: Expansion) -> str:
+    score = "nothing to tell by" if told.score is None else f"score {told.score:+.3f}"
+    signs = ", ".join(f"{name} {value:.3g}" for name, value in told.signs.items())
+    return f"expansion {'wanted' if told.wanted else 'not wanted'} (rule {told.rule}, {score}): {signs}"
 
 
 def _few(values: Sequence[str], most: int = 5) -> str:

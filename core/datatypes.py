@@ -257,6 +257,19 @@ class Reranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Expansion:
+    """What `rewrite: "auto"` decided before any language model was asked: `wanted` where `score` is above 0.
+
+    `rule` names what decided, `score` is None where nothing could be told; `signs` are what it went by.
+    """
+
+    wanted: bool
+    rule: str
+    score: float | None
+    signs: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out.
 
@@ -284,6 +297,7 @@ class SearchResult:
 
     self_query: SelfQuery | None = None
     reranking: Reranking | None = None
+    expansion: Expansion | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,10 @@ class SearchTimeoutError(ElasticsearchUnavailableError):
     """Elasticsearch did not answer a search in the time that searches have: HTTP 504."""
 
 
+class KibanaError(BothwaysError):
+    """Kibana cannot be reached, or does not take what is sent to it."""
+
+
 class OverloadedError(BothwaysError):
     """More is asked at once than the server takes on: HTTP 503 with `Retry-After`, which is `retry_after_s`."""
 

@@ -38,6 +38,11 @@ class Once(Generic[T]):
                 self._try()
             return self._made[0]
 
+    @property
+    def made(self) -> bool:
+        """Whether there is a value already."""
+        return bool(self._made)
+
     def _try(self) -> None:
         if self._failed and self._clock() - self._failed[0] < self._retry_after_s:
             raise self._failed[1]

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     es_port: int = Field(9200, ge=1, le=65535, description="port of the local node that `bothways es up` starts")
     es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
 
+    kibana_url: str = Field("http://127.0.0.1:5601", description="Kibana, for `bothways kibana import`")
+    kibana_api_key: SecretStr | None = Field(None, description="its API key; unset: entered as Elasticsearch is")
+
     embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")
     reranker_model: str | None = Field(None, description="cross-encoder: name or folder, or its name behind an address")
     reranker_precision: Literal["auto", "fp32", "int8"] = Field(
@@ -116,6 +119,9 @@ class Settings(BaseSettings):
     rewrite_deadline_ms: float = Field(
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )
+    expansion_rule: Path | None = Field(
+        None, description="when `rewrite: auto` asks the language model: a rule of `bothways learn expansion`"
+    )
     self_query: bool = Field(True, description="names and numbers in a question act on metadata")
     self_query_boost: float = Field(
         2.0, ge=1, le=100, description="what a chunk's BM25 score is multiplied by when the question names its metadata"
@@ -134,6 +140,20 @@ class Settings(BaseSettings):
     )
     max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
 
+    ask_collection: str | None = Field(None, description="where `POST /ask` looks; unset: `default`, or the only one")
+    ask_context_tokens: int = Field(
+        2000, ge=100, le=200_000, description="tokens of passages that the language model reads for an answer"
+    )
+    ask_history_turns: int = Field(6, ge=0, le=50, description="questions of a conversation that are remembered")
+    ask_history_tokens: int = Field(1000, ge=0, le=100_000, description="their tokens, answers included")
+    ask_condense_deadline_ms: float = Field(
+        3000.0, ge=1, le=60_000, description="milliseconds to make a follow-up a question that stands alone"
+    )
+    ask_concurrency: int = Field(
+        128, ge=1, le=10_000, description="answers that the API gives at once, each a request to the language model"
+    )
+    ask_queue: int = Field(64, ge=0, le=10_000, description="questions that wait for that; more are answered 503")
+
     feedback: bool = Field(True, description="record searches of the API, and what users do with the answers")
     feedback_query_text: QueryText = Field("plain", description="what is kept of a question: `plain`, `hashed`, `none`")
     feedback_retention_days: int = Field(
@@ -147,6 +167,8 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="TOML file of hashed keys with their access groups")
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
+    server_url: str | None = Field(None, description="the API that clients of ours ask, as `bothways mcp` does")
+    server_api_key: SecretStr | None = Field(None, description="the API key that they bring")
     max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")
     max_upload_mb: float = Field(100.0, gt=0, description="a larger upload of documents is refused with 413")
     cache_dir: Path = Field(

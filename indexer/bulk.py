@@ -66,6 +66,7 @@ def to_action(
         "metadata": dict(chunk.metadata),
         "text_kw": segmenter.segment(chunk.indexed_text),
         "text_sem": to_stored(embedded.vector, packed=packed),
+        "question_count": len(expanded.questions),
         "questions": [
             {
                 "text": question,

@@ -108,7 +108,7 @@ def _updates(
                 "_id": chunk["_id"],
                 "if_seq_no": chunk["_seq_no"],
                 "if_primary_term": chunk["_primary_term"],
-                "doc": {"questions": kept, "generation": name},
+                "doc": {"questions": kept, "question_count": len(kept), "generation": name},
             }
         progress(report)
 

@@ -69,6 +69,7 @@ def to_copy(known: KnownText, *, index: str, origin: str, segmenter: Segmenter, 
     embedded = EmbeddedChunk(expanded, known.vector, known.vector[np.newaxis][:0])
     action = to_action(embedded, index=index, origin=origin, segmenter=segmenter, packed=packed)
     action["questions"] = [_question(question, packed) for question in known.questions]
+    action["question_count"] = len(known.questions)
     return action
 
 

@@ -20,6 +20,7 @@ from core.errors import MissingExtraError, ModelError, UsageError
 from core.models.export import quiet
 from core.models.resolve import resolve_model
 from core.models.weights import ensure_torch_weights, has_torch_weights
+from learning.calibration import Calibration, fit
 from learning.precision import training_precision
 from learning.reranker_data import Group
 from learning.reranker_state import FOLDER, TAUGHT, Training, TrainingArguments
@@ -47,6 +48,7 @@ class Trained:
     precision: str
     parameters: Mapping[str, int]
     versions: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
 
 def check_extra() -> None:
@@ -123,8 +125,9 @@ def train(
         training.write(out)
         if stop.interrupted:
             raise KeyboardInterrupt
+        calibration = _calibrate(model, dev)
         _save(model, out, max_length=arguments.max_length)
-    return _trained(trainer, model, out_of_time=stop.out_of_time)
+    return _trained(trainer, model, calibration=calibration, out_of_time=stop.out_of_time)
 
 
 def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa: ANN401 - torch is untyped here
@@ -230,6 +233,24 @@ def _last_checkpoint(out: Path) -> Path | None:
     return Path(found) if found else None
 
 
+def _calibrate(model: Any, groups: Sequence[Group]) -> Calibration | None:  # noqa: ANN401
+    """Make sigmoid(logit) a probability, as far as the groups kept aside tell; None where the head is no such layer."""
+    import torch
+
+    heads = [one for one in model.modules() if isinstance(one, torch.nn.Linear) and one.out_features == 1]
+    if not heads or heads[-1].bias is None:
+        return None
+    pairs = [(group.query, text) for group in groups for text in group.passages]
+    answers = [at == 0 for group in groups for at in range(len(group.passages))]
+    logits = model.predict(pairs, batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+    calibration = fit([float(logit) for logit in logits], answers)
+    if calibration is not None:
+        with torch.no_grad():
+            heads[-1].weight.mul_(calibration.scale)
+            heads[-1].bias.mul_(calibration.scale).add_(calibration.offset)
+    return calibration
+
+
 def _save(model: Any, out: Path, *, max_length: int) -> None:  # noqa: ANN401
     """Save the model as transformers does, so that every backend reads it, with the length it was trained for."""
     model.tokenizer.model_max_length = max_length
@@ -242,7 +263,13 @@ def _measured(logs: Mapping[str, Any]) -> dict[str, float]:
     return {name: round(float(logs[f"eval_{name}"]), 4) for name in names if f"eval_{name}" in logs}
 
 
-def _trained(trainer: Any, model: Any, *, out_of_time: bool) -> Trained:  # noqa: ANN401
+def _trained(
+    trainer: Any,  # noqa: ANN401
+    model: Any,  # noqa: ANN401
+    *,
+    calibration: Calibration | None,
+    out_of_time: bool,
+) -> Trained:
     state = trainer.state
     best = state.best_model_checkpoint
     parameters = list(model.parameters())
@@ -260,6 +287,7 @@ def _trained(trainer: Any, model: Any, *, out_of_time: bool) -> Trained:  # noqa
             "trained": sum(one.numel() for one in parameters if one.requires_grad),
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}},
+        calibration=calibration,
     )
 
 

@@ -47,6 +47,7 @@ def as_dict(out: Path, training: Training, trained: Trained) -> dict[str, Any]:
         "precision": trained.precision,
         "parameters": dict(trained.parameters),
         "versions": dict(trained.versions),
+        "calibration": asdict(trained.calibration) if trained.calibration else None,
     }
 
 
@@ -121,6 +122,7 @@ def model_card(report: dict[str, Any], *, licences: str = "") -> str:
             f"On {groups.get('dev', 0)} groups kept aside, {MEASURE} went {said} (step {report['best_step']} of "
             f"{report['planned_steps']}). That is no measure of a search."
         ),
+        *_calibrated(report.get("calibration")),
         "",
         "## Data",
         "",
@@ -178,3 +180,16 @@ def _taught(report: dict[str, Any]) -> list[str]:
 
 def _told(value: object) -> str:
     return ", ".join(f"{name} {number}" for name, number in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _calibrated(calibration: dict[str, Any] | None) -> list[str]:
+    if calibration is None:
+        return []
+    return [
+        "",
+        (
+            f"Calibrated on the same groups ({calibration['pairs']:,} pairs): sigmoid(logit) is the share of passages "
+            f"that answer among hard negatives; log loss {calibration['after']:.3f} nats for "
+            f"{calibration['before']:.3f}. Scale and offset are in the head; the order is what it was."
+        ),
+    ]

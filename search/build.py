@@ -11,19 +11,23 @@ from core.models.cross_encoder import check_reranker, load_cross_encoder
 from core.models.encoder import load_encoder
 from core.models.llm import load_llm
 from core.settings import Settings
+from search.expansion import load_rule
 from search.options import SearchOptions
 from search.pipeline import Searcher
 from search.rewrite import Query2Doc, RecordedRewrites, Rewriter
 
 
-def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple[Searcher, Server]:
+def build_searcher(
+    settings: Settings, *, rewrites: Path | None = None, rewriter: Rewriter | None = None
+) -> tuple[Searcher, Server]:
     """Connect, and prepare a searcher whose models are loaded at their first use.
 
     `rewrites` is a file of recorded pseudo-documents, used instead of the language model; it is read here, so that a
-    bad one is a `UsageError` at once.
+    bad one is a `UsageError` at once. So is the rule of expansion. `rewriter` stands instead of both.
     """
     check_reranker(settings)
     recorded = RecordedRewrites(rewrites) if rewrites is not None else None
+    rule = load_rule(settings)
     client, server = connect(settings)
     searcher = Searcher(
         client,
@@ -32,7 +36,8 @@ def build_searcher(settings: Settings, *, rewrites: Path | None = None) -> tuple
         embedding_model=settings.embedding_model,
         cross_encoder=lambda: load_cross_encoder(settings),
         rerank_cache_size=settings.rerank_cache_size,
-        rewriter=lambda: recorded or build_rewriter(settings),
+        rewriter=lambda: rewriter or recorded or build_rewriter(settings),
+        expansion_rule=rule,
         timeout_ms=settings.search_timeout_ms,
     )
     return searcher, server

@@ -37,6 +37,7 @@ from search.bodies import MAX_WORDS, WORDS_FROM
 from search.combine import fuse
 from search.duplicates import drop_copies
 from search.encode import Encoding
+from search.expansion import ExpansionRule, decide
 from search.facets import check_fields, facets
 from search.options import LEGS, RERANKED, SEARCH_TIMEOUT_MS, SearchOptions
 from search.paging import cut, preference
@@ -50,7 +51,6 @@ from search.show import Shown, show
 from search.terms import Terms
 from search.versions import Versions
 from search.vocabularies import Vocabularies
-from search.weak import is_weak
 
 log = structlog.get_logger()
 
@@ -74,6 +74,7 @@ class Searcher:
         cross_encoder: Callable[[], CrossEncoder | None] = lambda: None,
         rerank_cache_size: int = 20_000,
         rewriter: Callable[[], Rewriter | None] = lambda: None,
+        expansion_rule: ExpansionRule | None = None,
         timeout_ms: float = SEARCH_TIMEOUT_MS,
     ) -> None:
         self.client = client
@@ -84,6 +85,7 @@ class Searcher:
         self._encoding = Encoding()
         self._reranker = Once(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
         self._rewriter = Once(rewriter)
+        self.expansion_rule = expansion_rule
         self._terms = Terms(self._reader)
         self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)
         self._for_callers: dict[Access, Searcher] = {ADMIN: self}
@@ -169,8 +171,10 @@ class Searcher:
                     options,
                 )
             degraded += retrieved.degraded
-        worth = rewrite == "auto" and understood.wants_all and vector is not None
-        if worth and is_weak(retrieved.legs, depth=options.depth):
+        expansion = None
+        if rewrite == "auto" and understood.wants_all and vector is not None:
+            expansion = decide(self.expansion_rule, query.text, retrieved.legs, depth=options.depth)
+        if expansion is not None and expansion.wanted:
             query, retrieved = self._again(query, retrieved, opened, options, clock, degraded)
         with clock.stage("fuse"):
             hits = first(cited, fuse(retrieved.legs, options))
@@ -200,6 +204,7 @@ class Searcher:
             facets=counted,
             self_query=understood.told,
             reranking=reranking,
+            expansion=expansion,
         )
 
     def _open(self, collection: str) -> Collection:

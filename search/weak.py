@@ -2,7 +2,7 @@
 
 For `rewrite: "auto"`, which asks the language model only then: expansion harms what is found well already (Weller et
 al. 2023, "When do Generative Query and Document Expansions Fail?"). How the rule was found, and how little is known of
-what it gains, is in docs/decisions/rewriting.md.
+what it gains, is in docs/decisions/rewriting.md. search/expansion.py has rules that are learnt instead.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ def is_weak(legs: Mapping[Leg, Sequence[Hit]], *, depth: int) -> bool:
     collection or behind a filter, nothing can be told: not weak. Nor is it where no vectors were asked, or none
     answered: only they use a pseudo-document.
     """
+    missing = weakness(legs, depth=depth)
+    return missing is not None and missing > 0
+
+
+def weakness(legs: Mapping[Leg, Sequence[Hit]], *, depth: int) -> float | None:
+    """Give what the first hit lacks to stand out (above 0: it does not); None where nothing can be told."""
     bm25 = legs.get("bm25", ())
     dense = dense_mean(legs.get("text_sem", ()), legs.get("questions", ()))
     hits = by_score(bm25, dense, weight=WEIGHT_BM25, depth=depth)
     if not dense or len(hits) < DEPTH:
-        return False
-    return hits[0].score - hits[DEPTH - 1].score < (WEAK if bm25 else WEAK_DENSE)
+        return None
+    return (WEAK if bm25 else WEAK_DENSE) - (hits[0].score - hits[DEPTH - 1].score)

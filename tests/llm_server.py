@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
 from tests.http_server import LocalServer
@@ -17,10 +20,34 @@ def completion(content, finish_reason="stop", **message):
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """An answer in pieces, `gap_s` seconds before each. `end` None: the connection is lost after the last one."""
+
+    pieces: tuple[str, ...]
+    gap_s: float = 0.0
+    end: str | None = "stop"
+
+    def rows(self):
+        for piece in self.pieces:
+            yield piece, None
+        if self.end:
+            yield None, self.end
+
+
 class Scripted(LocalServer):
-    """A real server on a free port: answers requests from a list of (status, body[, headers]); the last one stays."""
+    """A real server on a free port: answers requests from a list of (status, body[, headers]); the last one stays.
+
+    A step may be `Streamed`, too, which a request without `stream` gets as a whole. `writing` counts the streams that
+    are being written, `cut` those whose reader left; `first_pieces` has the times at which each one's first piece went
+    out.
+    """
 
     def __init__(self):
+        self.writing = 0
+        self.cut = 0
+        self.first_pieces = []
+        self.lock = threading.Lock()
         self.script = []
         self.requests = []
         self.keys = []
@@ -36,14 +63,20 @@ class Scripted(LocalServer):
                 self.reply(200, {"object": "list", "data": outer.models})
 
             def do_POST(self):
-                outer.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.requests.append(asked)
                 outer.keys.append(self.headers["Authorization"])
                 step = outer.script.pop(0) if len(outer.script) > 1 else outer.script[0]
-                step = step(outer.requests[-1]) if callable(step) else step
+                step = step(asked) if callable(step) else step
                 if step == "hang":
                     outer.release.wait(10)
                     self.close_connection = True
                     return
+                if isinstance(step, Streamed):
+                    if asked.get("stream"):
+                        outer.stream(self, step)
+                        return
+                    step = (200, completion("".join(step.pieces), step.end or "length"))
                 self.reply(*step)
 
             def reply(self, status, body, headers=None):
@@ -60,3 +93,28 @@ class Scripted(LocalServer):
 
         super().__init__(Handler)
         self.url += "/v1"
+
+    def stream(self, handler, step):
+        """Write a streamed answer, as far as its reader stays."""
+        handler.close_connection = True
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        with self.lock:
+            self.writing += 1
+        try:
+            for number, (piece, end) in enumerate(step.rows()):
+                self.release.wait(step.gap_s)
+                choice = {"index": 0, "delta": {"content": piece} if piece else {}, "finish_reason": end}
+                chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+                if number == 0:
+                    self.first_pieces.append(time.perf_counter())
+                handler.wfile.write(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode())
+            if step.end:
+                handler.wfile.write(b"data: [DONE]\n\n")
+        except OSError:
+            with self.lock:
+                self.cut += 1
+        finally:
+            with self.lock:
+                self.writing -= 1

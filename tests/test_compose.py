@@ -42,6 +42,16 @@ def test_everything_waits_for_a_healthy_elasticsearch():
     assert SERVICES["kibana"]["depends_on"]["kibana-password"]["condition"] == "service_completed_successfully"
 
 
+def test_the_dashboard_is_imported_once_kibana_is_healthy():
+    assert SERVICES["elasticsearch"]["image"].split(":")[1] == SERVICES["kibana"]["image"].split(":")[1]
+    once = SERVICES["kibana-import"]
+    assert once["restart"] == "no"
+    assert once["depends_on"] == {"kibana": {"condition": "service_healthy"}}
+    port = SERVICES["kibana"]["ports"][0].rpartition(":")[2]
+    assert once["environment"]["BOTHWAYS_KIBANA_URL"] == f"http://kibana:{port}"
+    assert {"BOTHWAYS_ES_USER", "BOTHWAYS_ES_PASSWORD"} <= once["environment"].keys()
+
+
 def test_the_synonyms_file_is_mounted_where_the_mapping_looks():
     mapping = json.loads((ROOT / "es_mappings" / "chunks.json").read_text(encoding="utf-8"))
     path = mapping["settings"]["analysis"]["filter"]["bothways_synonyms"]["synonyms_path"]
@@ -74,17 +84,19 @@ def test_settings_exist():
                 assert name.removeprefix("BOTHWAYS_").lower() in Settings.model_fields
 
 
-@pytest.mark.parametrize("name", ["api", "index"])
+@pytest.mark.parametrize("name", ["api", "index", "kibana-import"])
 def test_commands_are_verbs_with_options_that_exist(name):
     verb, *rest = SERVICES[name]["command"]
     command = typer.main.get_command(app).commands[verb]
+    if hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in rest if word.startswith("--")} <= options
 
 
 def test_dockerfile():
     copied = set(re.findall(r"^COPY (\w+) \w+$", DOCKERFILE, re.MULTILINE))
-    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks", "manual"}
     assert copied == rooms | {"es_mappings"}
     assert "USER bothways" in DOCKERFILE
     assert "VOLUME /cache" in DOCKERFILE

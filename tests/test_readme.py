@@ -28,7 +28,7 @@ def test_every_command_of_eval():
         assert f"`bothways eval {command}" in README, command
 
 
-@pytest.mark.parametrize("group", ["learn", "synonyms"])
+@pytest.mark.parametrize("group", ["learn", "synonyms", "kibana"])
 def test_every_command_of(group):
     for command in typer.main.get_command(app).commands[group].commands:
         assert f"`bothways {group} {command}" in README, command
@@ -47,5 +47,5 @@ def test_every_route():
 
 def test_every_make_target():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
-    for target in ("demo", "test", "lint", "bench", "bench-scale", "serve", "clean"):
+    for target in ("demo", "test", "lint", "bench", "bench-scale", "serve", "docs", "clean"):
         assert f"\n{target}:" in makefile

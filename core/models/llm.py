@@ -44,8 +44,11 @@ class LanguageModel(Protocol):
         ...
 
 
-def load_llm(settings: Settings) -> LanguageModel | None:
-    """Give the language model that is set: the endpoint, else the local model, else None. Asks no endpoint yet."""
+def load_llm(settings: Settings, *, temperature: float | None = None) -> LanguageModel | None:
+    """Give the language model that is set: the endpoint, else the local model, else None. Asks no endpoint yet.
+
+    `temperature` is for those who want several answers to one prompt; None: as the endpoint has it, greedy locally.
+    """
     if settings.llm_base_url:
         from core.models.llm_endpoint import EndpointModel  # the client behind it takes half a second to import
 
@@ -57,9 +60,10 @@ def load_llm(settings: Settings) -> LanguageModel | None:
             timeout_s=settings.llm_timeout_s,
             max_retries=settings.llm_max_retries,
             per_minute=settings.llm_requests_per_minute,
+            temperature=temperature,
         )
     if settings.llm_local_model:
         from core.models.llm_local import LocalModel  # torch takes seconds to import
 
-        return LocalModel(settings.llm_local_model)
+        return LocalModel(settings.llm_local_model, temperature=temperature)
     return None

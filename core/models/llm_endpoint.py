@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_CONNECT_S = 5.0
+CONNECT_S = 5.0
 _MODELS_S = 10.0
 _LONGEST_WAIT_S = 8.0
 _LONGEST_RETRY_AFTER_S = 120.0
@@ -58,6 +58,7 @@ class EndpointModel:
         max_retries: int = 4,
         first_wait_s: float = 0.5,
         per_minute: float | None = None,
+        temperature: float | None = None,
         circuit: Circuit | None = None,
     ) -> None:
         self._address = _checked(base_url)
@@ -65,6 +66,7 @@ class EndpointModel:
         self._timeout_s = timeout_s
         self._max_retries = max_retries
         self._first_wait_s = first_wait_s
+        self._temperature = temperature
         self._circuit = circuit or Circuit()
         self._pace = Pace(per_minute)
         self._unpaced = Pace(None)
@@ -98,12 +100,12 @@ class EndpointModel:
         name = self.name
         if json_schema is not None and self._takes_schema:
             try:
-                return _text_of(self._call(lambda left: self._complete(name, prompt, json_schema, left), deadline))
+                return text_of(self._call(lambda left: self._complete(name, prompt, json_schema, left), deadline))
             except _FormatRefusedError as error:
-                answer = _text_of(self._call(lambda left: self._complete(name, prompt, None, left), deadline))
+                answer = text_of(self._call(lambda left: self._complete(name, prompt, None, left), deadline))
                 self._note_no_schemas(str(error))
                 return answer
-        return _text_of(self._call(lambda left: self._complete(name, prompt, None, left), deadline))
+        return text_of(self._call(lambda left: self._complete(name, prompt, None, left), deadline))
 
     def close(self) -> None:
         """End back-off waits and close the connections."""
@@ -116,6 +118,7 @@ class EndpointModel:
             answer = self._client.chat.completions.create(
                 model=name,
                 messages=[{"role": "user", "content": prompt}],
+                temperature=openai.omit if self._temperature is None else self._temperature,
                 response_format=openai.omit if schema is None else {"type": "json_schema", "json_schema": wrapped},  # type: ignore[arg-type]
                 timeout=timeout,
             )
@@ -123,7 +126,7 @@ class EndpointModel:
             if schema is not None and error.status_code in _REFUSES_FORMAT:
                 raise _FormatRefusedError(self._said(error)) from error
             raise
-        self._usage.add(_usage_of(answer))
+        self._usage.add(usage_of(answer))
         return answer
 
     def _note_no_schemas(self, reason: str) -> None:
@@ -166,7 +169,7 @@ class EndpointModel:
         while self._has_its_turn(pace, deadline):
             seconds = self._timeout_s if deadline is None else max(deadline - time.monotonic(), 0.001)
             try:
-                return request(openai.Timeout(seconds, connect=min(seconds, _CONNECT_S)))
+                return request(openai.Timeout(seconds, connect=min(seconds, CONNECT_S)))
             except _FormatRefusedError:
                 raise
             except (openai.OpenAIError, ValueError) as error:  # ValueError: a body that is not the JSON it claims
@@ -249,7 +252,7 @@ class _NotItsTurnError(LLMUnavailableError):
     """The rate limit would have let the request through only after its deadline."""
 
 
-def _usage_of(completion: Any) -> TokenUsage:  # noqa: ANN401
+def usage_of(completion: Any) -> TokenUsage:  # noqa: ANN401
     """Take the token counts out of a completion; an answer without both of them is counted as uncounted."""
     usage = getattr(completion, "usage", None)
     counts = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
@@ -257,7 +260,7 @@ def _usage_of(completion: Any) -> TokenUsage:  # noqa: ANN401
     return TokenUsage(uncounted=1) if prompt is None or written is None else TokenUsage(prompt, written)
 
 
-def _text_of(completion: Any) -> str:  # noqa: ANN401
+def text_of(completion: Any) -> str:  # noqa: ANN401
     """Take the answer out of a completion; one that is empty, filtered or cut off is an `LLMError`."""
     choices = getattr(completion, "choices", None)
     choice = choices[0] if isinstance(choices, list) and choices else None

@@ -17,13 +17,16 @@ log = structlog.get_logger()
 class LocalModel:
     """A causal LM by the hub's name or by folder; one prompt at a time, by greedy search, so that answers repeat.
 
+    With a `temperature` above 0 they are sampled instead.
+
     It cannot be held to a JSON schema: the prompt has to ask for JSON. An answer that reaches `max_new_tokens` or
     the end of its time is given as far as it came.
     """
 
-    def __init__(self, name_or_folder: str, *, max_new_tokens: int = 512) -> None:
+    def __init__(self, name_or_folder: str, *, max_new_tokens: int = 512, temperature: float | None = None) -> None:
         self._name = name_or_folder
         self._max_new_tokens = max_new_tokens
+        self._sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
         self._lock = threading.Lock()
         self._closed = False
         self._usage = UsageCounter()
@@ -77,7 +80,7 @@ class LocalModel:
         try:
             output = self._model.generate(
                 **inputs,
-                do_sample=False,
+                **self._sampling,
                 max_new_tokens=room,
                 max_time=timeout_s,
                 pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id or 0,

@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from elasticsearch import Elasticsearch
@@ -40,6 +41,17 @@ REMEMBERED = 2_000
 """Searches whose hits are remembered, so that an event can be given its rank and collection."""
 
 
+class _Remembered(NamedTuple):
+    """What is known of a search when an event comes: the collection, each chunk's rank, the words that are kept."""
+
+    collection: str
+    ranks: Mapping[str, int]
+    asked: str | None
+
+
+_FORGOTTEN = _Remembered("", {}, None)
+
+
 class Recorder:
     """Takes rows from `start` to `close`; before and after, searches are answered all the same and not recorded.
 
@@ -62,7 +74,7 @@ class Recorder:
         self._retention_days = retention_days
         self._every_s = every_s
         self._clock = clock
-        self._recent: OrderedDict[str, tuple[str, dict[str, int]]] = OrderedDict()
+        self._recent: OrderedDict[str, _Remembered] = OrderedDict()
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,12 +104,13 @@ class Recorder:
         """Record a search that was answered. It never raises and never waits for anybody."""
         if self._thread is None:
             return
+        row = query_row(result, self._wording, filtered=filtered, now=self._clock())
+        ranks = {hit.chunk_id: rank for rank, hit in enumerate(result.hits, result.offset + 1)}
         with self._lock:
-            ranks = {hit.chunk_id: rank for rank, hit in enumerate(result.hits, result.offset + 1)}
-            self._recent[result.query_id] = result.collection, ranks
+            self._recent[result.query_id] = _Remembered(result.collection, ranks, row.source.get("user_query"))
             if len(self._recent) > REMEMBERED:
                 self._recent.popitem(last=False)
-        self._append(query_row(result, self._wording, filtered=filtered, now=self._clock()))
+        self._append(row)
 
     def acted(self, query_id: str, chunk_id: str, action: Action) -> None:
         """Record what a user did with a hit; when this returns, no restart loses it.
@@ -105,9 +118,9 @@ class Recorder:
         Raises `OverloadedError` where it cannot be kept.
         """
         with self._lock:
-            collection, ranks = self._recent.get(query_id, ("", {}))
+            collection, ranks, asked = self._recent.get(query_id, _FORGOTTEN)
         shown = (collection, ranks[chunk_id]) if chunk_id in ranks else None
-        if not self._append(event_row(query_id, chunk_id, action, shown=shown, now=self._clock())):
+        if not self._append(event_row(query_id, chunk_id, action, shown=shown, asked=asked, now=self._clock())):
             raise OverloadedError(
                 "Feedback cannot be kept at the moment: too much of it waits for Elasticsearch, or the disk is full. "
                 "Send it again later.",

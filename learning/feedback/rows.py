@@ -57,8 +57,19 @@ def query_row(result: SearchResult, wording: Wording, *, filtered: bool, now: fl
     return Row(result.query_id, source)
 
 
-def event_row(query_id: str, chunk_id: str, action: Action, *, shown: tuple[str, int] | None, now: float) -> Row:
-    """Write down what a user did with a chunk. `shown`: the collection and the rank, where they are remembered."""
+def event_row(
+    query_id: str,
+    chunk_id: str,
+    action: Action,
+    *,
+    shown: tuple[str, int] | None,
+    asked: str | None = None,
+    now: float,
+) -> Row:
+    """Write down what a user did with a chunk. `shown`: the collection and the rank, where they are remembered.
+
+    `asked` is the question as its search kept it: Kibana cannot join, and so counts clicks by question.
+    """
     attributes: dict[str, Any] = {"object": {"object_id": chunk_id, "object_id_field": "chunk_id"}}
     source: dict[str, Any] = {
         "kind": "event",
@@ -70,6 +81,8 @@ def event_row(query_id: str, chunk_id: str, action: Action, *, shown: tuple[str,
     if shown is not None:
         source["application"], rank = shown
         attributes["position"] = {"ordinal": rank}
+        if asked is not None:
+            source["user_query"] = asked
     return Row(uuid.uuid4().hex, source)
 
 

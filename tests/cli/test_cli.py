@@ -356,7 +356,7 @@ def test_serve_answers_and_ends_in_good_order_on_ctrl_c(es_url):
         server.send_signal(signal.SIGINT)
         _, err = server.communicate(timeout=30)
     assert server.returncode == 0
-    assert f"Serving on http://127.0.0.1:{port}" in err
+    assert f"Serving on http://127.0.0.1:{port}: console at http://127.0.0.1:{port}/console/" in err
     assert "Traceback" not in err
     assert "Interrupted" not in err
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.shown import show
-from core.datatypes import Context, Facet, Hit, LegScore, MatchedWords, Neighbour, Query, SearchResult
+from core.datatypes import Context, Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, Query, SearchResult
 
 TOLD = MatchedWords(words=("昏倒", "怎么办"), synonyms={"丈夫": "老公"}, in_questions=("怎么办",), bigrams=("老公昏",))
 HIT = Hit(
@@ -76,3 +76,12 @@ def test_nothing_and_nothing_more(printed):
 def test_foreign_text_is_shown_as_it_is(printed):
     hit = Hit("a-0", 1, title="[bold]t[/bold]", text="[red]\x1b[2J", source="s")
     assert printed(result(hit)).startswith("1. [bold]t[/bold]  s  1.0000\n   [red]\\x1b[2J\n")
+
+
+def test_why_a_pseudo_document_was_wanted(printed):
+    wanted = result(HIT, expansion=Expansion(True, "logistic", 0.2514, {"gap_10": 0.0412, "length": 2.3}))
+    line = "expansion wanted (rule logistic, score +0.251): gap_10 0.0412, length 2.3\n"
+    assert line in printed(wanted, explain=True)
+    assert "expansion" not in printed(wanted)
+    unknown = result(HIT, expansion=Expansion(False, "built-in", None, {"length": 2.3}))
+    assert "expansion not wanted (rule built-in, nothing to tell by): length 2.3\n" in printed(unknown, explain=True)

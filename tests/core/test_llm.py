@@ -55,6 +55,17 @@ def tiny(tmp_path_factory):
     return folder
 
 
+def test_several_answers_to_one_prompt(server, tiny):
+    server.script = [(200, completion("答"))]
+    asked = load_llm(load_settings(llm_base_url=server.url, llm_model="m"), temperature=0.7)
+    asked.generate("问")
+    asked.close()
+    assert server.requests[0]["temperature"] == 0.7
+    local = load_llm(load_settings(llm_local_model=str(tiny)), temperature=1.5)
+    assert len({local.generate("问 甲") for _ in range(4)}) > 1
+    local.close()
+
+
 def test_a_local_model_answers(tiny):
     asked = load_llm(load_settings(llm_local_model=str(tiny)))
     assert asked.name == str(tiny)

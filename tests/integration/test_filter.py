@@ -48,6 +48,7 @@ def of_chunk(stored):
 
     def read(word):
         (source,) = (chunk for chunk in stored().values() if word in chunk["text"])
+        assert source["question_count"] == len(source["questions"])
         return [question["text"] for question in source["questions"]], source["generation"]
 
     return read

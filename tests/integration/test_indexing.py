@@ -49,6 +49,7 @@ def test_everything_is_indexed_once(folder, build, stored, collection, es):
     assert record["doc_id"] == "r3"
     assert record["source"] == "c.jsonl"
     assert [q["tag"] for q in record["questions"]] == ["syn", "syn"]
+    assert {chunk["question_count"] for chunk in chunks.values()} == {2}
     assert record["generation"] == record["questions"][0]["generation"] == "fake/1"
     opened = open_collection(es[0], collection)
     assert (opened.embedding_model, opened.dimension, opened.analyzer) == ("fake/hash", 64, "jieba-cut")

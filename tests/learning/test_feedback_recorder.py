@@ -97,13 +97,14 @@ def test_a_search_is_written_down_by_ubis_names(tmp_path):
 
 
 def test_an_event_is_written_down_by_ubis_names():
-    row = event_row(QUERY_ID, "a-0", "click", shown=("law", 3), now=1_800_000_000)
+    row = event_row(QUERY_ID, "a-0", "click", shown=("law", 3), asked="路上有人晕倒", now=1_800_000_000)
     assert row.source == {
         "kind": "event",
         "application": "law",
         "action_name": "click",
         "query_id": QUERY_ID,
         "timestamp": "2027-01-15T08:00:00.000+00:00",
+        "user_query": "路上有人晕倒",
         "event_attributes": {
             "object": {"object_id": "a-0", "object_id_field": "chunk_id"},
             "position": {"ordinal": 3},
@@ -167,7 +168,22 @@ def test_events_get_the_rank_of_what_was_shown(tmp_path):
     search, click, other = (row.source for row in store.rows)
     assert search["kind"] == "query"
     assert (click["application"], click["event_attributes"]["position"]) == ("law", {"ordinal": 12})
+    assert click["user_query"] == search["user_query"]
     assert "application" not in other
+    assert "user_query" not in other
+
+
+@pytest.mark.parametrize("kept", ["hashed", "none"])
+def test_an_event_keeps_no_more_of_the_question_than_its_search(tmp_path, kept):
+    store = Store()
+    spool = Spool(tmp_path, limit=100_000, dropped=ROWS.labels("dropped").inc)
+    recorder = Recorder(spool, Wording(kept, tmp_path), lambda: store, every_s=0.01)
+    recorder.start()
+    recorder.searched(result())
+    recorder.acted(QUERY_ID, "a-0", "up")
+    recorder.close()
+    search, vote = (row.source for row in store.rows)
+    assert search.get("user_query") == vote.get("user_query") != "路上有人晕倒我不救会怎样？"
 
 
 def test_before_the_start_searches_are_not_recorded_and_do_not_fail(tmp_path):

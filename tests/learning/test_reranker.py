@@ -104,6 +104,18 @@ def test_the_saved_model_reranks_in_both_backends(whole, tmp_path):
     assert np.allclose(scores["torch"], scores["onnx"], atol=1e-3)
 
 
+def test_sigmoids_are_probabilities(whole, tmp_path):
+    calibration = whole[0].calibration
+    assert calibration.pairs == 10 * 4
+    settings = Settings(_env_file=None, cache_dir=tmp_path, reranker_model=str(whole[2]), model_backend="torch")
+    model = load_cross_encoder(settings)
+    dev = [one for one in GROUPS if one.part == "dev"]
+    sigmoids = 1 / (1 + np.exp(-np.array([model.score(one.query, one.passages) for one in dev])))
+    assert sigmoids.mean() == pytest.approx((10 * 11 / 12 + 30 * 1 / 32) / 40, abs=0.01), (
+        "what maximum likelihood gives"
+    )
+
+
 def test_it_goes_on_after_ctrl_c_to_the_same_result(base, whole, tmp_path):
     def interrupt(step, _of, logs):
         if step == 35 and "loss" in logs:

@@ -1,0 +1,95 @@
+"""`POST /api/v1/ask`, and `POST /ask` for those who send the question alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from api.answering import ClientLeft, answering, count, streamed, while_there
+from api.deps import SearcherDep, SettingsDep, for_readers
+from api.wire_ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse, ask_response, to_ask
+from core.access import as_seen
+from core.collection import list_collections
+from core.errors import CollectionNotFoundError, UsageError
+from core.settings import Settings
+from search.answer import Answerer
+from search.answering.build import answer_options
+from search.pipeline import Searcher
+
+router = APIRouter(tags=["ask"])
+plain_router = APIRouter(tags=["ask"])
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer"}
+}
+
+
+def _answerer(request: Request, searcher: SearcherDep, settings: SettingsDep) -> Answerer:
+    state = request.app.state
+    return Answerer(searcher, state.chat, answer_options(settings), searching=state.turns.searching)
+
+
+AnswererDep = Annotated[Answerer, Depends(_answerer)]
+
+
+@router.post("/ask", response_model=AskResponse, responses=_STREAM, dependencies=[Depends(answering)])
+@for_readers
+async def ask(request: Request, asked: AskRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
+    """Answer a question from the passages that are found for it, with citations."""
+    return await _answered(request, asked, asked.collection, answerer, settings)
+
+
+@plain_router.post("/ask", response_model=PlainAskResponse, responses=_STREAM, dependencies=[Depends(answering)])
+@for_readers
+async def plain_ask(
+    request: Request, asked: PlainAskRequest, answerer: AnswererDep, searcher: SearcherDep, settings: SettingsDep
+) -> Response:
+    """Answer `{"query": ...}` from the collection that is set, or the only one; contexts are texts alone."""
+    collection = asked.collection or settings.ask_collection
+    if not collection:
+        collection = await run_in_threadpool(the_collection, searcher)
+    return await _answered(request, asked, collection, answerer, settings, plain=True)
+
+
+async def _answered(
+    request: Request,
+    asked: AskRequest,
+    collection: str,
+    answerer: Answerer,
+    settings: Settings,
+    *,
+    plain: bool = False,
+) -> Response:
+    shape = partial(ask_response, explain=asked.explain, plain=plain)
+    try:
+        prepared = await while_there(request, answerer.prepare(to_ask(asked, collection, settings)))
+        if asked.stream:
+            return streamed(answerer, prepared, shape)
+        answer = await while_there(request, answerer.write(prepared))
+    except ClientLeft:
+        return Response(status_code=499)  # nginx's number for it; nobody reads it but the log
+    count(answer)
+    return JSONResponse(shape(answer))
+
+
+def the_collection(searcher: Searcher) -> str:
+    """Give the collection that is meant where none is named: `default`, or the only one that the caller sees."""
+    names = []
+    for collection, *_ in list_collections(searcher.client):
+        with suppress(CollectionNotFoundError):
+            names.append(as_seen(collection, searcher.client).name)
+    if "default" in names:
+        return "default"
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise CollectionNotFoundError("There is no collection yet: index something first.")
+    raise UsageError(
+        f"There are several collections ({', '.join(names[:10])}): name one in `collection`, or set "
+        "BOTHWAYS_ASK_COLLECTION."
+    )

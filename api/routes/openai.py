@@ -1,0 +1,100 @@
+"""`/v1/chat/completions` and `/v1/models`: collections as models of the OpenAI protocol, for chat clients."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from sse_starlette import ServerSentEvent
+
+from api.answering import ABANDONED, SEND_TIMEOUT_S, ClientLeft, Events, answering, count, while_there
+from api.deps import SearcherDep, SettingsDep, for_readers
+from api.problems import status_of
+from api.routes.ask import AnswererDep
+from api.wire_ask import to_ask
+from api.wire_openai import ChatRequest, Chunks, completion, error_of, model, models, to_ask_request
+from core.access import as_seen
+from core.collection import list_collections, open_collection
+from core.errors import BothwaysError, CollectionNotFoundError
+from search.answer import Answerer, Prepared
+from search.answering.types import Delta
+
+log = structlog.get_logger()
+
+router = APIRouter(tags=["openai"])
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer"}
+}
+
+
+@router.post("/chat/completions", responses=_STREAM, dependencies=[Depends(answering)])
+@for_readers
+async def chat(request: Request, asked: ChatRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
+    """Answer the last user message from the collection that is named as the model, with its sources below."""
+    ask = to_ask_request(asked)
+    identity = f"chatcmpl-{uuid.uuid4().hex}"
+    try:
+        prepared = await while_there(request, answerer.prepare(to_ask(ask, ask.collection, settings)))
+        if asked.stream:
+            chunks = Chunks(identity, prepared.result.collection, counted=asked.includes_usage)
+            return Events(_events(answerer, prepared, chunks), sep="\n", send_timeout=SEND_TIMEOUT_S)
+        answer = await while_there(request, answerer.write(prepared))
+    except ClientLeft:
+        return Response(status_code=499)
+    count(answer)
+    return JSONResponse(completion(answer, identity))
+
+
+@router.get("/models")
+@for_readers
+def list_models(searcher: SearcherDep) -> dict[str, Any]:
+    """List the collections that the key may see."""
+    names = []
+    for collection, *_ in list_collections(searcher.client):
+        with suppress(CollectionNotFoundError):
+            names.append(as_seen(collection, searcher.client).name)
+    return models(names)
+
+
+@router.get("/models/{name}")
+@for_readers
+def get_model(name: str, searcher: SearcherDep) -> dict[str, Any]:
+    """Say that there is such a collection."""
+    return model(as_seen(open_collection(searcher.client, name), searcher.client).name)
+
+
+async def _events(answerer: Answerer, prepared: Prepared, chunks: Chunks) -> AsyncGenerator[ServerSentEvent, None]:
+    finished = False
+    try:
+        yield _event(chunks.first())
+        async with aclosing(answerer.stream(prepared)) as events:
+            async for event in events:
+                if isinstance(event, Delta):
+                    yield _event(chunks.piece(event.text))
+                    continue
+                count(event.answer)
+                finished = True
+                for chunk in chunks.last(event.answer):
+                    yield _event(chunk)
+                yield ServerSentEvent("[DONE]", sep="\n")
+    except BothwaysError as error:
+        finished = True
+        yield _event(error_of(status_of(error), str(error))[1])
+    except Exception as error:
+        finished = True
+        log.exception("unforeseen_error", kind=type(error).__name__)
+        yield _event(error_of(500, "Something failed that should not have; the server's log has it.")[1])
+    finally:
+        if not finished:
+            ABANDONED.inc()
+
+
+def _event(data: dict[str, Any]) -> ServerSentEvent:
+    return ServerSentEvent(json.dumps(data, ensure_ascii=False), sep="\n")

@@ -1,0 +1,72 @@
+"""`bothways kibana export | import`: the dashboard over searches, clicks, collections and jobs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from cli.options import JsonOption
+from cli.output import err, fail, out, print_json
+from core.address import public_url
+from core.settings import Settings, settings
+from kibana.dashboard import saved_objects
+from kibana.importing import Kibana
+from kibana.saved_objects import to_ndjson
+
+app = typer.Typer(name="kibana", help="Data views and a dashboard for Kibana.", no_args_is_help=True)
+
+
+@app.command("export")
+def export(
+    out_file: Annotated[Path, typer.Option("--out", help="file to write; - for stdout", allow_dash=True)] = Path("-"),
+) -> None:
+    """Write the saved objects as NDJSON, the form that Kibana's own import takes."""
+    ndjson = to_ndjson(saved_objects())
+    if str(out_file) == "-":
+        sys.stdout.write(ndjson)
+        return
+    out_file.write_text(ndjson, encoding="utf-8")
+    err.print(f"{len(saved_objects())} saved objects are in {out_file}.", markup=False)
+
+
+@app.command("import")
+def import_objects(
+    url: Annotated[str | None, typer.Option("--url", help="Kibana's address; unset: BOTHWAYS_KIBANA_URL")] = None,
+    space: Annotated[str, typer.Option("--space", help="the id of a space; unset: the default one")] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite/--no-overwrite", help="write over what an earlier import brought")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the saved objects into a Kibana; run again, it brings them up to date."""
+    kibana = _kibana(settings(), url)
+    result = kibana.import_objects(to_ndjson(saved_objects()), overwrite=overwrite, space=space)
+    if as_json:
+        print_json(asdict(result))
+    for one in result.refused:
+        err.print(f"{one.type}/{one.id}: {one.reason}", markup=False)
+    if result.refused:
+        fail(f"Kibana refused {len(result.refused)} of {result.taken + len(result.refused)} objects.", 1)
+    if not as_json:
+        out.print(f"{result.taken} objects are in Kibana at {public_url(kibana.url)}: see the dashboard “Bothways”.")
+
+
+def _kibana(chosen: Settings, url: str | None) -> Kibana:
+    """Say how Kibana is entered: by its own key, else as Elasticsearch is, whose users it takes."""
+    key = chosen.kibana_api_key or chosen.es_api_key
+    return Kibana(
+        url or chosen.kibana_url,
+        api_key=_plain(key),
+        user=chosen.es_user,
+        password=_plain(chosen.es_password),
+        ca_certs=chosen.es_ca_certs,
+    )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -1,0 +1,63 @@
+"""`bothways mcp`: the tools of a running API for whatever speaks the Model Context Protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import uvicorn
+
+from bothways.sending import address
+from cli.output import err
+from cli.serve import listen
+from core.errors import MissingExtraError, UsageError
+from core.settings import load_settings
+
+if TYPE_CHECKING:
+    from bothways.mcp import Target
+
+PORT = 8001
+
+
+def mcp(
+    server: Annotated[str | None, typer.Option(metavar="URL", help="the API to ask, instead of the one set")] = None,
+    collection: Annotated[str | None, typer.Option(help="the collection that is meant where a call names none")] = None,
+    http: Annotated[bool, typer.Option("--http", help="serve streamable HTTP at /mcp instead of stdio")] = False,
+    host: Annotated[str, typer.Option(help="address to listen on with --http")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="its port")] = PORT,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="a name, beside this machine's, by which it may be reached with --http"),
+    ] = None,
+) -> None:
+    """Serve the tools search, ask and list_collections over MCP, until stdin ends or Ctrl-C."""
+    chosen = load_settings(server_url=server)
+    try:
+        url = address(chosen.server_url)
+    except ValueError as error:
+        raise UsageError(f"--server: {error}") from error
+    try:
+        from bothways import mcp as ours  # an extra is behind it
+    except ImportError as error:
+        raise MissingExtraError(str(error)) from error
+    key = chosen.server_api_key.get_secret_value() if chosen.server_api_key else ""
+    target = ours.Target(url, key, collection, lends_key=not http or host in ours.LOOPBACK)
+    # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
+    with suppress(KeyboardInterrupt):
+        if http:
+            _serve_http(target, host, port, allowed_host or [])
+        else:
+            asyncio.run(ours.serve_stdio(target))
+
+
+def _serve_http(target: Target, host: str, port: int, allowed_hosts: list[str]) -> None:
+    from bothways.mcp import http_app
+
+    named = [] if host in {"0.0.0.0", "::"} else [f"[{host}]" if ":" in host else host]  # noqa: S104 – a comparison
+    with listen(host, port) as listening:
+        app = http_app(target, allowed_hosts=[*named, *allowed_hosts])
+        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        err.print(f"MCP on http://{host}:{port}/mcp, asks {target.url}; Ctrl-C ends it.", markup=False)
+        uvicorn.Server(config).run(sockets=[listening])

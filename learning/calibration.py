@@ -1,0 +1,63 @@
+"""Logits to probabilities: the scale and offset that make sigmoid(logit) the share of pairs that are answers.
+
+A loss over groups fixes how logits of one question differ, not what they are worth: their sigmoid says nothing until
+it is fitted (Platt, Probabilistic Outputs for Support Vector Machines, 1999). Scale and offset go into the model's
+head, so that whatever reads it (blending with the first stage, a threshold) has calibrated scores, in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_FEW = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """sigmoid(scale · logit + offset) is a probability; `before` and `after`: mean log loss in nats of `pairs`."""
+
+    scale: float
+    offset: float
+    pairs: int
+    before: float
+    after: float
+
+
+def fit(logits: Sequence[float], answers: Sequence[bool]) -> Calibration | None:
+    """Fit scale and offset by maximum likelihood, with Platt's targets against certainty from few pairs.
+
+    None where nothing can be fitted: one kind of pair alone, or logits that do not rise with the answers.
+    """
+    x, is_answer = np.asarray(logits, float), np.asarray(answers, bool)
+    positives, negatives = int(is_answer.sum()), int((~is_answer).sum())
+    if not positives or not negatives:
+        return None
+    targets = np.where(is_answer, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    # Newton's method on two numbers, from the prior; logits are standardised, so that steps are of one size.
+    mean, spread = float(x.mean()), float(x.std()) or 1.0
+    rows = np.stack([(x - mean) / spread, np.ones_like(x)], axis=1)
+    found = np.array([0.0, np.log((positives + 1) / (negatives + 1))])
+    for _ in range(100):
+        chances = _sigmoid(rows @ found)
+        gradient = rows.T @ (targets - chances)
+        curvature = (rows * (chances * (1 - chances))[:, None]).T @ rows + _FEW * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        found = found + step / max(1.0, float(np.abs(step).max()))  # far from the end a whole step can overshoot
+        if float(np.abs(step).max()) < 1e-9:  # as good as zero
+            break
+    scale, offset = float(found[0] / spread), float(found[1] - found[0] * mean / spread)
+    if scale <= 0:
+        return None
+    return Calibration(scale, offset, len(x), _log_loss(x, is_answer), _log_loss(scale * x + offset, is_answer))
+
+
+def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
+
+
+def _log_loss(logits: npt.NDArray[np.float64], answers: npt.NDArray[np.bool_]) -> float:
+    return float(np.logaddexp(0.0, np.where(answers, -logits, logits)).mean())
