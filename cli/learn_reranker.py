@@ -4,46 +4,43 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.progress import Progress
 
+from cli.learn_sources import (
+    BeirOption,
+    CollectionsOption,
+    JudgementsOption,
+    KeepOutOption,
+    SplitOption,
+    read_sources,
+)
 from cli.options import JsonOption
 from cli.output import err, out, print_json
 from core.errors import UsageError
 from core.settings import settings
-from evaluation.queries import JudgedQuery, load_queries, load_texts, split_of, take_split
 from learning.negatives import Bounds
 from learning.reranker import MEASURE
-from learning.reranker_build import Sources, learn_reranker
-from learning.reranker_data import Judged, Kind
+from learning.reranker_build import learn_reranker
 from learning.reranker_groups import Wanted
-from learning.reranker_state import Loss, TrainingArguments, sha256_of
+from learning.reranker_state import TAUGHT, Loss, TrainingArguments
 from learning.ship import ship
 
 DEFAULTS, WANTED = TrainingArguments(base=""), Wanted()
-SplitName = Literal["train", "all"]
+LOSSES = [loss for loss in get_args(Loss) if loss not in TAUGHT]
 
 
 def reranker(
     out_dir: Annotated[Path, typer.Option("--out", help="folder of the model; a new one unless --resume")],
-    collections: Annotated[
-        list[str] | None, typer.Option("--collection", "-c", help="learn from its pseudo-questions; repeatable")
-    ] = None,
-    beir: Annotated[
-        list[str] | None,
-        typer.Option(help="FOLDER[@COLLECTION]: judged queries (queries.jsonl, qrels.tsv) of a collection; repeatable"),
-    ] = None,
-    judgements: Annotated[
-        list[str] | None, typer.Option(help="FOLDER[@COLLECTION]: the same form, made of clicks; repeatable")
-    ] = None,
-    split: Annotated[str, typer.Option(help="of --beir: `train`, or `all` where nothing is judged by it")] = "train",
-    keep_out: Annotated[
-        list[Path] | None, typer.Option(help="queries that are never trained on (JSON lines, BEIR); repeatable")
-    ] = None,
+    collections: CollectionsOption = None,
+    beir: BeirOption = None,
+    judgements: JudgementsOption = None,
+    split: SplitOption = "train",
+    keep_out: KeepOutOption = None,
     base: Annotated[
         str | None, typer.Option(help="model or folder to begin with; else BOTHWAYS_EMBEDDING_MODEL")
     ] = None,
@@ -61,7 +58,7 @@ def reranker(
         float, typer.Option(min=0, max=2, help="the same where people judged")
     ] = WANTED.bounds.margin_judged,
     titles: Annotated[float, typer.Option(min=0, max=1, help="share of groups with titles")] = WANTED.title_share,
-    loss: Annotated[str, typer.Option(help=f"{' or '.join(get_args(Loss))}")] = DEFAULTS.loss,
+    loss: Annotated[str, typer.Option(help=f"{' or '.join(LOSSES)}")] = DEFAULTS.loss,
     layers: Annotated[int | None, typer.Option(min=1, help="keep the lowest layers of the base alone")] = None,
     freeze_embeddings: Annotated[
         bool, typer.Option("--freeze-embeddings/--no-freeze-embeddings", help="train layers and head alone")
@@ -75,7 +72,7 @@ def reranker(
     as_json: JsonOption = False,
 ) -> None:
     """Train a reranker: answers from questions, judgements or clicks, hard negatives from the search itself."""
-    sources = _sources(collections or [], beir or [], judgements or [], keep_out or [], split)
+    sources = read_sources(collections or [], beir or [], judgements or [], keep_out or [], split)
     wanted = Wanted(
         negatives=negatives,
         max_groups=max_groups,
@@ -102,7 +99,7 @@ def reranker(
         def tell(step: int, of: int, logs: Mapping[str, Any]) -> None:
             bar.update(training, completed=step, total=of)
             if not err.is_terminal or f"eval_{MEASURE}" in logs:
-                err.print(_line(step, of, logs), markup=False)
+                err.print(training_line(step, of, logs), markup=False)
 
         try:
             done = learn_reranker(
@@ -152,58 +149,15 @@ def ship_reranker(
         )
 
 
-def _sources(
-    collections: Sequence[str], beir: Sequence[str], judgements: Sequence[str], keep_out: Sequence[Path], split: str
-) -> Sources:
-    if not (collections or beir or judgements):
-        raise UsageError("There is nothing to learn from: name --collection, --beir or --judgements.")
-    if split not in get_args(SplitName):
-        raise UsageError(f"--split wants {' or '.join(get_args(SplitName))}, not {split[:40]!r}.")
-    kept_out = [text for path in keep_out for text in load_texts(path)]
-    judged, files = [], {}
-    for given, kind in [*((one, "judged") for one in beir), *((one, "clicks") for one in judgements)]:
-        folder, collection = _folder(given, collections)
-        queries = load_queries(folder)
-        files.update({f"{folder}/{name}": sha256_of(folder / name) for name in ("queries.jsonl", "qrels.tsv")})
-        if kind == "judged" and split == "train":
-            kept_out += [query.text for query in queries if split_of(query.query_id) == "dev"]
-            queries = take_split(queries, "train")
-        judged.append(_judged(str(folder), collection, queries, "judged" if kind == "judged" else "clicks"))
-    return Sources(collections, judged, kept_out, files)
-
-
-def _folder(given: str, collections: Sequence[str]) -> tuple[Path, str]:
-    path, at, collection = given.rpartition("@")
-    folder = Path(path if at else given)
-    if not at:
-        if len(collections) != 1:
-            raise UsageError(f"{given}: say whose documents it judges, as in {given}@COLLECTION.")
-        collection = collections[0]
-    if not (folder / "queries.jsonl").is_file() or not (folder / "qrels.tsv").is_file():
-        raise UsageError(f"{folder} is no BEIR folder: it has to hold queries.jsonl and qrels.tsv.")
-    return folder, collection
-
-
-def _judged(name: str, collection: str, queries: Sequence[JudgedQuery], kind: Kind) -> Judged:
-    return Judged(
-        name,
-        collection,
-        [
-            (query.query_id, query.text, frozenset(one for one, grade in query.relevant.items() if grade > 0))
-            for query in queries
-        ],
-        kind,
-    )
-
-
 def _loss(name: str) -> Loss:
-    for loss in get_args(Loss):
+    for loss in LOSSES:
         if loss == name:
-            return loss  # type: ignore[no-any-return]
-    raise UsageError(f"--loss wants {' or '.join(get_args(Loss))}, not {name[:40]!r}.")
+            return cast("Loss", loss)
+    raise UsageError(f"--loss wants {' or '.join(LOSSES)}, not {name[:40]!r}.")
 
 
-def _line(step: int, of: int, logs: Mapping[str, Any]) -> str:
+def training_line(step: int, of: int, logs: Mapping[str, Any]) -> str:
+    """Say in one line how far a training is."""
     shown = {
         name.removeprefix("eval_"): logs[name]
         for name in ("loss", f"eval_{MEASURE}", "eval_mrr@10", "train_loss")

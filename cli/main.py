@@ -25,6 +25,8 @@ from cli import (
     judgements,
     kibana,
     learn,
+    learn_distill,
+    learn_distill_encoder,
     learn_expansion,
     learn_reranker,
     learn_run,
@@ -82,6 +84,8 @@ learn.app.command("run")(learn_run.run)
 learn.app.command("questions")(learn_run.questions)
 learn.app.command("rollback")(learn_run.rollback)
 learn.app.command("ship")(learn_reranker.ship_reranker)
+learn.app.command("distill-reranker")(learn_distill.distill)
+learn.app.command("distill-encoder")(learn_distill_encoder.distill)
 app.add_typer(learn.app, name="learn")
 app.add_typer(synonyms.app, name="synonyms")
 app.add_typer(kibana.app, name="kibana")

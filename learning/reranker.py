@@ -16,14 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from core.errors import MissingExtraError, ModelError
+from core.errors import MissingExtraError, ModelError, UsageError
 from core.models.export import quiet
 from core.models.resolve import resolve_model
 from core.models.weights import ensure_torch_weights, has_torch_weights
 from learning.calibration import Calibration, fit
 from learning.precision import training_precision
 from learning.reranker_data import Group
-from learning.reranker_state import FOLDER, Training, TrainingArguments
+from learning.reranker_state import FOLDER, TAUGHT, Training, TrainingArguments
+from learning.student import keep_layers
 
 INSTALL_TRAIN = 'pip install "bothways[train]"'
 MEASURE = "ndcg@10"
@@ -92,15 +93,18 @@ def train(
     compute_first_token_only(model.model)
     dev = [group for group in groups if group.part == "dev"]
     trained_on = [group for group in groups if group.part == "train"]
-    steps = math.ceil(math.ceil(len(trained_on) / arguments.batch_size) * arguments.epochs)
-    settings = _settings(arguments, out, steps=steps)
+    batches = math.ceil(len(trained_on) / arguments.batch_size)
+    settings = _settings(arguments, out, steps=math.ceil(batches / arguments.accumulation * arguments.epochs))
+    settings.gradient_accumulation_steps = arguments.accumulation
     begun = time.monotonic()
     with Stop(seconds=None if minutes is None else 60 * minutes) as stop, quiet():
         trainer = GroupTrainer(
             model=model,
             args=settings,
-            train_dataset=_dataset(trained_on),
-            loss=GroupLoss(model, kind=arguments.loss),
+            train_dataset=_dataset(trained_on, taught=arguments.loss in TAUGHT),
+            loss=GroupLoss(
+                model, kind=arguments.loss, temperature=arguments.temperature, hard_label=arguments.hard_label
+            ),
             evaluator=_evaluator(dev),
             callbacks=[EarlyStoppingCallback(arguments.patience), stop, Told(tell)],
         )
@@ -133,16 +137,18 @@ def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa
 
     try:
         with quiet():
-            config = _cut(AutoConfig.from_pretrained(base, num_labels=1, local_files_only=True), arguments.layers)
+            config = AutoConfig.from_pretrained(base, num_labels=1, local_files_only=True)
             set_seed(arguments.seed)
             made = AutoModelForSequenceClassification.from_pretrained(
                 base, config=config, dtype="float32", local_files_only=True
             )
+            if arguments.layers is not None:
+                keep_layers(made, arguments.layers, arguments.begin_with)
             shutil.rmtree(start, ignore_errors=True)
             made.save_pretrained(start)
             AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(start)
             model = CrossEncoder(str(start), local_files_only=True, model_kwargs={"dtype": "float32"})
-    except ModelError:
+    except (ModelError, UsageError):
         raise
     except Exception as error:  # what a folder raises that is no such model depends on the model's own code
         raise ModelError(f"The model {base} cannot be trained as a cross-encoder: {error}.") from error
@@ -155,14 +161,6 @@ def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa
             raise ModelError(f"{base} has no embeddings that could be frozen: add --no-freeze-embeddings.")
         embeddings.requires_grad_(False)
     return model
-
-
-def _cut(config: Any, layers: int | None) -> Any:  # noqa: ANN401
-    if layers is not None:
-        if layers > config.num_hidden_layers:
-            raise ModelError(f"The base has {config.num_hidden_layers} layers, not {layers}: name fewer --layers.")
-        config.num_hidden_layers = layers
-    return config
 
 
 def _settings(arguments: TrainingArguments, out: Path, *, steps: int) -> Any:  # noqa: ANN401
@@ -199,14 +197,14 @@ def _settings(arguments: TrainingArguments, out: Path, *, steps: int) -> Any:  #
     )
 
 
-def _dataset(groups: Sequence[Group]) -> Any:  # noqa: ANN401
+def _dataset(groups: Sequence[Group], *, taught: bool) -> Any:  # noqa: ANN401
     from datasets import Dataset
 
     return Dataset.from_dict(
         {
             "query": [group.query for group in groups],
             "passages": [group.passages for group in groups],
-            "label": [[1.0] + [0.0] * len(group.negatives) for group in groups],
+            "label": [list(group.scores) if taught else [1.0] + [0.0] * len(group.negatives) for group in groups],
         }
     )
 

@@ -17,7 +17,7 @@ from core.settings import Settings
 from learning.keep_out import KeptOut, letters_of
 from learning.reranker import Tell, Trained, base_folder, check_extra, train
 from learning.reranker_data import Asked, Group, Judged, judged_questions, pseudo_questions, read_groups, write_groups
-from learning.reranker_groups import Progress, Wanted, make_groups, searching
+from learning.reranker_groups import Counts, Progress, Wanted, make_groups, searching
 from learning.reranker_report import write_report
 from learning.reranker_state import Training, TrainingArguments, begin, forget, groups_file, sha256_of
 from search.build import build_searcher
@@ -64,26 +64,45 @@ def learn_reranker(
     """
     check_extra()
     base = base_folder(arguments.base, cache_dir=settings.cache_dir)
-    searcher, _ = build_searcher(settings)
-    opened = {name: open_collection(searcher.client, name) for name in _collections(sources)}
-    for collection in opened.values():
-        collection.require(embedding_model=settings.embedding_model, analyzer=searcher.segmenter.name)
-    training = begin(out, arguments, _facts(sources, wanted, opened, base), command=command, resume=resume)
+    mine = Mine(settings, sources, wanted)
+    training = begin(out, arguments, mine.facts(base), command=command, resume=resume)
     if training.groups_sha256:
         groups = read_groups(groups_file(out))
     else:
-        reader = Room(base, max_length=arguments.max_length)
-        retrieve = searching(searcher, depth=wanted.bounds.depth)
-        asked = _asked(searcher.client, sources, opened)
-        kept_out = KeptOut(sources.keep_out)
         try:
-            groups, counts = make_groups(asked, retrieve, reader, wanted, kept_out=kept_out, progress=progress)
+            groups, counts = mine.groups(base, max_length=arguments.max_length, progress=progress)
         except UsageError:
             forget(out)  # so that the same folder can be named again, with other questions
             raise
         _keep(out, training, groups, counts.as_dict())
     trained = train(groups, training, out, base=base, minutes=minutes, tell=tell)
     return Done(trained, write_report(out, training, trained))
+
+
+class Mine:
+    """The collections of the sources, opened: what groups come from."""
+
+    def __init__(self, settings: Settings, sources: Sources, wanted: Wanted) -> None:
+        self.sources, self.wanted = sources, wanted
+        self.searcher, _ = build_searcher(settings)
+        self.opened = {name: open_collection(self.searcher.client, name) for name in _collections(sources)}
+        for collection in self.opened.values():
+            collection.require(embedding_model=settings.embedding_model, analyzer=self.searcher.segmenter.name)
+
+    def facts(self, base: Path) -> dict[str, Any]:
+        """Say by what two trainings' data can be told apart."""
+        return _facts(self.sources, self.wanted, self.opened, base)
+
+    def asked(self) -> Iterator[Asked]:
+        """Stream the questions of all sources; raises `UsageError` where one has none."""
+        return _asked(self.searcher.client, self.sources, self.opened)
+
+    def groups(self, base: Path, *, max_length: int, progress: Progress) -> tuple[list[Group], Counts]:
+        """Make groups as `base` reads them at that length; raises `UsageError` as `make_groups` does."""
+        reader = Room(base, max_length=max_length)
+        retrieve = searching(self.searcher, depth=self.wanted.bounds.depth)
+        kept_out = KeptOut(self.sources.keep_out)
+        return make_groups(self.asked(), retrieve, reader, self.wanted, kept_out=kept_out, progress=progress)
 
 
 class Room:

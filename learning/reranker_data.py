@@ -55,7 +55,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One question with the passage that answers it and some that do not, as the model reads them."""
+    """One question with the passage that answers it and some that do not, as the model reads them.
+
+    `scores`: a teacher's, of the answer and then of the negatives; empty where nobody taught.
+    """
 
     key: str
     query: str
@@ -63,6 +66,7 @@ class Group:
     negatives: tuple[str, ...]
     source: str
     part: Part = "train"
+    scores: tuple[float, ...] = ()
 
     @property
     def passages(self) -> list[str]:
@@ -144,7 +148,8 @@ def read_groups(path: Path) -> list[Group]:
     try:
         for line in path.read_text("utf-8").splitlines():
             row = json.loads(line)
-            groups.append(Group(**{**row, "negatives": tuple(row["negatives"])}))
+            scores = tuple(row.get("scores", ()))
+            groups.append(Group(**{**row, "negatives": tuple(row["negatives"]), "scores": scores}))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{path} cannot be read as groups of a reranker's training: {error}.") from error
     return groups

@@ -117,6 +117,7 @@ def model_card(report: dict[str, Any], *, licences: str = "") -> str:
         + ", ".join(f"{name} {number}" for name, number in report["versions"].items() if number)
         + ".",
         "",
+        *_taught(report),
         (
             f"On {groups.get('dev', 0)} groups kept aside, {MEASURE} went {said} (step {report['best_step']} of "
             f"{report['planned_steps']}). That is no measure of a search."
@@ -156,6 +157,25 @@ def _measures(report: dict[str, Any]) -> list[str]:
         loss = f"{before[-1]:.4f}" if before else ""
         lines.append(f"| {row['step']} | {' | '.join(f'{row[name]:.4f}' for name in names)} | {loss} |")
     return lines
+
+
+def _taught(report: dict[str, Any]) -> list[str]:
+    teacher, arguments = report["sources"].get("teacher"), report["arguments"]
+    if teacher is None:
+        return []
+    return [
+        (
+            f"Taught by {teacher['name']} ({teacher['kind']}, fingerprint {teacher['fingerprint']}): loss "
+            f"{arguments['loss']}, temperature {arguments['temperature']:g}, share of the hard label "
+            f"{arguments['hard_label']:g}; "
+            + (
+                f"{arguments['layers']} layers, begun with {arguments['begin_with']}."
+                if arguments["layers"]
+                else "all layers."
+            )
+        ),
+        "",
+    ]
 
 
 def _told(value: object) -> str:

@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from core.errors import UsageError
 
-Loss = Literal["listwise", "bce"]
+Loss = Literal["listwise", "bce", "margin-mse", "kl"]
+TAUGHT: frozenset[Loss] = frozenset({"margin-mse", "kl"})
+"""Losses that want a teacher's scores."""
 FOLDER = "training"
 
 
@@ -21,8 +23,10 @@ FOLDER = "training"
 class TrainingArguments:
     """How a reranker is trained.
 
-    `layers`: of the base model, the lowest; None: all. `patience`: measurements without a gain after which it ends.
-    `evaluations`: measurements in all, at even distances.
+    `layers`: how many of the base model's are kept; None: all. `begin_with`: which (`learning.student`). `patience`:
+    measurements without a gain after which it ends. `evaluations`: measurements in all, at even distances.
+    `accumulation`: batches of one step. `temperature` and `hard_label` (the share of the loss that looks at the answer
+    alone) belong to the losses that have a teacher.
     """
 
     base: str
@@ -36,6 +40,10 @@ class TrainingArguments:
     seed: int = 42
     patience: int = 3
     evaluations: int = 8
+    begin_with: str = "lowest"
+    accumulation: int = 1
+    temperature: float = 1.0
+    hard_label: float = 0.0
 
 
 @dataclass(slots=True)
@@ -68,14 +76,22 @@ def groups_file(out: Path) -> Path:
     return out / FOLDER / "groups.jsonl"
 
 
-def begin(out: Path, arguments: TrainingArguments, sources: dict[str, Any], *, command: str, resume: bool) -> Training:
-    """Begin a training in a new folder, or go on with the one that is there.
+def begin(
+    out: Path,
+    arguments: TrainingArguments,
+    sources: dict[str, Any],
+    *,
+    command: str,
+    resume: bool,
+    beside: frozenset[str] = frozenset(),
+) -> Training:
+    """Begin a training in a new folder (what is named `beside` may be in it), or go on with the one that is there.
 
     Raises `UsageError` where `out` is taken and `resume` is not asked for; where there is nothing to go on with; and
     where arguments or data are others than those that it was begun with, naming them.
     """
     if not resume:
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(path.name not in beside for path in out.iterdir()):
             raise UsageError(
                 f"{out} is not empty: name another folder, or add --resume to go on with a training that was begun "
                 "there."
@@ -85,10 +101,10 @@ def begin(out: Path, arguments: TrainingArguments, sources: dict[str, Any], *, c
         training.write(out)
         return training
     known = read_training(out)
-    differences = _differences({**asdict(known.arguments), **known.sources}, {**asdict(arguments), **sources})
-    if differences:
+    differing = differences({**asdict(known.arguments), **known.sources}, {**asdict(arguments), **sources})
+    if differing:
         raise UsageError(
-            f"{out} was begun with other arguments or data: {'; '.join(differences)}. Name those again, or train "
+            f"{out} was begun with other arguments or data: {'; '.join(differing)}. Name those again, or train "
             "anew in another folder."
         )
     if known.groups_sha256 and sha256_of(groups_file(out)) != known.groups_sha256:
@@ -125,7 +141,8 @@ def sha256_of(path: Path) -> str:
         raise UsageError(f"{path} cannot be read: {error}.") from error
 
 
-def _differences(known: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+def differences(known: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """Name what two states differ in, with both values."""
     return [
         f"{name} was {known.get(name)!r}, is {asked.get(name)!r}"
         for name in sorted(known.keys() | asked.keys())

@@ -31,14 +31,19 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
     """How far the answer of each group is from being first.
 
     `listwise`: the cross-entropy of the softmax over a group's logits (Cao et al. 2007, ListNet with the answer alone
-    as the target; InfoNCE is the same). `bce`: the mean binary cross-entropy of a group's pairs. Both are the mean over
-    groups, whatever their sizes.
+    as the target; InfoNCE is the same). `bce`: the mean binary cross-entropy of a group's pairs. With a teacher's
+    scores as labels: `margin-mse`, the squared difference of student's and teacher's margins between the answer and
+    each other passage (Hofstätter et al. 2020), and `kl`, the divergence of the student's softmax over the group from
+    the teacher's, both at one temperature, times its square (Hinton et al. 2015); `hard_label` is the share of
+    `listwise` in either. All are the mean over groups, whatever their sizes.
     """
 
-    def __init__(self, model: Any, *, kind: str) -> None:  # noqa: ANN401 - sentence-transformers is untyped here
+    def __init__(self, model: Any, *, kind: str, temperature: float = 1.0, hard_label: float = 0.0) -> None:  # noqa: ANN401 - sentence-transformers is untyped here
         super().__init__()
         self.model = model
         self._kind = kind
+        self._temperature = temperature
+        self._hard_label = hard_label
 
     def forward(
         self,
@@ -47,7 +52,10 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
         prompt: str | None = None,
         task: str | None = None,
     ) -> Any:  # noqa: ANN401
-        """Give the loss of a batch: `inputs` are questions and their passages, `labels` 1 and 0 for each passage."""
+        """Give the loss of a batch: `inputs` are questions and their passages, the answer first.
+
+        `labels` are 1 and 0 for each passage, or the teacher's scores.
+        """
         queries, passages = inputs
         pairs = [(query, text) for query, texts in zip(queries, passages, strict=True) for text in texts]
         logits = self._logits(pairs, prompt, task).split([len(texts) for texts in passages])
@@ -57,7 +65,16 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
     def _of_group(self, logits: Any, labels: Any) -> Any:  # noqa: ANN401
         if self._kind == "bce":
             return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
-        return torch.nn.functional.cross_entropy(logits, labels / labels.sum())
+        if self._kind == "listwise":
+            return torch.nn.functional.cross_entropy(logits, labels / labels.sum())
+        hard = -torch.log_softmax(logits, 0)[0]  # the answer comes first
+        return (1 - self._hard_label) * self._taught(logits, labels) + self._hard_label * hard
+
+    def _taught(self, logits: Any, scores: Any) -> Any:  # noqa: ANN401
+        if self._kind == "margin-mse":
+            return torch.nn.functional.mse_loss(logits[0] - logits[1:], scores[0] - scores[1:])
+        wanted, given = ((one / self._temperature).log_softmax(0) for one in (scores, logits))
+        return self._temperature**2 * (wanted.exp() * (wanted - given)).sum()
 
     def _logits(self, pairs: Sequence[tuple[str, str]], prompt: str | None, task: str | None) -> Any:  # noqa: ANN401
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]) - len(pairs[i][1]))
@@ -73,7 +90,7 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
 
     def get_config_dict(self) -> dict[str, Any]:
         """Say for a model card what the loss is."""
-        return {"kind": self._kind}
+        return {"kind": self._kind, "temperature": self._temperature, "hard_label": self._hard_label}
 
 
 def compute_first_token_only(model: Any) -> None:  # noqa: ANN401

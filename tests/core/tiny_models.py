@@ -6,7 +6,14 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    BertTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from core.models.export import quiet
 
@@ -50,3 +57,24 @@ def sentence_transformers_folder(folder: Path, *, pooling: str, normalize: bool,
 def cross_encoder_folder(folder: Path, *, labels: int = 1) -> Path:
     torch.manual_seed(2)
     return _save(BertForSequenceClassification(_config(num_labels=labels)), folder)
+
+
+def causal_folder(folder: Path, *, words: tuple[str, ...] = ("yes", "no")) -> Path:
+    """A language model that knows `words` beside single letters."""
+    vocabulary = [*VOCABULARY, *words]
+    torch.manual_seed(3)
+    config = Qwen3Config(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        intermediate_size=64,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+    )
+    with quiet():
+        Qwen3ForCausalLM(config).save_pretrained(folder)
+        BertTokenizerFast(vocab={token: i for i, token in enumerate(vocabulary)}).save_pretrained(folder)
+    return folder

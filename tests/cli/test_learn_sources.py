@@ -1,4 +1,4 @@
-"""What `bothways learn reranker` reads before anything is trained: its sources, and what it is kept from."""
+"""What `bothways learn reranker` and the distillations read first: their sources, and what they are kept from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.learn_reranker import _sources
+from cli.learn_sources import read_sources
 from core.errors import UsageError
 from evaluation.queries import split_of
 
@@ -23,7 +23,7 @@ def beir(tmp_path):
 
 
 def test_the_dev_split_is_kept_out_and_not_learnt_from(beir):
-    sources = _sources([], [f"{beir}@law"], [], [], "train")
+    sources = read_sources([], [f"{beir}@law"], [], [], "train")
     dev = {f"问题{name}" for name in IDS if split_of(name) == "dev"}
     [judged] = sources.judged
     assert 0 < len(dev) < 40
@@ -35,14 +35,17 @@ def test_the_dev_split_is_kept_out_and_not_learnt_from(beir):
 
 
 def test_all_of_it_and_clicks_have_no_split(beir):
-    for sources in (_sources(["law"], [str(beir)], [], [], "all"), _sources(["law"], [], [str(beir)], [], "train")):
+    for sources in (
+        read_sources(["law"], [str(beir)], [], [], "all"),
+        read_sources(["law"], [], [str(beir)], [], "train"),
+    ):
         assert len(sources.judged[0].queries) == 40
         assert sources.keep_out == []
     assert sources.judged[0].kind == "clicks"
 
 
 def test_files_to_keep_out(beir):
-    assert len(_sources(["law"], [], [], [beir / "queries.jsonl"], "train").keep_out) == 40
+    assert len(read_sources(["law"], [], [], [beir / "queries.jsonl"], "train").keep_out) == 40
 
 
 @pytest.mark.parametrize(
@@ -57,4 +60,4 @@ def test_files_to_keep_out(beir):
 )
 def test_what_cannot_be_read_is_told(given, told):
     with pytest.raises(UsageError, match=told):
-        _sources(*given)
+        read_sources(*given)
