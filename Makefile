@@ -54,8 +54,10 @@ serve: .venv/.base
 	$(BIN)/bothways es up
 	$(BIN)/bothways serve --port $(PORT)
 
+# Two processes, each with whole files, over one Elasticsearch; `make test TESTS="tests/core -n 0"` for less.
+TESTS ?= -n 2 --dist loadfile
 test: .venv/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: .venv/.lint
 	$(BIN)/ruff check .

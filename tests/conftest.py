@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import uuid
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import structlog
@@ -15,6 +16,8 @@ from core.answer_cache import AnswerCache
 from core.elastic import connect
 from core.settings import load_settings, settings
 from tests.fakes import Clock
+
+_NODE, _URL = pytest.StashKey[ExitStack](), pytest.StashKey[str]()
 
 
 @pytest.fixture(autouse=True)
@@ -34,20 +37,46 @@ def free_port():
 
 
 @pytest.fixture(scope="session")
-def es_url():
+def es_url(request):
     """Address of the Elasticsearch of this run, in the contract's order."""
+    if url := getattr(request.config, "workerinput", {}).get("es_url"):
+        yield url
+        return
+    with _elasticsearch() as url:
+        yield url
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell each process of pytest-xdist of the one Elasticsearch that all of them share."""
+    config = node.config
+    if _NODE not in config.stash:
+        stack = config.stash[_NODE] = ExitStack()
+        config.stash[_URL] = stack.enter_context(_elasticsearch())
+    node.workerinput["es_url"] = config.stash[_URL]
+
+
+def pytest_unconfigure(config):
+    """Stop the Elasticsearch that the processes shared."""
+    if _NODE in config.stash:
+        config.stash[_NODE].close()
+
+
+@contextmanager
+def _elasticsearch():
     from core.node import docker_available, down, resolve_url, up
 
     if url := os.environ.get("BOTHWAYS_ES_URL") or resolve_url(load_settings()):
         yield url
-        return
-    if docker_available():
+    elif docker_available():
         yield from _container()
-        return
-    chosen = load_settings(es_port=free_port())
-    segmenter = load_segmenter(chosen)
-    yield up(chosen, prepare=lambda rules: segment_synonyms(rules, segmenter)).url
-    down(chosen)
+    else:
+        chosen = load_settings(es_port=free_port())
+        segmenter = load_segmenter(chosen)
+        try:
+            yield up(chosen, prepare=lambda rules: segment_synonyms(rules, segmenter)).url
+        finally:
+            down(chosen)
 
 
 def _container():
