@@ -58,6 +58,10 @@ def reranker(
         float, typer.Option(min=0, max=2, help="the same where people judged")
     ] = WANTED.bounds.margin_judged,
     titles: Annotated[float, typer.Option(min=0, max=1, help="share of groups with titles")] = WANTED.title_share,
+    residual: Annotated[
+        float,
+        typer.Option(min=0, help="learn what the first stage lacks: its cosine, times this, beside the logits; 0: no"),
+    ] = DEFAULTS.residual,
     loss: Annotated[str, typer.Option(help=f"{' or '.join(LOSSES)}")] = DEFAULTS.loss,
     layers: Annotated[int | None, typer.Option(min=1, help="keep the lowest layers of the base alone")] = None,
     freeze_embeddings: Annotated[
@@ -90,6 +94,7 @@ def reranker(
         layers=layers,
         freeze_embeddings=freeze_embeddings,
         seed=seed,
+        residual=residual,
         patience=patience,
         evaluations=evaluations,
     )

@@ -86,7 +86,7 @@ def train(
     check_extra()
     from transformers import EarlyStoppingCallback, set_seed
 
-    from learning.reranker_torch import GroupLoss, GroupTrainer, Stop, Told, compute_first_token_only
+    from learning.reranker_torch import GroupEvaluator, GroupLoss, GroupTrainer, Stop, Told, compute_first_token_only
 
     arguments = training.arguments
     model = _load(base, arguments, out / FOLDER / "start")
@@ -101,11 +101,11 @@ def train(
         trainer = GroupTrainer(
             model=model,
             args=settings,
-            train_dataset=_dataset(trained_on, taught=arguments.loss in TAUGHT),
+            train_dataset=_dataset(trained_on, taught=arguments.loss in TAUGHT, residual=arguments.residual),
             loss=GroupLoss(
                 model, kind=arguments.loss, temperature=arguments.temperature, hard_label=arguments.hard_label
             ),
-            evaluator=_evaluator(dev),
+            evaluator=GroupEvaluator(dev, residual=arguments.residual),
             callbacks=[EarlyStoppingCallback(arguments.patience), stop, Told(tell)],
         )
         _remove_printers(trainer)
@@ -197,25 +197,17 @@ def _settings(arguments: TrainingArguments, out: Path, *, steps: int) -> Any:  #
     )
 
 
-def _dataset(groups: Sequence[Group], *, taught: bool) -> Any:  # noqa: ANN401
+def _dataset(groups: Sequence[Group], *, taught: bool, residual: float) -> Any:  # noqa: ANN401
     from datasets import Dataset
 
-    return Dataset.from_dict(
-        {
-            "query": [group.query for group in groups],
-            "passages": [group.passages for group in groups],
-            "label": [list(group.scores) if taught else [1.0] + [0.0] * len(group.negatives) for group in groups],
-        }
-    )
-
-
-def _evaluator(groups: Sequence[Group]) -> Any:  # noqa: ANN401
-    from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
-
-    samples = [
-        {"query": group.query, "positive": [group.positive], "negative": list(group.negatives)} for group in groups
-    ]
-    return CrossEncoderRerankingEvaluator(samples, batch_size=32, write_csv=False)
+    columns: dict[str, list[Any]] = {
+        "query": [group.query for group in groups],
+        "passages": [group.passages for group in groups],
+        "label": [list(group.scores) if taught else [1.0] + [0.0] * len(group.negatives) for group in groups],
+    }
+    if residual:
+        columns["first"] = [[residual * cosine for cosine in group.first] for group in groups]
+    return Dataset.from_dict(columns)
 
 
 def _remove_printers(trainer: Any) -> None:  # noqa: ANN401
@@ -237,13 +229,14 @@ def _calibrate(model: Any, groups: Sequence[Group]) -> Calibration | None:  # no
     """Make sigmoid(logit) a probability, as far as the groups kept aside tell; None where the head is no such layer."""
     import torch
 
+    from learning.reranker_torch import logits_of
+
     heads = [one for one in model.modules() if isinstance(one, torch.nn.Linear) and one.out_features == 1]
     if not heads or heads[-1].bias is None:
         return None
     pairs = [(group.query, text) for group in groups for text in group.passages]
     answers = [at == 0 for group in groups for at in range(len(group.passages))]
-    logits = model.predict(pairs, batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False)
-    calibration = fit([float(logit) for logit in logits], answers)
+    calibration = fit(logits_of(model, pairs), answers)
     if calibration is not None:
         with torch.no_grad():
             heads[-1].weight.mul_(calibration.scale)

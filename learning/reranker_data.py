@@ -57,7 +57,8 @@ class Asked:
 class Group:
     """One question with the passage that answers it and some that do not, as the model reads them.
 
-    `scores`: a teacher's, of the answer and then of the negatives; empty where nobody taught.
+    `scores`: a teacher's, of the answer and then of the negatives; empty where nobody taught. `first`: their cosines
+    with the question (`learning.first_stage`), empty where nobody asked for them.
     """
 
     key: str
@@ -67,6 +68,7 @@ class Group:
     source: str
     part: Part = "train"
     scores: tuple[float, ...] = ()
+    first: tuple[float, ...] = ()
 
     @property
     def passages(self) -> list[str]:
@@ -148,8 +150,8 @@ def read_groups(path: Path) -> list[Group]:
     try:
         for line in path.read_text("utf-8").splitlines():
             row = json.loads(line)
-            scores = tuple(row.get("scores", ()))
-            groups.append(Group(**{**row, "negatives": tuple(row["negatives"]), "scores": scores}))
+            numbers = {name: tuple(row.get(name, ())) for name in ("scores", "first")}
+            groups.append(Group(**{**row, "negatives": tuple(row["negatives"]), **numbers}))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{path} cannot be read as groups of a reranker's training: {error}.") from error
     return groups

@@ -14,12 +14,15 @@ from types import FrameType
 from typing import Any
 
 import torch
+from sentence_transformers.base.evaluation.evaluator import BaseEvaluator
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.cross_encoder import CrossEncoderTrainer
 from sentence_transformers.util import batch_to_device
 from transformers import TrainerCallback
 
 from core.models.first_token import BERT_LAYERS
+from learning.first_stage import measure
+from learning.reranker_data import Group
 
 POOL = 50
 """Batches whose groups are sorted by length together: enough that little is padded, few enough to stay mixed."""
@@ -54,11 +57,13 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
     ) -> Any:  # noqa: ANN401
         """Give the loss of a batch: `inputs` are questions and their passages, the answer first.
 
-        `labels` are 1 and 0 for each passage, or the teacher's scores.
+        `labels` are 1 and 0 for each passage, or the teacher's scores. A third input are numbers beside the logits.
         """
-        queries, passages = inputs
+        queries, passages, *beside = inputs
         pairs = [(query, text) for query, texts in zip(queries, passages, strict=True) for text in texts]
         logits = self._logits(pairs, prompt, task).split([len(texts) for texts in passages])
+        if beside:
+            logits = [one + one.new_tensor(numbers) for one, numbers in zip(logits, beside[0], strict=True)]
         losses = [self._of_group(one, label.to(one)) for one, label in zip(logits, labels, strict=True)]
         return torch.stack(losses).mean()
 
@@ -91,6 +96,26 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
     def get_config_dict(self) -> dict[str, Any]:
         """Say for a model card what the loss is."""
         return {"kind": self._kind, "temperature": self._temperature, "hard_label": self._hard_label}
+
+
+class GroupEvaluator(BaseEvaluator):  # type: ignore[misc]
+    """Measures groups as `learning.first_stage.measure` does."""
+
+    def __init__(self, groups: Sequence[Group], *, residual: float) -> None:
+        super().__init__()
+        self.primary_metric = "ndcg@10"
+        self._groups = groups
+        self._residual = residual
+
+    def __call__(self, model: Any, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
+        """Give the measures by name."""
+        return measure(self._groups, partial(logits_of, model), residual=self._residual)
+
+
+def logits_of(model: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:  # noqa: ANN401
+    """Give the logits of pairs of question and passage."""
+    found = model.predict(list(pairs), batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+    return [float(logit) for logit in found]
 
 
 def compute_first_token_only(model: Any) -> None:  # noqa: ANN401

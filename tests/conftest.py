@@ -141,6 +141,7 @@ def run(monkeypatch, capsys, es_url):
 
     def typed(*words, **environment):
         settings.cache_clear()
+        monkeypatch.delenv("COLUMNS", raising=False)  # of a process of pytest-xdist: tables would be laid out for it
         monkeypatch.setenv("BOTHWAYS_ES_URL", es_url)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)

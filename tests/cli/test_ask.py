@@ -128,7 +128,13 @@ def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(filled, llm, es_url):
         "BOTHWAYS_LLM_MODEL": "m", "PYTHONPATH": ".", "BOTHWAYS_ASK_HISTORY_TURNS": "0",
     }  # fmt: skip
     process = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background run ignores it
     )
     os.close(theirs)
     seen = ""

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -51,15 +52,15 @@ def base(tmp_path_factory):
     return transformers_folder(tmp_path_factory.mktemp("base") / "tiny")
 
 
-def trained(base, out, *, tell=lambda *_: None, resume=False, minutes=None, **changed):
+def trained(base, out, *, tell=lambda *_: None, resume=False, minutes=None, groups=GROUPS, **changed):
     arguments = TrainingArguments(base=str(base), **{**ARGUMENTS, **changed})
     training = begin(out, arguments, {"negatives": 3}, command="bothways learn reranker", resume=resume)
     if not resume:
-        write_groups(groups_file(out), GROUPS)
+        write_groups(groups_file(out), groups)
         training.groups_sha256 = sha256_of(groups_file(out))
         training.counts = {"groups": {"train": 40, "dev": 10}, "drawn": {"made up": 50}, "kept_out": {}}
         training.write(out)
-    return train(GROUPS, training, out, base=base, tell=tell, minutes=minutes), training
+    return train(groups, training, out, base=base, tell=tell, minutes=minutes), training
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +244,21 @@ def test_losses_by_hand():
 
     pairs = [[bce(2, 1), bce(0, 0), bce(-1, 0)], [bce(10, 0), bce(3, 1)]]
     assert loss_of("bce") == pytest.approx(sum(sum(one) / len(one) for one in pairs) / 2)
+
+
+def test_what_stands_beside_the_logits_is_added_before_the_loss():
+    loss = GroupLoss(FixedModel(), kind="listwise")
+    beside = [[0.0, 2.0, 0.0], [0.0, 8.0]]
+    first = -2 + math.log(2 * math.exp(2) + math.exp(-1))  # 2, 0 + 2, -1; the first answers
+    second = -11 + math.log(math.exp(10) + math.exp(11))  # 10, 3 + 8; the second answers
+    assert float(loss([["q", "q"], LOGITS, beside], LABELS)) == pytest.approx((first + second) / 2)
+
+
+def test_what_the_first_stage_knows_is_not_learnt_again(base, whole, tmp_path):
+    knowing = [replace(one, first=(1.0, 0.0, 0.0, 0.0)) for one in GROUPS]
+    done, training = trained(base, tmp_path / "model", groups=knowing, residual=20.0)
+    assert training.untrained[MEASURE] == 1.0, "the cosine alone has the answer first"
+    assert done.losses[0][1] < 0.1 < whole[0].losses[0][1], "there is little left to learn"
 
 
 def test_the_last_layer_for_the_first_token_alone_gives_the_same(tmp_path):

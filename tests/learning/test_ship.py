@@ -59,7 +59,13 @@ def test_the_small_form_scores_like_the_trained_folder(trained, cache, tmp_path)
         assert told in card
     scores = [
         load_cross_encoder(
-            Settings(_env_file=None, cache_dir=cache, reranker_model=str(folder), model_backend=backend)
+            Settings(
+                _env_file=None,
+                cache_dir=cache,
+                reranker_model=str(folder),
+                model_backend=backend,
+                reranker_precision="fp32",
+            )
         ).score(GROUPS[0].query, GROUPS[0].passages)
         for folder, backend in ((trained, "torch"), (done.folder, "onnx"))
     ]
