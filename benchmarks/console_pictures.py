@@ -3,8 +3,8 @@
     bothways serve &
     python -m benchmarks.console_pictures --url http://127.0.0.1:8000 --out docs/pictures
 
-It searches the sample knowledge base (`make demo` indexes it) and the collection `law`, uploads one small file into a
-collection of its own, which it deletes again, and asks one question. Nobody's feedback is touched: no hit is opened.
+It searches the sample knowledge base (`make demo` indexes it), uploads one small file into a collection of its own,
+which it deletes again, and asks one question. Nobody's feedback is touched: no hit is opened.
 """
 
 from __future__ import annotations
@@ -65,14 +65,16 @@ def _pictures(url: str, report: Path | None) -> dict[str, Callable[[Browser, Pat
 
         return take
 
-    law = {"collection": "law", "q": "小孩把人打伤了家长要赔钱吗", "strategy": "hybrid"}
-    handbook = {"collection": "handbook", "q": "没人在家快递咋办", "strategy": "hybrid"}
+    leave = {"collection": "handbook", "q": "年假没休完能折现吗", "strategy": "hybrid"}
+    parcel = leave | {"q": "没人在家快递咋办"}
     taken = {
-        "search": shot(f"search?{urlencode(law)}", width=1280, height=960),
-        "compare": shot(f"search?{urlencode(law | {'compare': 'bm25'})}", width=1280, height=960, language="en-GB"),
-        "dark": shot(f"search?{urlencode(handbook)}", width=1280, height=820, dark=True),
-        "phone": shot(f"search?{urlencode(handbook)}", width=360, height=760),
-        "ask": shot(f"ask?{urlencode({'collection': 'law', 'strategy': 'hybrid'})}", _asked, width=1080, height=900),
+        "search": shot(f"search?{urlencode(leave)}", width=1280, height=960),
+        "compare": shot(f"search?{urlencode(leave | {'compare': 'bm25'})}", width=1280, height=960, language="en-GB"),
+        "dark": shot(f"search?{urlencode(parcel)}", width=1280, height=820, dark=True),
+        "phone": shot(f"search?{urlencode(parcel)}", width=360, height=760),
+        "ask": shot(
+            f"ask?{urlencode({'collection': 'handbook', 'strategy': 'hybrid'})}", _asked, width=1080, height=900
+        ),
         "upload": _upload(url),
     }
     if report is not None:
@@ -86,7 +88,7 @@ def _settled(page: Page) -> None:
 
 
 def _asked(page: Page) -> None:
-    page.locator("#ask-q").fill("小孩把人打伤了家长要赔钱吗")
+    page.locator("#ask-q").fill("没用完的年休假可以结转至次年几月")
     page.keyboard.press("Enter")
     page.locator(".passage").first.wait_for()
     page.evaluate("scrollTo(0, 0)")
@@ -102,7 +104,7 @@ def _upload(url: str) -> Callable[[Browser, Path], None]:
         collection = f"gym-{uuid.uuid4().hex[:4]}"
         try:
             with _page(browser, width=1280, height=820) as page:
-                page.route("**/api/v1/collections", lambda route: _few(route, {"law", "handbook", collection}))
+                page.route("**/api/v1/collections", lambda route: _few(route, {"handbook", collection}))
                 page.goto(f"{url}/console/#/collections")
                 page.locator("#upload-collection").fill(collection)
                 name, text = UPLOADED
