@@ -20,6 +20,7 @@ ROWS = 600
 
 DYING = """
 import sys
+import time
 from pathlib import Path
 from core.analysis import Segmenter
 from core.elastic import connect
@@ -35,9 +36,15 @@ class Waits(HashEncoder):
     # Goes on until something is in Elasticsearch, then waits to be killed.
     def encode_documents(self, texts):
         if len(self.batches) >= 4:
+            while not self.sent():
+                time.sleep(0.05)
             print("waiting", flush=True)
             sys.stdin.read()
         return super().encode_documents(texts)
+
+    def sent(self):
+        index = f"bothways-{collection}-v{2 if recreate == 'yes' else 1}"
+        return client.indices.stats(index=index, metric="indexing")["_all"]["primaries"]["indexing"]["index_total"]
 
 
 client, server = connect(load_settings(es_url=url))
