@@ -14,12 +14,15 @@ from rich.text import Text
 
 from api.wire_ask import ask_response
 from cli.options import (
-    FILTER_HELP,
     AsGroupsOption,
     CollectionOption,
+    FilterOption,
     FusionOption,
     JsonOption,
+    MinScoreOption,
+    RankWindowOption,
     RewriteOption,
+    SelfQueryOption,
     parse_access,
     parse_filters,
     parse_fusion,
@@ -37,7 +40,6 @@ from search.answering.types import Answer, Ask, Delta, Turn
 from search.build import build_searcher, default_options
 from search.context import MOST as MOST_CONTEXT
 from search.options import SearchOptions
-from search.paging import MOST_WINDOW
 
 _PROMPT = "? "
 
@@ -50,14 +52,10 @@ def ask(
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to answer from, as far as the budget goes")] = 5,
     context: Annotated[int, typer.Option(min=0, max=MOST_CONTEXT, help="chunks to read before and after a hit")] = 0,
-    rank_window_size: Annotated[
-        int | None, typer.Option(min=1, max=MOST_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
-    ] = None,
-    min_score: Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")] = None,
-    filter_: Annotated[list[str] | None, typer.Option("--filter", help=FILTER_HELP)] = None,
-    self_query: Annotated[
-        bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
-    ] = None,
+    rank_window_size: RankWindowOption = None,
+    min_score: MinScoreOption = None,
+    filter_: FilterOption = None,
+    self_query: SelfQueryOption = None,
     rewrite: RewriteOption = None,
     fusion: FusionOption = None,
     as_groups: AsGroupsOption = None,

@@ -12,21 +12,33 @@ from core.access import ADMIN, Access
 from core.datatypes import Fusion, Rewrite, Strategy
 from core.errors import UsageError
 from search.filters import FilterValue
+from search.paging import MOST_WINDOW
 
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
 AsGroupsOption = Annotated[
     str | None, typer.Option(metavar="A,B", help="see what an API key of these access groups would see")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON")]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        help="FIELD=VALUE that hits must have; also != > >= < <=, 'FIELD?' for any value, '!FIELD?' for none",
+    ),
+]
+SelfQueryOption = Annotated[
+    bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
+]
+MinScoreOption = Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")]
+RankWindowOption = Annotated[
+    int | None, typer.Option(min=1, max=MOST_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
+]
 RewriteOption = Annotated[
     str | None, typer.Option(metavar="|".join(get_args(Rewrite)), help="pseudo-document for the dense legs")
 ]
 FusionOption = Annotated[
     str | None, typer.Option(metavar="|".join(get_args(Fusion)), help="how BM25 and dense become one")
 ]
-
-
-FILTER_HELP = "FIELD=VALUE that hits must have; also != > >= < <=, 'FIELD?' for any value, '!FIELD?' for none"
 
 _FILTER = re.compile(r"(?P<no>!?)(?P<field>[^=<>!?]+)(?:(?P<op>!=|>=|<=|=|>|<)(?P<value>.+)|(?P<has>\?))", re.DOTALL)
 _BOUNDS = {">=": "gte", ">": "gt", "<=": "lte", "<": "lt"}

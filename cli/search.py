@@ -9,12 +9,15 @@ import typer
 
 from api.wire_search import search_response
 from cli.options import (
-    FILTER_HELP,
     AsGroupsOption,
     CollectionOption,
+    FilterOption,
     FusionOption,
     JsonOption,
+    MinScoreOption,
+    RankWindowOption,
     RewriteOption,
+    SelfQueryOption,
     parse_access,
     parse_filters,
     parse_fusion,
@@ -26,7 +29,7 @@ from cli.shown import show
 from core.settings import settings
 from search.build import build_searcher, default_options
 from search.context import MOST as MOST_CONTEXT
-from search.paging import MOST_OFFSET, MOST_WINDOW
+from search.paging import MOST_OFFSET
 
 
 def search(
@@ -35,18 +38,14 @@ def search(
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
     offset: Annotated[int, typer.Option(min=0, max=MOST_OFFSET, help="hits to pass over")] = 0,
-    rank_window_size: Annotated[
-        int | None, typer.Option(min=1, max=MOST_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
-    ] = None,
+    rank_window_size: RankWindowOption = None,
     facet: Annotated[list[str] | None, typer.Option(help="metadata field by which to count what was found")] = None,
     context: Annotated[int, typer.Option(min=0, max=MOST_CONTEXT, help="chunks to show before and after")] = 0,
     highlight: Annotated[bool, typer.Option(help="show the sentences that have the question's words")] = False,
-    min_score: Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")] = None,
+    min_score: MinScoreOption = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit, and by what")] = False,
-    filter_: Annotated[list[str] | None, typer.Option("--filter", help=FILTER_HELP)] = None,
-    self_query: Annotated[
-        bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
-    ] = None,
+    filter_: FilterOption = None,
+    self_query: SelfQueryOption = None,
     rewrite: RewriteOption = None,
     fusion: FusionOption = None,
     as_groups: AsGroupsOption = None,
