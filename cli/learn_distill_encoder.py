@@ -12,7 +12,15 @@ import typer
 from rich.progress import Progress
 
 from cli.learn_reranker import training_line
-from cli.learn_sources import BeirOption, CollectionsOption, JudgementsOption, KeepOutOption, read_sources, read_split
+from cli.learn_sources import (
+    BeirOption,
+    CollectionsOption,
+    GeneralOption,
+    JudgementsOption,
+    KeepOutOption,
+    read_sources,
+    read_split,
+)
 from cli.options import JsonOption
 from cli.output import err, out, print_json
 from core.settings import settings
@@ -33,10 +41,7 @@ def distill(
     collections: CollectionsOption = None,
     beir: BeirOption = None,
     judgements: JudgementsOption = None,
-    general: Annotated[
-        list[str] | None,
-        typer.Option(help="FOLDER@COLLECTION: judged queries that it is to stay good at; repeatable"),
-    ] = None,
+    general: GeneralOption = None,
     keep_out: KeepOutOption = None,
     max_questions: Annotated[int | None, typer.Option(min=2, help="questions that are drawn; people's first")] = None,
     candidates: Annotated[int, typer.Option(min=1, max=30, help="beside the answer")] = DEFAULTS.candidates,

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from cli.learn_sources import (
     BeirOption,
     CollectionsOption,
+    GeneralOption,
     JudgementsOption,
     KeepOutOption,
     SplitOption,
@@ -39,6 +40,7 @@ def reranker(
     collections: CollectionsOption = None,
     beir: BeirOption = None,
     judgements: JudgementsOption = None,
+    general: GeneralOption = None,
     split: SplitOption = "train",
     keep_out: KeepOutOption = None,
     base: Annotated[
@@ -60,7 +62,7 @@ def reranker(
     titles: Annotated[float, typer.Option(min=0, max=1, help="share of groups with titles")] = WANTED.title_share,
     residual: Annotated[
         float,
-        typer.Option(min=0, help="learn what the first stage lacks: its cosine, times this, beside the logits; 0: no"),
+        typer.Option(min=0, help="learn what the first stage lacks: its score, times this, beside the logits; 0: no"),
     ] = DEFAULTS.residual,
     loss: Annotated[str, typer.Option(help=f"{' or '.join(LOSSES)}")] = DEFAULTS.loss,
     layers: Annotated[int | None, typer.Option(min=1, help="keep the lowest layers of the base alone")] = None,
@@ -70,18 +72,24 @@ def reranker(
     patience: Annotated[int, typer.Option(min=1, help="measurements without a gain")] = DEFAULTS.patience,
     evaluations: Annotated[int, typer.Option(min=1, help="measurements in all")] = DEFAULTS.evaluations,
     seed: Annotated[int, typer.Option(min=0)] = DEFAULTS.seed,
+    general_share: Annotated[
+        float, typer.Option(min=0, max=0.9, help="of the groups, that --general questions give at most")
+    ] = WANTED.general_share,
     max_groups: Annotated[int | None, typer.Option(min=2, help="questions that are drawn; people's first")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="end it then, with the best so far")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a training that was cut off")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a reranker: answers from questions, judgements or clicks, hard negatives from the search itself."""
-    sources = read_sources(collections or [], beir or [], judgements or [], keep_out or [], split)
+    judged = [*(beir or []), *(general or [])]
+    sources = read_sources(collections or [], judged, judgements or [], keep_out or [], split)
     wanted = Wanted(
         negatives=negatives,
         max_groups=max_groups,
         title_share=titles,
         seed=seed,
+        general=tuple(one.name for one in sources.judged[len(beir or []) : len(judged)]),
+        general_share=general_share,
         bounds=Bounds(margin=margin, margin_judged=margin_judged),
     )
     arguments = TrainingArguments(

@@ -23,6 +23,10 @@ BeirOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(help="FOLDER[@COLLECTION]: judged queries (queries.jsonl, qrels.tsv) of a collection; repeatable"),
 ]
+GeneralOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="FOLDER@COLLECTION: judged queries that it is to stay good at; repeatable"),
+]
 JudgementsOption: TypeAlias = Annotated[
     list[str] | None, typer.Option(help="FOLDER[@COLLECTION]: the same form, made of clicks; repeatable")
 ]
@@ -41,7 +45,8 @@ def read_sources(
     if split not in get_args(SplitName):
         raise UsageError(f"--split wants {' or '.join(get_args(SplitName))}, not {split[:40]!r}.")
     kept_out = [text for path in keep_out for text in load_texts(path)]
-    judged, files = [], {}
+    judged: list[Judged] = []
+    files: dict[str, str] = {}
     for given, kind in [*((one, "judged") for one in beir), *((one, "clicks") for one in judgements)]:
         folder, collection = _folder(given, collections)
         queries = load_queries(folder)
@@ -49,7 +54,8 @@ def read_sources(
         if kind == "judged" and split == "train":
             kept_out += [query.text for query in queries if split_of(query.query_id) == "dev"]
             queries = take_split(queries, "train")
-        judged.append(_judged(str(folder), collection, queries, "judged" if kind == "judged" else "clicks"))
+        name = f"{folder}@{collection}" if any(one.name == str(folder) for one in judged) else str(folder)
+        judged.append(_judged(name, collection, queries, "judged" if kind == "judged" else "clicks"))
     return Sources(collections, judged, kept_out, files)
 
 

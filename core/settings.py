@@ -107,8 +107,12 @@ class Settings(BaseSettings):
     rerank_budget_ms: float = Field(
         1000.0, ge=1, le=600_000, description="milliseconds for reranking; what is left then keeps its first order"
     )
-    rerank_alpha: float = Field(
-        1.0, ge=0, le=1, description="share of the cross-encoder in a reranked score, the first stage having the rest"
+    rerank_alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the cross-encoder in a reranked score, the first stage having the rest; unset: the share "
+        "that was measured when the cross-encoder was trained, else 1",
     )
     rerank_min_score: float | None = Field(
         None, ge=0, le=1, description="reranked hits that score less are dropped (`bothways eval calibrate` finds it)"

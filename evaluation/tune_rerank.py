@@ -52,4 +52,5 @@ class Logits:
                 raise ModelError(f"The cross-encoder left {len(missing) - len(scores.logits)} out: {scores.reason}")
             known.update(scores.logits)
         logits = {hit.chunk_id: known[hit.chunk_id] for hit in candidates}
-        return rerank(hits, logits, alpha=options.rerank_alpha)
+        alpha = self._reranker.alpha if options.rerank_alpha is None else options.rerank_alpha
+        return rerank(hits, logits, alpha=alpha)

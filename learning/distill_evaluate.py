@@ -101,7 +101,7 @@ def _in_searches(settings: Settings, models: Models, judged: Judged, *, served: 
     return {
         "name": f"{judged.name}@{judged.collection}",
         "queries": len(judged.queries),
-        "alpha": settings.rerank_alpha,
+        "alpha": "each model's own" if settings.rerank_alpha is None else f"{settings.rerank_alpha:g}",
         "measures": rows,
         "gains": gains,
         "gain_kept": kept,
@@ -153,7 +153,7 @@ def evaluation_page(report: dict[str, Any]) -> str:
     ]
     for one in report["searches"]:
         lines += [
-            f"{one['name']}, {one['queries']} judged queries, {_DEPTH} candidates, rerank.alpha {one['alpha']:g}:",
+            f"{one['name']}, {one['queries']} judged queries, {_DEPTH} candidates, rerank.alpha {one['alpha']}:",
             "",
             f"| | {' | '.join(names)} |",
             "|---" * (len(names) + 1) + "|",

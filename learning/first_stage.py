@@ -1,42 +1,33 @@
 """What the first stage knows of a group, for a reranker that learns the rest.
 
 A reranker's score is blended with the first stage's when it serves. One that learns from its own logits alone spends
-its few layers on what the cosine tells anyway; where the cosine stands beside its logits while it learns (additive
+its few layers on what the first stage tells anyway; where that stands beside its logits while it learns (additive
 models fitted stage by stage: Friedman, Hastie and Tibshirani, Additive Logistic Regression, 2000), it learns the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
-from core.models.protocols import Encoder
+from core.datatypes import Hit
+from learning.negatives import Legs, cosine
 from learning.rank_measures import measured_groups
-from learning.reranker_data import Group
-
-_TEXTS = 256
+from learning.reranker_data import Group, Kind
 
 Score = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
 """Pairs of question and passage to logits."""
 
 
-def with_cosines(groups: Sequence[Group], encoder: Encoder) -> list[Group]:
-    """Give the groups with the cosine of the question and each passage, as the collection's encoder has it."""
-    questions = _vectors([group.query for group in groups], encoder.encode_queries)
-    passages = _vectors([text for group in groups for text in group.passages], encoder.encode_documents)
-    return [
-        replace(group, first=tuple(float(questions[group.query] @ passages[text]) for text in group.passages))
-        for group in groups
-    ]
+def first_stage(hits: Sequence[Hit], legs: Legs, shares: Mapping[str, float], *, kind: Kind) -> tuple[float, ...]:
+    """Give what the search says of passages; of one that it did not bring, what it says of the last that it did.
 
-
-def _vectors(texts: Sequence[str], encode: Callable[[Sequence[str]], Any]) -> dict[str, Any]:
-    different = sorted(set(texts))
-    parts = [encode(different[start : start + _TEXTS]) for start in range(0, len(different), _TEXTS)]
-    return dict(zip(different, np.concatenate(parts), strict=True))
+    Of people's questions that is the share of the best hit's fused score (`shares`, by chunk), as it is blended when it
+    serves. Pseudo-questions are in the index themselves, which would flatter their chunk: of those it is the cosine
+    with the chunk's own text. Both are at most 1, and fall alike.
+    """
+    known = {hit.chunk_id: cosine(hit) for hit in legs.get("text_sem", ())} if kind == "questions" else shares
+    last = min(known.values(), default=0.0)
+    return tuple(known.get(hit.chunk_id, last) for hit in hits)
 
 
 def measure(groups: Sequence[Group], score: Score, *, residual: float) -> dict[str, float]:

@@ -11,7 +11,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from core.errors import MissingExtraError, ModelError, UsageError
 from core.models.export import quiet
 from core.models.resolve import resolve_model
 from core.models.weights import ensure_torch_weights, has_torch_weights
+from learning.blending import Blending, best_share
 from learning.calibration import Calibration, fit
 from learning.precision import training_precision
 from learning.reranker_data import Group
@@ -49,6 +50,7 @@ class Trained:
     parameters: Mapping[str, int]
     versions: Mapping[str, str] = field(default_factory=dict)
     calibration: Calibration | None = None
+    blending: Blending | None = None
 
 
 def check_extra() -> None:
@@ -86,11 +88,20 @@ def train(
     check_extra()
     from transformers import EarlyStoppingCallback, set_seed
 
-    from learning.reranker_torch import GroupEvaluator, GroupLoss, GroupTrainer, Stop, Told, compute_first_token_only
+    from learning.reranker_torch import (
+        GroupEvaluator,
+        GroupLoss,
+        GroupTrainer,
+        Stop,
+        Told,
+        compute_first_token_only,
+        leave_out_dropout,
+    )
 
     arguments = training.arguments
     model = _load(base, arguments, out / FOLDER / "start")
     compute_first_token_only(model.model)
+    leave_out_dropout(model)
     dev = [group for group in groups if group.part == "dev"]
     trained_on = [group for group in groups if group.part == "train"]
     batches = math.ceil(len(trained_on) / arguments.batch_size)
@@ -125,13 +136,15 @@ def train(
         training.write(out)
         if stop.interrupted:
             raise KeyboardInterrupt
-        calibration = _calibrate(model, dev)
+        calibration, blending = _fit(model, dev)
         _save(model, out, max_length=arguments.max_length)
-    return _trained(trainer, model, calibration=calibration, out_of_time=stop.out_of_time)
+    trained = _trained(trainer, model, out_of_time=stop.out_of_time)
+    return replace(trained, calibration=calibration, blending=blending)
 
 
 def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa: ANN401 - torch is untyped here
     """Give the base as a cross-encoder; the head that it lacks is drawn by the seed."""
+    import torch
     from sentence_transformers import CrossEncoder
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
@@ -147,7 +160,10 @@ def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa
             shutil.rmtree(start, ignore_errors=True)
             made.save_pretrained(start)
             AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(start)
-            model = CrossEncoder(str(start), local_files_only=True, model_kwargs={"dtype": "float32"})
+            kwargs = {"dtype": "float32"}
+            if not torch.cuda.is_available():
+                kwargs["attn_implementation"] = "eager"  # on CPUs its way back takes a fifth less than the fused one's
+            model = CrossEncoder(str(start), local_files_only=True, model_kwargs=kwargs)
     except (ModelError, UsageError):
         raise
     except Exception as error:  # what a folder raises that is no such model depends on the model's own code
@@ -225,23 +241,30 @@ def _last_checkpoint(out: Path) -> Path | None:
     return Path(found) if found else None
 
 
-def _calibrate(model: Any, groups: Sequence[Group]) -> Calibration | None:  # noqa: ANN401
-    """Make sigmoid(logit) a probability, as far as the groups kept aside tell; None where the head is no such layer."""
+def _fit(model: Any, groups: Sequence[Group]) -> tuple[Calibration | None, Blending | None]:  # noqa: ANN401
+    """Make sigmoid(logit) a probability and choose its share beside the first stage, by the groups kept aside.
+
+    None where the head is no layer that can be calibrated, or too few people's questions are among the groups.
+    """
     import torch
 
     from learning.reranker_torch import logits_of
 
+    logits = logits_of(model, [(group.query, text) for group in groups for text in group.passages])
     heads = [one for one in model.modules() if isinstance(one, torch.nn.Linear) and one.out_features == 1]
-    if not heads or heads[-1].bias is None:
-        return None
-    pairs = [(group.query, text) for group in groups for text in group.passages]
-    answers = [at == 0 for group in groups for at in range(len(group.passages))]
-    calibration = fit(logits_of(model, pairs), answers)
+    calibration = None
+    if heads and heads[-1].bias is not None:
+        calibration = fit(logits, [at == 0 for group in groups for at in range(len(group.passages))])
     if calibration is not None:
         with torch.no_grad():
             heads[-1].weight.mul_(calibration.scale)
             heads[-1].bias.mul_(calibration.scale).add_(calibration.offset)
-    return calibration
+        logits = [calibration.scale * logit + calibration.offset for logit in logits]
+    rest = iter(logits)
+    blending = best_share(groups, [[next(rest) for _ in group.passages] for group in groups])
+    if blending is not None:
+        model.model.config.rerank_alpha = blending.alpha
+    return calibration, blending
 
 
 def _save(model: Any, out: Path, *, max_length: int) -> None:  # noqa: ANN401
@@ -260,7 +283,6 @@ def _trained(
     trainer: Any,  # noqa: ANN401
     model: Any,  # noqa: ANN401
     *,
-    calibration: Calibration | None,
     out_of_time: bool,
 ) -> Trained:
     state = trainer.state
@@ -280,7 +302,6 @@ def _trained(
             "trained": sum(one.numel() for one in parameters if one.requires_grad),
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}},
-        calibration=calibration,
     )
 
 

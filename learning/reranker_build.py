@@ -14,7 +14,6 @@ from core.collection import Collection, open_collection
 from core.errors import UsageError
 from core.models.tokens import Tokens
 from core.settings import Settings
-from learning.first_stage import with_cosines
 from learning.keep_out import KeptOut, letters_of
 from learning.reranker import Tell, Trained, base_folder, check_extra, train
 from learning.reranker_data import Asked, Group, Judged, judged_questions, pseudo_questions, read_groups, write_groups
@@ -75,8 +74,6 @@ def learn_reranker(
         except UsageError:
             forget(out)  # so that the same folder can be named again, with other questions
             raise
-        if arguments.residual:
-            groups = with_cosines(groups, mine.searcher.encoder())
         _keep(out, training, groups, counts.as_dict())
     trained = train(groups, training, out, base=base, minutes=minutes, tell=tell)
     return Done(trained, write_report(out, training, trained))

@@ -57,8 +57,8 @@ class Asked:
 class Group:
     """One question with the passage that answers it and some that do not, as the model reads them.
 
-    `scores`: a teacher's, of the answer and then of the negatives; empty where nobody taught. `first`: their cosines
-    with the question (`learning.first_stage`), empty where nobody asked for them.
+    `scores`: a teacher's, of the answer and then of the negatives; empty where nobody taught. `first`: what the first
+    stage says of them (`learning.first_stage`); empty where nobody searched.
     """
 
     key: str
@@ -69,6 +69,7 @@ class Group:
     part: Part = "train"
     scores: tuple[float, ...] = ()
     first: tuple[float, ...] = ()
+    kind: Kind = "questions"
 
     @property
     def passages(self) -> list[str]:
@@ -114,13 +115,32 @@ def answering(query: str, hits: Sequence[Hit]) -> Hit:
     )
 
 
-def draw(asked: Iterable[Asked], *, at_most: int | None, seed: int) -> list[Asked]:
+def draw(
+    asked: Iterable[Asked],
+    *,
+    at_most: int | None,
+    seed: int,
+    general: frozenset[str] = frozenset(),
+    general_share: float = 0.0,
+) -> list[Asked]:
     """Shuffle the questions; where there are more than `at_most`, those of people fill up to half of it.
 
-    People's questions are few beside pseudo-questions, and nearer to what will be asked.
+    People's questions are few beside pseudo-questions, and nearer to what will be asked. Of the sources named
+    `general` come at most `general_share` of all.
     """
     every = sorted(asked, key=lambda one: one.key)
     random.Random(seed).shuffle(every)  # noqa: S311 - no secret
+    if general:
+        own = [one for one in every if one.source not in general]
+        own = _shared(own, at_most if at_most is None else round(at_most * (1 - general_share)))
+        room = round(len(own) * general_share / (1 - general_share))
+        others = {one.key for one in [one for one in every if one.source in general][:room]}
+        others |= {one.key for one in own}
+        return [one for one in every if one.key in others]
+    return _shared(every, at_most)
+
+
+def _shared(every: list[Asked], at_most: int | None) -> list[Asked]:
     if at_most is None or len(every) <= at_most:
         return every
     people = [one for one in every if one.kind != "questions"]
@@ -131,8 +151,12 @@ def draw(asked: Iterable[Asked], *, at_most: int | None, seed: int) -> list[Aske
 
 
 def part_of(asked: Asked, *, dev_share: float) -> Part:
-    """Tell whether a question's group is trained on or measured, by its answer: questions of one stay together."""
-    digest = hashlib.sha256(f"{asked.collection}/{asked.positive.chunk_id}".encode()).digest()
+    """Tell whether a question's group is trained on or measured.
+
+    Pseudo-questions of one answer stay together, and so do all answers to one question of people, in all collections.
+    """
+    together = f"{asked.collection}/{asked.positive.chunk_id}" if asked.kind == "questions" else asked.text
+    digest = hashlib.sha256(together.encode()).digest()
     return "dev" if int.from_bytes(digest[:8], "big") < dev_share * 2**64 else "train"
 
 

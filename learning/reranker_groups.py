@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import UsageError
 from core.models.protocols import LimitedReader
 from indexer.overlap import overlapped
+from learning.first_stage import first_stage
 from learning.keep_out import KeptOut
 from learning.negatives import Bounds, Chosen, Legs, choose_negatives
 from learning.reranker_data import Asked, Group, draw, part_of
@@ -27,17 +28,29 @@ _AHEAD = 16
 MORE_FOR_DEV = 3
 """Times as many negatives in the groups that are measured: reranking sorts thirty, not six."""
 
-Retrieve = Callable[[Asked], Legs]
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one search brought: the legs' rankings, and by chunk the share that a fused score has of the best one's."""
+
+    legs: Legs
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+
+Retrieve = Callable[[Asked], Found]
+_Mined = tuple[Asked, Found, Chosen]
 Progress = Callable[[int, int], None]
 """Called with the questions done and their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to make of the questions. `dev_share`: of the answers, whose groups are measured and not trained on.
+    """What to make of the questions.
 
-    At most about `max_dev` are, since measuring takes time of training. `title_share`: of the groups, in which passages
-    have their titles; the others teach to do without.
+    `dev_share`: of people's questions, and of pseudo-questions' answers, that are not trained on; their groups are
+    measured, at most about `max_dev`, since that takes time of training. `title_share`: of the groups, in which
+    passages have their titles; the others teach to do without. `general` are sources of which at most `general_share`
+    of the groups come: what the model is to stay good at.
     """
 
     negatives: int = 5
@@ -46,6 +59,8 @@ class Wanted:
     dev_share: float = 0.1
     max_dev: int = 120
     seed: int = 42
+    general: tuple[str, ...] = ()
+    general_share: float = 0.1
     bounds: Bounds = field(default_factory=Bounds)
 
 
@@ -74,10 +89,13 @@ class Counts:
 
 def searching(searcher: Searcher, *, depth: int) -> Retrieve:
     """Give what asks a collection's legs as `hybrid` does, without what depends on metadata or a language model."""
-    options = SearchOptions(strategy="hybrid", top_k=1, leg_k=depth, self_query=False)
+    options = SearchOptions(strategy="hybrid", top_k=depth, leg_k=depth, self_query=False)
 
-    def retrieve(asked: Asked) -> Legs:
-        return searcher.search(asked.text, asked.collection, options).legs
+    def retrieve(asked: Asked) -> Found:
+        answer = searcher.search(asked.text, asked.collection, options)
+        best = max((hit.score for hit in answer.hits), default=0.0)
+        shares = {hit.chunk_id: hit.score / best for hit in answer.hits} if best > 0 else {}
+        return Found(answer.legs, shares)
 
     return retrieve
 
@@ -96,16 +114,22 @@ def make_groups(
     A question for which every candidate may be an answer gives no group.
     """
     counts = Counts()
-    drawn = draw(_allowed(asked, kept_out, counts), at_most=wanted.max_groups, seed=wanted.seed)
+    drawn = draw(
+        _allowed(asked, kept_out, counts),
+        at_most=wanted.max_groups,
+        seed=wanted.seed,
+        general=frozenset(wanted.general),
+        general_share=wanted.general_share,
+    )
     counts.drawn.update(one.source for one in drawn)
     groups: list[Group] = []
     share = min(wanted.dev_share, wanted.max_dev / max(1, len(drawn)))
-    for one, chosen in _counted(_mined(drawn, retrieve, wanted, share), len(drawn), progress):
+    for one, found, chosen in _counted(_mined(drawn, retrieve, wanted, share), len(drawn), progress):
         counts.left_out.update(chosen.left_out)
         if not chosen.hits:
             counts.without_negatives += 1
             continue
-        group = _group(one, chosen, reader, wanted, share)
+        group = _group(one, found, chosen, reader, wanted, share)
         groups.append(group)
         counts.groups[group.part] += 1
     if not counts.groups["train"] or not counts.groups["dev"]:
@@ -126,11 +150,12 @@ def _allowed(asked: Iterable[Asked], kept_out: KeptOut, counts: Counts) -> Itera
             yield one
 
 
-def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted, share: float) -> Iterator[tuple[Asked, Chosen]]:
-    def mine(one: Asked) -> tuple[Asked, Chosen]:
+def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted, share: float) -> Iterator[_Mined]:
+    def mine(one: Asked) -> _Mined:
         times = MORE_FOR_DEV if part_of(one, dev_share=share) == "dev" else 1
-        return one, choose_negatives(
-            retrieve(one),
+        found = retrieve(one)
+        chosen = choose_negatives(
+            found.legs,
             one.positive,
             relevant=one.relevant,
             number=wanted.negatives * times,
@@ -138,22 +163,23 @@ def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted, share: fl
             judged=one.kind == "judged",
             rng=random.Random(f"{wanted.seed}/{one.key}"),  # noqa: S311 - no secret
         )
+        return one, found, chosen
 
     return overlapped(mine, drawn, threads=_THREADS, ahead=_AHEAD, stop=threading.Event(), name="mine")
 
 
-def _counted(mined: Iterator[tuple[Asked, Chosen]], of: int, progress: Progress) -> Iterator[tuple[Asked, Chosen]]:
+def _counted(mined: Iterator[_Mined], of: int, progress: Progress) -> Iterator[_Mined]:
     for done, one in enumerate(mined, start=1):
         progress(done, of)
         yield one
 
 
-def _group(one: Asked, chosen: Chosen, reader: LimitedReader, wanted: Wanted, share: float) -> Group:
+def _group(one: Asked, found: Found, chosen: Chosen, reader: LimitedReader, wanted: Wanted, share: float) -> Group:
     """Write a group's passages as `search.rerank` does, all with their titles or all without."""
     rng = random.Random(f"{wanted.seed}/title/{one.key}")  # noqa: S311 - no secret
     titled = rng.random() < wanted.title_share
-    positive, *negatives = (
-        fitting_passage(one.text, hit.title if titled else "", hit.text, reader) for hit in (one.positive, *chosen.hits)
-    )
+    hits = [one.positive, *chosen.hits]
+    positive, *negatives = (fitting_passage(one.text, hit.title if titled else "", hit.text, reader) for hit in hits)
     part = part_of(one, dev_share=share)
-    return Group(one.key, one.text, positive, tuple(negatives), one.source, part)
+    first = first_stage(hits, found.legs, found.shares, kind=one.kind)
+    return Group(one.key, one.text, positive, tuple(negatives), one.source, part, first=first, kind=one.kind)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.models.folder import read_json
 from learning.reranker import MEASURE, Trained
 from learning.reranker_state import Training, sha256_of
 
@@ -23,11 +24,13 @@ def write_report(out: Path, training: Training, trained: Trained) -> dict[str, A
 
 
 def as_dict(out: Path, training: Training, trained: Trained) -> dict[str, Any]:
-    """Give all that is known of a training."""
+    """Give all that is known of a training, and of the one that made its base, where that is such a folder."""
+    begun_with = read_json(Path(training.arguments.base) / "report.json")
     seconds = sum(session["seconds"] for session in training.sessions)
     best = dict(trained.measures).get(trained.best_step, {})
     return {
         "command": training.command,
+        "base_report": begun_with if begun_with and "command" in begun_with else None,
         "arguments": asdict(training.arguments),
         "sources": training.sources,
         "data": training.counts,
@@ -48,6 +51,7 @@ def as_dict(out: Path, training: Training, trained: Trained) -> dict[str, Any]:
         "parameters": dict(trained.parameters),
         "versions": dict(trained.versions),
         "calibration": asdict(trained.calibration) if trained.calibration else None,
+        "blending": asdict(trained.blending) if trained.blending else None,
     }
 
 
@@ -85,17 +89,19 @@ def model_card(report: dict[str, Any], *, licences: str = "") -> str:
     """Give a model card as hubs read it: what it is, how it was made, from what, and what it is not."""
     arguments = report["arguments"]
     groups = report["data"].get("groups", {})
+    trainings = _trainings(report)
+    base = trainings[0]["arguments"]["base"]
     best, untrained = report["best"].get(MEASURE), report["untrained"].get(MEASURE)
     said = f"from {untrained:.4f} untrained to {best:.4f}" if best and untrained else "not measured"
     lines = [
         "---",
         "library_name: sentence-transformers",
         "pipeline_tag: text-ranking",
-        f"base_model: {arguments['base']}",
+        f"base_model: {base}",
         "tags: [cross-encoder, reranker]",
         "---",
         "",
-        f"# A reranker made of {arguments['base']}",
+        f"# A reranker made of {base}",
         "",
         (
             "A cross-encoder: question and passage in, one logit out, higher is more relevant. Passages are written as "
@@ -104,8 +110,9 @@ def model_card(report: dict[str, Any], *, licences: str = "") -> str:
         "",
         "## How it was made",
         "",
-        f"    {report['command']}",
+        *(f"    {one['command']}" for one in trainings),
         "",
+        *(_before(one) for one in trainings[:-1]),
         f"{report['steps']} of {report['planned_steps']} steps of {arguments['batch_size']} groups, of "
         f"{groups.get('train', 0):,} groups of one answer and up to {report['sources'].get('negatives', '?')} hard "
         f"negatives, mined from the legs of a hybrid search; loss {arguments['loss']}, {arguments['epochs']:g} epochs "
@@ -123,10 +130,15 @@ def model_card(report: dict[str, Any], *, licences: str = "") -> str:
             f"{report['planned_steps']}). That is no measure of a search."
         ),
         *_calibrated(report.get("calibration")),
+        *_blended(report.get("blending")),
         "",
         "## Data",
         "",
-        *(f"- {name}: {number} questions" for name, number in report["data"].get("drawn", {}).items()),
+        *(
+            f"- {name}: {number} questions"
+            for one in trainings
+            for name, number in one["data"].get("drawn", {}).items()
+        ),
         f"- kept out, as they are what models are judged by: {_told(report['data'].get('kept_out', {})) or 'none'}",
         "",
         f"Licences of the data: {licences or '(to be named by whoever gives this model on)'}",
@@ -145,6 +157,23 @@ def model_card(report: dict[str, Any], *, licences: str = "") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _trainings(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the reports of the trainings that made a model, the first of them first."""
+    found = [report]
+    while (before := found[0].get("base_report")) is not None:
+        found.insert(0, before)
+    return found
+
+
+def _before(report: dict[str, Any]) -> str:
+    return (
+        f"Before the last training: {report['steps']} steps of {report['arguments']['batch_size']} groups, of "
+        f"{report['data'].get('groups', {}).get('train', 0):,}, in {report['seconds'] / 60:.1f} minutes, learning rate "
+        f"{report['arguments']['learning_rate']:g}, seed {report['arguments']['seed']}; groups SHA-256 "
+        f"{report['groups_sha256']}.\n"
+    )
 
 
 def _measures(report: dict[str, Any]) -> list[str]:
@@ -191,5 +220,20 @@ def _calibrated(calibration: dict[str, Any] | None) -> list[str]:
             f"Calibrated on the same groups ({calibration['pairs']:,} pairs): sigmoid(logit) is the share of passages "
             f"that answer among hard negatives; log loss {calibration['after']:.3f} nats for "
             f"{calibration['before']:.3f}. Scale and offset are in the head; the order is what it was."
+        ),
+    ]
+
+
+def _blended(blending: dict[str, Any] | None) -> list[str]:
+    if blending is None:
+        return []
+    tried = {float(share): value for share, value in blending["measures"].items()}
+    return [
+        "",
+        (
+            f"Its score has a share of {blending['alpha']:g} beside the first stage's (`rerank_alpha` in config.json, "
+            f"`BOTHWAYS_RERANK_ALPHA` overrides it), chosen on {blending['groups']} groups of people's questions kept "
+            f"aside: {MEASURE} {tried[0.0]:.4f} by the first stage, {tried[blending['alpha']]:.4f} so, "
+            f"{tried[1.0]:.4f} alone."
         ),
     ]

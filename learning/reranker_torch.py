@@ -118,6 +118,16 @@ def logits_of(model: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:  # n
     return [float(logit) for logit in found]
 
 
+def leave_out_dropout(model: Any) -> None:  # noqa: ANN401
+    """Let a model train without dropout: on CPUs it takes a third of the time, and one epoch repeats nothing.
+
+    Liu et al. 2025, "Drop Dropout on Single-Epoch Language Model Pretraining".
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+
 def compute_first_token_only(model: Any) -> None:  # noqa: ANN401
     """Let the last layer of a BERT compute only what its head reads, the first token: a fifth less of four layers.
 

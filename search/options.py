@@ -58,7 +58,7 @@ class SearchOptions:
     rewrite_deadline_ms: float = 300.0
     rerank_top_n: int = 30
     rerank_budget_ms: float = 1000.0
-    rerank_alpha: float = 1.0
+    rerank_alpha: float | None = None
     rerank_min_score: float | None = None
     max_query_chars: int = 10_000
     self_query: bool = True

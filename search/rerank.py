@@ -16,7 +16,7 @@ from itertools import accumulate
 
 from core.datatypes import Hit
 from core.errors import ModelError
-from core.models.protocols import CrossEncoder, LimitedReader, TimedCrossEncoder
+from core.models.protocols import Blended, CrossEncoder, LimitedReader, TimedCrossEncoder
 from search.score_cache import ScoreCache
 from search.window import fitting_passage, passage
 
@@ -69,6 +69,12 @@ class Reranker:
     def name(self) -> str:
         """The cross-encoder's name."""
         return self._cross_encoder.name
+
+    @property
+    def alpha(self) -> float:
+        """The share that its scores get where nothing else is set: what was measured when it was trained, else all."""
+        measured = self._cross_encoder.alpha if isinstance(self._cross_encoder, Blended) else None
+        return 1.0 if measured is None else measured
 
     def warm_up(self) -> None:
         """Let a local model score once, so that the first search is as fast as the next; others are not asked."""

@@ -50,7 +50,8 @@ def rerank_stage(
                 log.warning("rerank_cut", scored=len(scores.logits), of=scores.candidates, reason=scores.reason)
                 degraded.append("rerank")
             done = Reranking(scores.candidates, len(scores.logits), scores.cached)
-            return (rerank(hits, scores.logits, alpha=options.rerank_alpha) if scores.logits else hits), done
+            alpha = reranker.alpha if options.rerank_alpha is None else options.rerank_alpha
+            return (rerank(hits, scores.logits, alpha=alpha) if scores.logits else hits), done
     except (ModelError, MissingExtraError) as error:
         log.warning("rerank_failed", reason=str(error))
     degraded.append("rerank")

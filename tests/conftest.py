@@ -7,6 +7,7 @@ import socket
 import sys
 import uuid
 from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
@@ -17,7 +18,9 @@ from core.elastic import connect
 from core.settings import load_settings, settings
 from tests.fakes import Clock
 
-_NODE, _URL = pytest.StashKey[ExitStack](), pytest.StashKey[str]()
+pytest_plugins = ["tests.turns"]
+
+_NODE, _URL, _TURNS = pytest.StashKey[ExitStack](), pytest.StashKey[str](), pytest.StashKey[str]()
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +56,9 @@ def pytest_configure_node(node):
     if _NODE not in config.stash:
         stack = config.stash[_NODE] = ExitStack()
         config.stash[_URL] = stack.enter_context(_elasticsearch())
+        config.stash[_TURNS] = stack.enter_context(TemporaryDirectory())
     node.workerinput["es_url"] = config.stash[_URL]
+    node.workerinput["turns"] = config.stash[_TURNS]
 
 
 def pytest_unconfigure(config):

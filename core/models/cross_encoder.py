@@ -99,9 +99,10 @@ def _remote(settings: Settings) -> RemoteCrossEncoder:
 class _Limited:
     """What a local model says of itself (`LimitedReader`); one without a tokenizer.json has no limit of length."""
 
-    def __init__(self, tokens: Tokens | None, *, at_once: int) -> None:
+    def __init__(self, folder: Path, tokens: Tokens | None, *, at_once: int) -> None:
         self._limits = tokens
         self.at_once = at_once
+        self.alpha = _measured_share(folder)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of `text` stands, as (start, end) in characters."""
@@ -120,7 +121,7 @@ class OnnxCrossEncoder(_Limited):
         self.name = name
         self._graph = graph
         self._tokens = Tokens(folder)
-        super().__init__(self._tokens, at_once=2)  # one computes on all cores while the other begins or ends
+        super().__init__(folder, self._tokens, at_once=2)  # one computes on all cores while the other begins or ends
         self._max_batch_tokens = max_batch_tokens
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -140,7 +141,7 @@ class TorchCrossEncoder(_Limited):
     def __init__(self, name: str, folder: Path, *, batch_size: int) -> None:
         self.name = name
         self._model, self._identity = _load(folder)
-        super().__init__(Tokens(folder) if (folder / "tokenizer.json").is_file() else None, at_once=1)
+        super().__init__(folder, Tokens(folder) if (folder / "tokenizer.json").is_file() else None, at_once=1)
         self._batch_size = batch_size
         self._lock = threading.Lock()
 
@@ -167,6 +168,16 @@ def _check_one_score(folder: Path) -> None:
             f"The model {folder} is {', '.join(architectures) or 'of no known kind'} with {labels or 'no'} label(s); a "
             "reranker has to be a cross-encoder (ForSequenceClassification) with one."
         )
+
+
+def _measured_share(folder: Path) -> float | None:
+    """Read what `bothways learn reranker` found to be the share of its scores (`rerank_alpha` in config.json)."""
+    share = (read_json(folder / "config.json") or {}).get("rerank_alpha")
+    if share is None:
+        return None
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ModelError(f"{folder / 'config.json'}: rerank_alpha is a number from 0 to 1, not {str(share)[:40]!r}.")
+    return float(share)
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

@@ -66,6 +66,16 @@ class LimitedReader(Protocol):
 
 
 @runtime_checkable
+class Blended(Protocol):
+    """A cross-encoder of whose scores it was measured what share they should have beside the first stage's."""
+
+    @property
+    def alpha(self) -> float | None:
+        """That share, from 0 to 1; None where nobody measured."""
+        ...
+
+
+@runtime_checkable
 class TimedCrossEncoder(Protocol):
     """A cross-encoder that can be waited for no longer than one likes, such as one behind a network."""
 

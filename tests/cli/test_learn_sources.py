@@ -34,6 +34,12 @@ def test_the_dev_split_is_kept_out_and_not_learnt_from(beir):
     assert set(sources.fingerprints) == {f"{beir}/queries.jsonl", f"{beir}/qrels.tsv"}
 
 
+def test_one_folder_asked_of_two_collections_is_two_sources(beir):
+    sources = read_sources([], [f"{beir}@law", f"{beir}@cases"], [], [], "train")
+    assert [one.name for one in sources.judged] == [str(beir), f"{beir}@cases"]
+    assert [one.collection for one in sources.judged] == ["law", "cases"]
+
+
 def test_all_of_it_and_clicks_have_no_split(beir):
     for sources in (
         read_sources(["law"], [str(beir)], [], [], "all"),

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from core.datatypes import Hit
 from core.errors import ModelError
 from core.models.cross_encoder import load_cross_encoder
-from core.models.protocols import CrossEncoder, LimitedReader
+from core.models.protocols import Blended, CrossEncoder, LimitedReader
 from core.models.quantize import quantize_graph
 from core.settings import Settings
 from search.rerank import Reranker
@@ -102,6 +103,22 @@ def test_it_says_how_much_it_reads(backend: str, pair: dict[str, CrossEncoder]) 
     assert reader.pair_tokens == 64 - 3  # [CLS] question [SEP] passage [SEP]
     assert reader.spans("违约 ab") == [(0, 1), (1, 2), (3, 5)]
     assert len(reader.spans("合" * 500)) == 500
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_it_knows_the_share_that_was_measured(backend: str, pair: dict[str, CrossEncoder], tmp_path: Path) -> None:
+    assert isinstance(pair[backend], Blended)
+    assert pair[backend].alpha is None
+    folder = cross_encoder_folder(tmp_path / "measured")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    settings = Settings(_env_file=None, cache_dir=tmp_path, reranker_model=str(folder), model_backend=backend)
+    (folder / "config.json").write_text(json.dumps(config | {"rerank_alpha": 0.35}), "utf-8")
+    model = load_cross_encoder(settings)
+    assert Reranker(model).alpha == 0.35
+    for wrong in (1.5, "much", True):
+        (folder / "config.json").write_text(json.dumps(config | {"rerank_alpha": wrong}), "utf-8")
+        with pytest.raises(ModelError, match="rerank_alpha is a number from 0 to 1"):
+            load_cross_encoder(settings)
 
 
 @pytest.mark.parametrize("backend", ["onnx", "torch"])

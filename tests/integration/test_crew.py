@@ -22,7 +22,7 @@ from indexer.shards import INDEX, Order, Shard, Shards
 from indexer.write import Target, write
 from tests.fakes import FixedWriter, HashEncoder
 
-pytestmark = pytest.mark.elasticsearch
+pytestmark = [pytest.mark.elasticsearch, pytest.mark.undisturbed]
 
 
 @pytest.fixture

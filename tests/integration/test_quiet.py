@@ -14,7 +14,7 @@ from core.collection import list_collections, open_collection
 from core.quiet import UNMERGED, WHEN_BUILT, is_quiet, quieten, wake, without_graphs
 from indexer.versions import chunk_mapping, create_version, note
 
-pytestmark = pytest.mark.elasticsearch
+pytestmark = [pytest.mark.elasticsearch, pytest.mark.undisturbed]
 
 ROWS = 600
 

@@ -6,35 +6,48 @@ import math
 
 import pytest
 
-from learning.first_stage import measure, with_cosines
+from core.datatypes import Hit, LegScore
+from learning.first_stage import first_stage, measure
 from learning.reranker_data import Group, read_groups, write_groups
-from tests.fakes import HashEncoder
 
-GROUPS = [Group("a", "ab", "ab", ("ac", "dd"), "made up"), Group("b", "c", "dd", ("c",), "made up")]
+FIRST = [(1.0, 0.5, 0.0), (0.0, 1.0)]
+GROUPS = [
+    Group("a", "ab", "ab", ("ac", "dd"), "made up", first=FIRST[0], kind="judged"),
+    Group("b", "c", "dd", ("c",), "made up", first=FIRST[1]),
+]
 
 
-def test_cosines_of_each_passage_each_text_encoded_once():
-    encoder = HashEncoder()
-    first, second = with_cosines(GROUPS, encoder)
-    assert first.first == pytest.approx((1, 0.5, 0), abs=1e-2), "two of two characters, one of two, none"
-    assert second.first == pytest.approx((0, 1), abs=1e-2)
-    assert encoder.batches == [2, 4], "two questions; ab, ac, c and dd"
+def brought(name, cosine):
+    score = (1 + cosine) / 2
+    return Hit(name, score, legs={"text_sem": LegScore(1, score)})
+
+
+LEGS = {"text_sem": [brought("a", 0.8), brought("b", 0.6)], "bm25": [Hit("c", 12.0)]}
+HITS = [Hit(name, 0.0) for name in "bca"]
+
+
+def test_of_pseudo_questions_it_is_the_cosine_with_the_text():
+    assert first_stage(HITS, LEGS, {"c": 1.0}, kind="questions") == pytest.approx((0.6, 0.6, 0.8))
+    assert first_stage(HITS, {"bm25": [Hit("c", 12.0)]}, {"c": 1.0}, kind="questions") == (0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["judged", "clicks"])
+def test_of_peoples_questions_it_is_the_share_of_the_best_score(kind):
+    assert first_stage(HITS, LEGS, {"c": 1.0, "b": 0.7}, kind=kind) == (0.7, 1.0, 0.7)
 
 
 def test_they_are_kept_on_disk(tmp_path):
-    groups = with_cosines(GROUPS, HashEncoder())
-    write_groups(tmp_path / "groups.jsonl", groups)
-    assert read_groups(tmp_path / "groups.jsonl") == groups
+    write_groups(tmp_path / "groups.jsonl", GROUPS)
+    assert read_groups(tmp_path / "groups.jsonl") == GROUPS
 
 
 def test_measured_with_and_without_what_the_first_stage_knows():
-    groups = with_cosines(GROUPS, HashEncoder())
     logits = {("ab", "ab"): 0.0, ("ab", "ac"): 1.0, ("ab", "dd"): -1.0, ("c", "dd"): 3.0, ("c", "c"): 0.0}
 
     def score(pairs):
         return [logits[pair] for pair in pairs]
 
-    alone = measure(groups, score, residual=0.0)
+    alone = measure(GROUPS, score, residual=0.0)
     assert alone["mrr@10"] == pytest.approx((1 / 2 + 1) / 2)
     assert alone["ndcg@10"] == pytest.approx((1 / math.log2(3) + 1) / 2, abs=1e-4)
-    assert measure(groups, score, residual=4.0)["mrr@10"] == pytest.approx((1 + 1 / 2) / 2), "4 > 3; 0 + 4 > 1 + 2"
+    assert measure(GROUPS, score, residual=4.0)["mrr@10"] == pytest.approx((1 + 1 / 2) / 2), "4 > 3; 0 + 4 > 1 + 2"

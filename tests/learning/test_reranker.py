@@ -21,7 +21,7 @@ from learning.reranker import MEASURE, train
 from learning.reranker_data import Group, write_groups
 from learning.reranker_report import write_report
 from learning.reranker_state import TrainingArguments, begin, forget, groups_file, sha256_of
-from learning.reranker_torch import GroupLoss, LengthBatchSampler, compute_first_token_only
+from learning.reranker_torch import GroupLoss, LengthBatchSampler, compute_first_token_only, leave_out_dropout
 from tests.core.tiny_models import cross_encoder_folder, transformers_folder
 
 ARGUMENTS = {"epochs": 20, "batch_size": 8, "learning_rate": 1e-2, "max_length": 24, "evaluations": 4, "patience": 9}
@@ -115,6 +115,32 @@ def test_sigmoids_are_probabilities(whole, tmp_path):
     assert sigmoids.mean() == pytest.approx((10 * 11 / 12 + 30 * 1 / 32) / 40, abs=0.01), (
         "what maximum likelihood gives"
     )
+
+
+def test_its_share_of_a_score_is_measured_on_peoples_questions(base, tmp_path):
+    people = [replace(one, kind="judged", first=(0.5, 1.0, 0.0, 0.0)) for one in (group(n) for n in range(170))]
+    done, training = trained(base, tmp_path / "model", groups=people, epochs=5)
+    blending = done.blending
+    assert blending.groups == sum(one.part == "dev" for one in people)
+    assert blending.measures[0.0] < blending.measures[blending.alpha]
+    assert blending.alpha > 0.3, "the first stage is wrong by half of its best score"
+    report = write_report(tmp_path / "model", training, done)
+    assert report["blending"]["alpha"] == blending.alpha
+    settings = Settings(_env_file=None, cache_dir=tmp_path, reranker_model=str(tmp_path / "model"))
+    assert load_cross_encoder(settings).alpha == blending.alpha
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert f"a share of {blending.alpha:g} beside the first stage's" in card
+
+    again, training = trained(tmp_path / "model", tmp_path / "again", epochs=1)
+    assert again.blending is None, "no question of people"
+    report = write_report(tmp_path / "again", training, again)
+    assert report["base_report"]["groups_sha256"] != report["groups_sha256"]
+    card = (tmp_path / "again" / "README.md").read_text("utf-8")
+    assert f"base_model: {base}" in card, "what the first training began with"
+    assert card.count("    bothways learn reranker") == 2
+    assert load_cross_encoder(settings.model_copy(update={"reranker_model": str(tmp_path / "again")})).alpha == (
+        blending.alpha
+    ), "it keeps what its base was measured with"
 
 
 def test_it_goes_on_after_ctrl_c_to_the_same_result(base, whole, tmp_path):
@@ -274,6 +300,20 @@ def test_the_last_layer_for_the_first_token_alone_gives_the_same(tmp_path):
         after = model(ids, attention_mask=mask).logits
     assert torch.allclose(before, after, atol=1e-5)
     assert list(model.state_dict()) == names
+
+
+@pytest.mark.parametrize("first_token", [False, True])
+def test_trained_without_dropout_a_model_says_the_same_twice(tmp_path, first_token):
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(cross_encoder_folder(tmp_path / "model")).train()
+    if first_token:
+        compute_first_token_only(model)
+    ids = torch.tensor([[1, 5, 6, 7, 2]])
+    assert not torch.equal(model(ids).logits, model(ids).logits), "the model has dropout to leave out"
+    leave_out_dropout(model)
+    assert model.training
+    assert torch.equal(model(ids).logits, model(ids).logits)
 
 
 def test_batches_are_of_one_length_and_every_epoch_is_another():

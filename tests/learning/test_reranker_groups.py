@@ -8,7 +8,7 @@ from core.datatypes import Hit, LegScore
 from core.errors import UsageError
 from learning.keep_out import KeptOut
 from learning.reranker_data import Asked, Group, answering, draw, part_of, read_groups, write_groups
-from learning.reranker_groups import MORE_FOR_DEV, Wanted, make_groups
+from learning.reranker_groups import MORE_FOR_DEV, Found, Wanted, make_groups
 
 
 class Reader:
@@ -38,7 +38,8 @@ def asked(number, kind="questions", text=None):
 def retrieve(one):
     number = int(one.positive.chunk_id[1:])
     others = [chunk(number + step, 0.5 - step / 100) for step in range(1, 30)]
-    return {"text_sem": [chunk(number, 0.9), *others]}
+    shares = {f"c{number + step}": 1.0 - step / 20 for step in range(11)}
+    return Found({"text_sem": [chunk(number, 0.9), *others]}, shares)
 
 
 QUESTIONS = [asked(number) for number in range(200)]
@@ -79,8 +80,18 @@ def test_kept_out_questions_are_not_trained_on():
     assert counts.kept_out["questions: near"] >= 1
 
 
-def test_questions_of_one_answer_stay_in_one_part():
-    assert part_of(asked(5), dev_share=0.5) == part_of(asked(5, "judged"), dev_share=0.5)
+def test_pseudo_questions_of_one_answer_stay_in_one_part():
+    for number in range(20):
+        parts = {part_of(asked(number, text=f"问题{wording}"), dev_share=0.5) for wording in range(5)}
+        assert len(parts) == 1
+    assert {part_of(asked(number), dev_share=0.5) for number in range(20)} == {"train", "dev"}
+
+
+def test_all_answers_to_one_question_of_people_stay_in_one_part():
+    for number in range(20):
+        parts = {part_of(asked(answer, "judged", f"问题{number}"), dev_share=0.5) for answer in range(5)}
+        assert len(parts) == 1
+    assert {part_of(asked(1, "judged", f"问题{n}"), dev_share=0.5) for n in range(20)} == {"train", "dev"}
 
 
 def test_people_come_first_where_not_all_fit():
@@ -90,6 +101,38 @@ def test_people_come_first_where_not_all_fit():
     kinds = [one.kind for one in draw([*QUESTIONS, *people], at_most=100, seed=1)]
     assert (kinds.count("judged"), kinds.count("questions")) == (30, 70)
     assert len(draw([*QUESTIONS[:3], *people], at_most=20, seed=1)) == 20
+
+
+def test_of_general_questions_come_no_more_than_their_share():
+    general = [asked(number, "judged") for number in range(100)]
+    wanted = {"seed": 1, "general": frozenset({"judged"}), "general_share": 0.1}
+    kinds = [one.kind for one in draw([*QUESTIONS, *general], at_most=100, **wanted)]
+    assert (kinds.count("judged"), kinds.count("questions")) == (10, 90)
+    kinds = [one.kind for one in draw([*QUESTIONS, *general], at_most=None, **wanted)]
+    assert (kinds.count("judged"), kinds.count("questions")) == (22, 200)
+    assert len(draw([*QUESTIONS[:3], *general], at_most=100, **wanted)) == 3  # a tenth of three is none
+
+
+def test_what_people_asked_keeps_the_first_stages_shares_of_score():
+    groups, _ = made([asked(number, "judged") for number in range(60)])
+    for group in groups:
+        number = int(group.key.split("/")[1])
+        texts = {chunk(number + step).text: max(0.5, 1.0 - step / 20) for step in range(30)}
+        wanted = [texts[passage.split("\n")[-1]] for passage in group.passages]
+        assert group.first == pytest.approx(wanted)
+        assert group.kind == "judged"
+
+
+def test_of_a_pseudo_question_it_keeps_the_cosines():
+    for group in made()[0]:
+        number = int(group.key.split("/")[1])
+        assert group.first[0] == pytest.approx(0.9)
+        assert group.first[1:] == pytest.approx(
+            [
+                next(0.5 - step / 100 for step in range(1, 30) if chunk(number + step).text in text)
+                for text in group.negatives
+            ]
+        )
 
 
 def test_too_little_is_refused_with_what_to_do():

@@ -304,6 +304,24 @@ def test_the_stage_reorders_its_candidates_and_the_rest_follows():
     assert degraded == []
 
 
+class Measured(OverlapCrossEncoder):
+    """One of which the best share is known."""
+
+    alpha = 0.4
+
+
+@pytest.mark.parametrize(
+    ("model", "chosen", "used"),
+    [(OverlapCrossEncoder, None, 1.0), (Measured, None, 0.4), (Measured, 0.7, 0.7), (Measured, 0.0, 0.0)],
+)
+def test_what_is_set_goes_before_what_was_measured(model, chosen, used):
+    hits = [Hit("a", 0.5, text="天气"), Hit("b", 0.4, text="合同"), Hit("c", 0.3, text="合同违约")]
+    reranker = load_reranker(model, cache_size=10)
+    ranked, _ = rerank_stage(lambda: reranker, "合同违约", hits, options(rerank_alpha=chosen), [])
+    logits = {hit.chunk_id: hit.cross_encoder for hit in ranked}
+    assert ranked == rerank(hits, logits, alpha=used)
+
+
 def test_the_stage_says_where_time_was_short():
     clock = Clock()
     reranker = Reranker(Slow(clock), clock=clock)
