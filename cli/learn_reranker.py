@@ -25,7 +25,7 @@ from cli.output import err, out, print_json
 from core.errors import UsageError
 from core.settings import settings
 from learning.negatives import Bounds
-from learning.reranker import MEASURE
+from learning.reranker import MEASURE, base_folder, check_extra, residual_of
 from learning.reranker_build import learn_reranker
 from learning.reranker_groups import Wanted
 from learning.reranker_state import TAUGHT, Loss, TrainingArguments
@@ -61,9 +61,11 @@ def reranker(
     ] = WANTED.bounds.margin_judged,
     titles: Annotated[float, typer.Option(min=0, max=1, help="share of groups with titles")] = WANTED.title_share,
     residual: Annotated[
-        float,
-        typer.Option(min=0, help="learn what the first stage lacks: its score, times this, beside the logits; 0: no"),
-    ] = DEFAULTS.residual,
+        float | None,
+        typer.Option(
+            min=0, help="learn what the first stage lacks: its score, times this, beside the logits; else as --base did"
+        ),
+    ] = None,
     loss: Annotated[str, typer.Option(help=f"{' or '.join(LOSSES)}")] = DEFAULTS.loss,
     layers: Annotated[int | None, typer.Option(min=1, help="keep the lowest layers of the base alone")] = None,
     freeze_embeddings: Annotated[
@@ -92,6 +94,9 @@ def reranker(
         general_share=general_share,
         bounds=Bounds(margin=margin, margin_judged=margin_judged),
     )
+    if residual is None:
+        check_extra()
+        residual = residual_of(base_folder(base or settings().embedding_model, cache_dir=settings().cache_dir))
     arguments = TrainingArguments(
         base=base or settings().embedding_model,
         epochs=epochs,

@@ -18,6 +18,7 @@ from typing import Any
 
 from core.errors import MissingExtraError, ModelError, UsageError
 from core.models.export import quiet
+from core.models.folder import read_json
 from core.models.resolve import resolve_model
 from core.models.weights import ensure_torch_weights, has_torch_weights
 from learning.blending import Blending, best_share
@@ -69,6 +70,16 @@ def base_folder(name: str, *, cache_dir: Path) -> Path:
     if not has_torch_weights(folder):
         ensure_torch_weights(folder)
     return folder
+
+
+def residual_of(base: Path) -> float:
+    """Give the weight that the first stage's score had beside a base's logits when it was trained; 0 where it had none.
+
+    It is `rerank_residual` in config.json, on the scale of the calibrated logits: what goes on from there learns beside
+    the same.
+    """
+    found = (read_json(base / "config.json") or {}).get("rerank_residual")
+    return float(found) if isinstance(found, int | float) and found > 0 else 0.0
 
 
 def train(
@@ -136,7 +147,7 @@ def train(
         training.write(out)
         if stop.interrupted:
             raise KeyboardInterrupt
-        calibration, blending = _fit(model, dev)
+        calibration, blending = _fit(model, dev, residual=arguments.residual)
         _save(model, out, max_length=arguments.max_length)
     trained = _trained(trainer, model, out_of_time=stop.out_of_time)
     return replace(trained, calibration=calibration, blending=blending)
@@ -241,7 +252,12 @@ def _last_checkpoint(out: Path) -> Path | None:
     return Path(found) if found else None
 
 
-def _fit(model: Any, groups: Sequence[Group]) -> tuple[Calibration | None, Blending | None]:  # noqa: ANN401
+def _fit(
+    model: Any,  # noqa: ANN401
+    groups: Sequence[Group],
+    *,
+    residual: float,
+) -> tuple[Calibration | None, Blending | None]:
     """Make sigmoid(logit) a probability and choose its share beside the first stage, by the groups kept aside.
 
     None where the head is no layer that can be calibrated, or too few people's questions are among the groups.
@@ -262,6 +278,7 @@ def _fit(model: Any, groups: Sequence[Group]) -> tuple[Calibration | None, Blend
         logits = [calibration.scale * logit + calibration.offset for logit in logits]
     rest = iter(logits)
     blending = best_share(groups, [[next(rest) for _ in group.passages] for group in groups])
+    model.model.config.rerank_residual = round(residual * (calibration.scale if calibration else 1.0), 4)
     if blending is not None:
         model.model.config.rerank_alpha = blending.alpha
     return calibration, blending

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from core.errors import ModelError, UsageError
 from core.models.cross_encoder import load_cross_encoder
 from core.settings import Settings
-from learning.reranker import MEASURE, train
+from learning.reranker import MEASURE, residual_of, train
 from learning.reranker_data import Group, write_groups
 from learning.reranker_report import write_report
 from learning.reranker_state import TrainingArguments, begin, forget, groups_file, sha256_of
@@ -115,6 +115,16 @@ def test_sigmoids_are_probabilities(whole, tmp_path):
     assert sigmoids.mean() == pytest.approx((10 * 11 / 12 + 30 * 1 / 32) / 40, abs=0.01), (
         "what maximum likelihood gives"
     )
+
+
+def test_what_goes_on_from_a_model_learns_beside_the_same(base, tmp_path):
+    assert residual_of(base) == 0.0
+    knowing = [replace(one, first=(0.6, 0.5, 0.4, 0.3)) for one in GROUPS]
+    done, _ = trained(base, tmp_path / "model", groups=knowing, residual=2.0, epochs=3)
+    assert done.calibration is not None
+    assert residual_of(tmp_path / "model") == pytest.approx(2.0 * done.calibration.scale, abs=1e-4)
+    trained(tmp_path / "model", tmp_path / "plain", epochs=1)
+    assert residual_of(tmp_path / "plain") == 0.0
 
 
 def test_its_share_of_a_score_is_measured_on_peoples_questions(base, tmp_path):
