@@ -130,14 +130,14 @@ def draw(
     """
     every = sorted(asked, key=lambda one: one.key)
     random.Random(seed).shuffle(every)  # noqa: S311 - no secret
-    if general:
-        own = [one for one in every if one.source not in general]
-        own = _shared(own, at_most if at_most is None else round(at_most * (1 - general_share)))
-        room = round(len(own) * general_share / (1 - general_share))
-        others = {one.key for one in [one for one in every if one.source in general][:room]}
-        others |= {one.key for one in own}
-        return [one for one in every if one.key in others]
-    return _shared(every, at_most)
+    if not general:
+        return _shared(every, at_most)
+    own = [one for one in every if one.source not in general]
+    own = _shared(own, None if at_most is None else round(at_most * (1 - general_share)))
+    room = round(len(own) * general_share / (1 - general_share))
+    beside = [one for one in every if one.source in general][:room]
+    chosen = {one.key for one in (*own, *beside)}
+    return [one for one in every if one.key in chosen]
 
 
 def _shared(every: list[Asked], at_most: int | None) -> list[Asked]:
