@@ -27,7 +27,7 @@ from core.errors import UsageError
 from core.settings import settings
 from learning.distill_reranker import STEPS, Plan, Step, Watch, distill_reranker
 from learning.negatives import Bounds
-from learning.reranker import MEASURE
+from learning.rank_measures import MEASURE
 from learning.reranker_build import Sources
 from learning.reranker_groups import Wanted
 from learning.reranker_state import TAUGHT, Loss, TrainingArguments

@@ -25,7 +25,7 @@ from cli.output import err, out, print_json
 from core.errors import UsageError
 from core.settings import settings
 from learning.negatives import Bounds
-from learning.reranker import MEASURE, base_folder, check_extra, residual_of
+from learning.rank_measures import MEASURE
 from learning.reranker_build import learn_reranker
 from learning.reranker_groups import Wanted
 from learning.reranker_state import TAUGHT, Loss, TrainingArguments
@@ -94,9 +94,6 @@ def reranker(
         general_share=general_share,
         bounds=Bounds(margin=margin, margin_judged=margin_judged),
     )
-    if residual is None:
-        check_extra()
-        residual = residual_of(base_folder(base or settings().embedding_model, cache_dir=settings().cache_dir))
     arguments = TrainingArguments(
         base=base or settings().embedding_model,
         epochs=epochs,

@@ -8,7 +8,7 @@ from core.datatypes import Hit
 from core.errors import ModelError, UsageError
 from evaluation.queries import JudgedQuery
 from search.options import SearchOptions
-from search.rerank import Reranker, rerank
+from search.rerank import Reranker
 
 
 class Logits:
@@ -52,5 +52,4 @@ class Logits:
                 raise ModelError(f"The cross-encoder left {len(missing) - len(scores.logits)} out: {scores.reason}")
             known.update(scores.logits)
         logits = {hit.chunk_id: known[hit.chunk_id] for hit in candidates}
-        alpha = self._reranker.alpha if options.rerank_alpha is None else options.rerank_alpha
-        return rerank(hits, logits, alpha=alpha)
+        return self._reranker.reorder(hits, logits, alpha=options.rerank_alpha)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from learning.rank_measures import measured_groups
+from learning.rank_measures import MEASURE, measured_groups
 from learning.reranker_data import Group
-from search.rerank import sigmoid
+from search.rerank import blended
 
 FEW = 30
 """Groups of fewer people's questions tell nothing; then no share is written, and the reranker has all."""
 SHARES = tuple(round(0.05 * step, 2) for step in range(21))
-MEASURE = "ndcg@10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,9 @@ def best_share(groups: Sequence[Group], logits: Sequence[Sequence[float]]) -> Bl
     people = [group for group, _ in judged]
     found = {}
     for share in SHARES:
-        blended = [
-            [share * sigmoid(logit) + (1 - share) * first for logit, first in zip(scores, group.first, strict=True)]
+        mixed = [
+            [blended(logit, first, alpha=share) for logit, first in zip(scores, group.first, strict=True)]
             for group, scores in judged
         ]
-        found[share] = round(measured_groups(people, blended)[MEASURE], 4)
+        found[share] = measured_groups(people, mixed)[MEASURE]
     return Blending(max(SHARES, key=lambda share: (found[share], -share)), len(people), found)

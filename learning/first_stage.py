@@ -31,7 +31,7 @@ def first_stage(hits: Sequence[Hit], legs: Legs, shares: Mapping[str, float], *,
 
 
 def measure(groups: Sequence[Group], score: Score, *, residual: float) -> dict[str, float]:
-    """Give MAP, MRR@10 and nDCG@10 of groups by logits, with `residual` times the cosine beside them."""
+    """Give MAP, MRR@10 and nDCG@10 of groups by logits, with `residual` times the first stage's score beside."""
     logits = iter(score([(group.query, text) for group in groups for text in group.passages]))
     scores = [
         [float(next(logits)) + (residual * group.first[at] if residual else 0.0) for at in range(len(group.passages))]

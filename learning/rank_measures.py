@@ -11,6 +11,9 @@ from learning.reranker_data import Group
 
 MEASURES = {"map": AP @ 100, "mrr@10": RR @ 10, "ndcg@10": nDCG @ 10}
 
+MEASURE = "ndcg@10"
+"""The one that chooses: checkpoints, shares."""
+
 Judged = Mapping[str, Mapping[str, int]]
 Ranked = Mapping[str, Mapping[str, float]]
 

@@ -11,7 +11,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ from core.models.weights import ensure_torch_weights, has_torch_weights
 from learning.blending import Blending, best_share
 from learning.calibration import Calibration, fit
 from learning.precision import training_precision
+from learning.rank_measures import MEASURE
 from learning.reranker_data import Group
 from learning.reranker_state import FOLDER, TAUGHT, Training, TrainingArguments
 from learning.student import keep_layers
 
 INSTALL_TRAIN = 'pip install "bothways[train]"'
-MEASURE = "ndcg@10"
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets")
 
 Tell = Callable[[int, int, Mapping[str, float]], None]
@@ -110,6 +110,7 @@ def train(
     )
 
     arguments = training.arguments
+    residual = arguments.residual or 0.0
     model = _load(base, arguments, out / FOLDER / "start")
     compute_first_token_only(model.model)
     leave_out_dropout(model)
@@ -123,11 +124,11 @@ def train(
         trainer = GroupTrainer(
             model=model,
             args=settings,
-            train_dataset=_dataset(trained_on, taught=arguments.loss in TAUGHT, residual=arguments.residual),
+            train_dataset=_dataset(trained_on, taught=arguments.loss in TAUGHT, residual=residual),
             loss=GroupLoss(
                 model, kind=arguments.loss, temperature=arguments.temperature, hard_label=arguments.hard_label
             ),
-            evaluator=GroupEvaluator(dev, residual=arguments.residual),
+            evaluator=GroupEvaluator(dev, residual=residual),
             callbacks=[EarlyStoppingCallback(arguments.patience), stop, Told(tell)],
         )
         _remove_printers(trainer)
@@ -147,10 +148,9 @@ def train(
         training.write(out)
         if stop.interrupted:
             raise KeyboardInterrupt
-        calibration, blending = _fit(model, dev, residual=arguments.residual)
+        calibration, blending = _fit(model, dev, residual=residual)
         _save(model, out, max_length=arguments.max_length)
-    trained = _trained(trainer, model, out_of_time=stop.out_of_time)
-    return replace(trained, calibration=calibration, blending=blending)
+    return _trained(trainer, model, calibration=calibration, blending=blending, out_of_time=stop.out_of_time)
 
 
 def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa: ANN401 - torch is untyped here
@@ -233,7 +233,7 @@ def _dataset(groups: Sequence[Group], *, taught: bool, residual: float) -> Any: 
         "label": [list(group.scores) if taught else [1.0] + [0.0] * len(group.negatives) for group in groups],
     }
     if residual:
-        columns["first"] = [[residual * cosine for cosine in group.first] for group in groups]
+        columns["first"] = [[residual * score for score in group.first] for group in groups]
     return Dataset.from_dict(columns)
 
 
@@ -300,6 +300,8 @@ def _trained(
     trainer: Any,  # noqa: ANN401
     model: Any,  # noqa: ANN401
     *,
+    calibration: Calibration | None,
+    blending: Blending | None,
     out_of_time: bool,
 ) -> Trained:
     state = trainer.state
@@ -319,6 +321,8 @@ def _trained(
             "trained": sum(one.numel() for one in parameters if one.requires_grad),
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}},
+        calibration=calibration,
+        blending=blending,
     )
 
 

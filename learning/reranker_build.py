@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from core.errors import UsageError
 from core.models.tokens import Tokens
 from core.settings import Settings
 from learning.keep_out import KeptOut, letters_of
-from learning.reranker import Tell, Trained, base_folder, check_extra, train
+from learning.reranker import Tell, Trained, base_folder, check_extra, residual_of, train
 from learning.reranker_data import Asked, Group, Judged, judged_questions, pseudo_questions, read_groups, write_groups
 from learning.reranker_groups import Counts, Progress, Wanted, make_groups, searching
 from learning.reranker_report import write_report
@@ -64,6 +64,8 @@ def learn_reranker(
     """
     check_extra()
     base = base_folder(arguments.base, cache_dir=settings.cache_dir)
+    if arguments.residual is None:
+        arguments = replace(arguments, residual=residual_of(base))
     mine = Mine(settings, sources, wanted)
     training = begin(out, arguments, mine.facts(base), command=command, resume=resume)
     if training.groups_sha256:

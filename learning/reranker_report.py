@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from core.models.folder import read_json
-from learning.reranker import MEASURE, Trained
+from learning.rank_measures import MEASURE
+from learning.reranker import Trained
 from learning.reranker_state import Training, sha256_of
 
 CARD = "README.md"

@@ -26,8 +26,8 @@ class TrainingArguments:
     `layers`: how many of the base model's are kept; None: all. `begin_with`: which (`learning.student`). `patience`:
     measurements without a gain after which it ends. `evaluations`: measurements in all, at even distances.
     `accumulation`: batches of one step. `temperature` and `hard_label` (the share of the loss that looks at the answer
-    alone) belong to the losses that have a teacher. `residual`: what the cosine weighs that stands beside the logits
-    while it learns (`learning.first_stage`); 0: nothing stands there.
+    alone) belong to the losses that have a teacher. `residual`: what the first stage's score weighs that stands
+    beside the logits while it learns (`learning.first_stage`); 0: nothing stands there; None: as with the base.
     """
 
     base: str
@@ -45,7 +45,7 @@ class TrainingArguments:
     accumulation: int = 1
     temperature: float = 1.0
     hard_label: float = 0.0
-    residual: float = 0.0
+    residual: float | None = 0.0
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from transformers import TrainerCallback
 
 from core.models.first_token import BERT_LAYERS
 from learning.first_stage import measure
+from learning.rank_measures import MEASURE
 from learning.reranker_data import Group
 
 POOL = 50
@@ -103,7 +104,7 @@ class GroupEvaluator(BaseEvaluator):  # type: ignore[misc]
 
     def __init__(self, groups: Sequence[Group], *, residual: float) -> None:
         super().__init__()
-        self.primary_metric = "ndcg@10"
+        self.primary_metric = MEASURE
         self._groups = groups
         self._residual = residual
 

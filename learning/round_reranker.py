@@ -15,7 +15,8 @@ from learning.gate import Decision, gate
 from learning.judgement_files import documents_of, query_id
 from learning.judgements import Judgement
 from learning.promotion import promote_reranker
-from learning.reranker import MEASURE, base_folder, residual_of
+from learning.rank_measures import MEASURE
+from learning.reranker import base_folder
 from learning.reranker_build import Done, Sources, learn_reranker
 from learning.reranker_data import Judged, pseudo_questions
 from learning.reranker_groups import Wanted as WantedGroups
@@ -90,9 +91,8 @@ def _train(run: Run, live: Collection, base: str, chosen: list[tuple[str, str, f
     """Train one epoch, on what people chose and as many pseudo-questions, which keep what was known alive."""
     kept_out: list[JudgedQuery] = [*run.parts.held_out, *(run.wanted.regression or ())]
     has_questions = next(pseudo_questions(run.client, live.index, collection=run.collection), None) is not None
-    folder = base_folder(base, cache_dir=run.settings.cache_dir)
-    longest = Tokens(folder).max_tokens
-    arguments = TrainingArguments(base=base, epochs=1.0, learning_rate=LEARNING_RATE, residual=residual_of(folder))
+    longest = Tokens(base_folder(base, cache_dir=run.settings.cache_dir)).max_tokens
+    arguments = TrainingArguments(base=base, epochs=1.0, learning_rate=LEARNING_RATE, residual=None)
     return learn_reranker(
         run.settings,
         Sources(

@@ -76,6 +76,10 @@ class Reranker:
         measured = self._cross_encoder.alpha if isinstance(self._cross_encoder, Blended) else None
         return 1.0 if measured is None else measured
 
+    def reorder(self, hits: Sequence[Hit], logits: Mapping[str, float], *, alpha: float | None) -> list[Hit]:
+        """Order hits as `rerank` does, by its own share where no `alpha` is chosen."""
+        return rerank(hits, logits, alpha=self.alpha if alpha is None else alpha)
+
     def warm_up(self) -> None:
         """Let a local model score once, so that the first search is as fast as the next; others are not asked."""
         if not self._characters and not isinstance(self._cross_encoder, TimedCrossEncoder):
@@ -183,14 +187,19 @@ def rerank(hits: Sequence[Hit], logits: Mapping[str, float], *, alpha: float = 1
     scored: list[Hit] = []
     others: list[Hit] = []
     for hit in hits:
-        first = (1 - alpha) * max(0.0, hit.score / best) if best > 0 else 0.0
+        first = max(0.0, hit.score / best) if best > 0 else 0.0
         if (logit := logits.get(hit.chunk_id)) is None:
-            others.append(replace(hit, score=first))
+            others.append(replace(hit, score=(1 - alpha) * first))
         else:
-            scored.append(replace(hit, score=alpha * sigmoid(logit) + first, cross_encoder=logit))
+            scored.append(replace(hit, score=blended(logit, first, alpha=alpha), cross_encoder=logit))
     scored.sort(key=lambda hit: (-hit.score, -(hit.cross_encoder or 0.0) * (alpha > 0)))  # sigmoids may be equal
     ceiling = scored[-1].score if scored else 1.0
     return scored + [replace(hit, score=min(hit.score, ceiling)) for hit in others]
+
+
+def blended(logit: float, first: float, *, alpha: float) -> float:
+    """Mix a logit with the first stage's score as a share of the best hit's."""
+    return alpha * sigmoid(logit) + (1 - alpha) * first
 
 
 def sigmoid(logit: float) -> float:

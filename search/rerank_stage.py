@@ -10,7 +10,7 @@ from core.datatypes import Hit, Reranking
 from core.errors import MissingExtraError, ModelError
 from core.models.protocols import CrossEncoder, LimitedReader
 from search.options import RERANKED, SearchOptions
-from search.rerank import Reranker, rerank
+from search.rerank import Reranker
 
 log = structlog.get_logger()
 
@@ -50,8 +50,9 @@ def rerank_stage(
                 log.warning("rerank_cut", scored=len(scores.logits), of=scores.candidates, reason=scores.reason)
                 degraded.append("rerank")
             done = Reranking(scores.candidates, len(scores.logits), scores.cached)
-            alpha = reranker.alpha if options.rerank_alpha is None else options.rerank_alpha
-            return (rerank(hits, scores.logits, alpha=alpha) if scores.logits else hits), done
+            if not scores.logits:
+                return hits, done
+            return reranker.reorder(hits, scores.logits, alpha=options.rerank_alpha), done
     except (ModelError, MissingExtraError) as error:
         log.warning("rerank_failed", reason=str(error))
     degraded.append("rerank")

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file
 from core.errors import ModelError, UsageError
 from core.models.cross_encoder import load_cross_encoder
 from core.settings import Settings
-from learning.reranker import MEASURE, residual_of, train
+from learning.rank_measures import MEASURE
+from learning.reranker import residual_of, train
 from learning.reranker_data import Group, write_groups
 from learning.reranker_report import write_report
 from learning.reranker_state import TrainingArguments, begin, forget, groups_file, sha256_of
