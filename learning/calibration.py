@@ -3,6 +3,9 @@
 A loss over groups fixes how logits of one question differ, not what they are worth: their sigmoid says nothing until
 it is fitted (Platt, Probabilistic Outputs for Support Vector Machines, 1999). Scale and offset go into the model's
 head, so that whatever reads it (blending with the first stage, a threshold) has calibrated scores, in the same order.
+
+Answers and others weigh the same: how many others a group has was the miner's choice, and scores that are nearly all
+near 0 leave the blend nothing to tell passages apart by.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ _FEW = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """sigmoid(scale · logit + offset) is a probability; `before` and `after`: mean log loss in nats of `pairs`."""
+    """sigmoid(scale · logit + offset) is a probability where half of the pairs are answers.
+
+    `before` and `after`: mean log loss in nats of `pairs`, answers and others weighing the same.
+    """
 
     scale: float
     offset: float
@@ -37,14 +43,15 @@ def fit(logits: Sequence[float], answers: Sequence[bool]) -> Calibration | None:
     if not positives or not negatives:
         return None
     targets = np.where(is_answer, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    # Newton's method on two numbers, from the prior; logits are standardised, so that steps are of one size.
+    # Newton's method on two numbers; logits are standardised, so that steps are of one size.
     mean, spread = float(x.mean()), float(x.std()) or 1.0
     rows = np.stack([(x - mean) / spread, np.ones_like(x)], axis=1)
-    found = np.array([0.0, np.log((positives + 1) / (negatives + 1))])
+    weights = np.where(is_answer, len(x) / (2 * positives), len(x) / (2 * negatives))
+    found = np.zeros(2)
     for _ in range(100):
         chances = _sigmoid(rows @ found)
-        gradient = rows.T @ (targets - chances)
-        curvature = (rows * (chances * (1 - chances))[:, None]).T @ rows + _FEW * np.eye(2)
+        gradient = rows.T @ (weights * (targets - chances))
+        curvature = (rows * (weights * chances * (1 - chances))[:, None]).T @ rows + _FEW * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         found = found + step / max(1.0, float(np.abs(step).max()))  # far from the end a whole step can overshoot
         if float(np.abs(step).max()) < 1e-9:  # as good as zero
@@ -52,12 +59,12 @@ def fit(logits: Sequence[float], answers: Sequence[bool]) -> Calibration | None:
     scale, offset = float(found[0] / spread), float(found[1] - found[0] * mean / spread)
     if scale <= 0:
         return None
-    return Calibration(scale, offset, len(x), _log_loss(x, is_answer), _log_loss(scale * x + offset, is_answer))
+    before, after = (
+        float(np.average(np.logaddexp(0.0, np.where(is_answer, -found, found)), weights=weights))
+        for found in (x, scale * x + offset)
+    )
+    return Calibration(scale, offset, len(x), before, after)
 
 
 def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
-
-
-def _log_loss(logits: npt.NDArray[np.float64], answers: npt.NDArray[np.bool_]) -> float:
-    return float(np.logaddexp(0.0, np.where(answers, -logits, logits)).mean())

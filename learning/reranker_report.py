@@ -218,8 +218,8 @@ def _calibrated(calibration: dict[str, Any] | None) -> list[str]:
     return [
         "",
         (
-            f"Calibrated on the same groups ({calibration['pairs']:,} pairs): sigmoid(logit) is the share of passages "
-            f"that answer among hard negatives; log loss {calibration['after']:.3f} nats for "
+            f"Calibrated on the same groups ({calibration['pairs']:,} pairs): sigmoid(logit) is the chance that a "
+            f"passage answers, where half of them did; log loss {calibration['after']:.3f} nats for "
             f"{calibration['before']:.3f}. Scale and offset are in the head; the order is what it was."
         ),
     ]

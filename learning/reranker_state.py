@@ -103,7 +103,8 @@ def begin(
         training.write(out)
         return training
     known = read_training(out)
-    differing = differences({**asdict(known.arguments), **known.sources}, {**asdict(arguments), **sources})
+    now = json.loads(json.dumps({**asdict(arguments), **sources}))  # a tuple comes back from the file as a list
+    differing = differences({**asdict(known.arguments), **known.sources}, now)
     if differing:
         raise UsageError(
             f"{out} was begun with other arguments or data: {'; '.join(differing)}. Name those again, or train "

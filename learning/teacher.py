@@ -62,6 +62,10 @@ class Teacher:
         self._torch = torch
         self._model, self._tokenizer = _load(folder, kind, getattr(torch, _TORCH_NAMES[self.precision]))
         self._model.to(self._device).eval()
+        if kind == "classification":
+            from learning.reranker_torch import compute_first_token_only
+
+            compute_first_token_only(self._model)
         self._encode: Callable[[Sequence[tuple[str, str]]], Any]
         if kind == "yes-no":
             self._yes, self._no = (_token(self._tokenizer, word, folder) for word in ("yes", "no"))

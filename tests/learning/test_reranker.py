@@ -113,9 +113,8 @@ def test_sigmoids_are_probabilities(whole, tmp_path):
     model = load_cross_encoder(settings)
     dev = [one for one in GROUPS if one.part == "dev"]
     sigmoids = 1 / (1 + np.exp(-np.array([model.score(one.query, one.passages) for one in dev])))
-    assert sigmoids.mean() == pytest.approx((10 * 11 / 12 + 30 * 1 / 32) / 40, abs=0.01), (
-        "what maximum likelihood gives"
-    )
+    answers, others = sigmoids[:, 0].mean(), sigmoids[:, 1:].mean()
+    assert answers + others == pytest.approx(11 / 12 + 1 / 32, abs=0.02), "what maximum likelihood gives"
 
 
 def test_what_goes_on_from_a_model_learns_beside_the_same(base, tmp_path):
@@ -172,6 +171,14 @@ def test_it_goes_on_after_ctrl_c_to_the_same_result(base, whole, tmp_path):
     assert again.keys() == once.keys()
     for name, array in once.items():
         assert np.allclose(again[name], array, atol=1e-6), name
+
+
+def test_what_it_was_begun_with_is_known_again(base, tmp_path):
+    arguments, facts = TrainingArguments(base=str(base)), {"general": ("cmrc", "drcd"), "keep_out": [3, "a"]}
+    begin(tmp_path / "model", arguments, facts, command="", resume=False)
+    assert begin(tmp_path / "model", arguments, facts, command="", resume=True).arguments == arguments
+    with pytest.raises(UsageError, match="general was"):
+        begin(tmp_path / "model", arguments, {**facts, "general": ("cmrc",)}, command="", resume=True)
 
 
 def test_time_ends_it_with_a_model(base, tmp_path):
