@@ -20,18 +20,18 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.judged import NDCG, first_of_each, ndcg_of_each
 from core.datatypes import Hit
 from core.settings import settings
 from evaluation.markdown import table
-from evaluation.measures import evaluate, measures_of
 from evaluation.queries import JudgedQuery, load_queries, take_split
 from evaluation.statistics import confidence
 from search.build import build_searcher, default_options
+from search.numerals import CHINESE
 from search.pipeline import Searcher
 
 WEIGHTS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15)
-NDCG = "ndcg@10"
-_ARTICLE = re.compile(r"第[一二三四五六七八九十百千零〇\d]+条.*$")
+_ARTICLE = re.compile(rf"第[{CHINESE}\d]+条.*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def ranked(one: Asked, prior: Prior, weight: float) -> list[str]:
     """Give document ids in the order of the score's share of the best, plus `weight` times the prior."""
     best = max((hit.score for hit in one.hits), default=1.0) or 1.0
     order = sorted(one.hits, key=lambda hit: -(hit.score / best + weight * prior.of(hit)))
-    return list(dict.fromkeys(hit.doc_id for hit in order))
+    return first_of_each([hit.doc_id for hit in order])
 
 
 def choose_weight(asked: Sequence[Asked], prior: Prior) -> float:
@@ -85,10 +85,8 @@ def choose_weight(asked: Sequence[Asked], prior: Prior) -> float:
 
 def values(asked: Sequence[Asked], rankings: Mapping[str, Sequence[str]]) -> np.ndarray:
     """Give nDCG@10 of each query."""
-    qrels = {one.query.query_id: dict(one.query.relevant) for one in asked}
-    run = {key: {doc_id: 1 / place for place, doc_id in enumerate(ids, start=1)} for key, ids in rankings.items()}
-    found = evaluate(qrels, run, {NDCG: measures_of([10])[NDCG]})
-    return np.array([found[one.query.query_id][NDCG] for one in asked])
+    found = ndcg_of_each({one.query.query_id: one.query.relevant for one in asked}, rankings)
+    return np.array([found[one.query.query_id] for one in asked])
 
 
 def candidates(searcher: Searcher, collection: str, queries: Sequence[JudgedQuery], *, strategy: str) -> list[Asked]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -64,12 +64,18 @@ def ndcg(client: Elasticsearch, collection: Collection, queries: Sequence[Judged
     """Give the mean nDCG@10 of document rankings; a question without one counts 0."""
     gold = resolve_gold(client, collection, queries)
     qrels = {query.query_id: {each.doc_id: each.relevance for each in gold[query.query_id]} for query in queries}
+    values = ndcg_of_each(qrels, {query.query_id: ranked.get(query.text, []) for query in queries})
+    return sum(values.values()) / len(values)
+
+
+def ndcg_of_each(qrels: Mapping[str, Mapping[str, int]], ranked: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Give nDCG@10 of document rankings, both by query id."""
     run = {
-        query.query_id: {doc_id: 1 / place for place, doc_id in enumerate(ranked.get(query.text, []), start=1)}
-        for query in queries
+        query_id: {doc_id: 1 / place for place, doc_id in enumerate(found, start=1)}
+        for query_id, found in ranked.items()
     }
     values = evaluate(qrels, run, {NDCG: measures_of([10])[NDCG]})
-    return sum(row[NDCG] for row in values.values()) / len(values)
+    return {query_id: row[NDCG] for query_id, row in values.items()}
 
 
 def first_of_each(doc_ids: Sequence[str]) -> list[str]:

@@ -60,8 +60,8 @@ def fit(logits: Sequence[float], answers: Sequence[bool]) -> Calibration | None:
     if scale <= 0:
         return None
     before, after = (
-        float(np.average(np.logaddexp(0.0, np.where(is_answer, -found, found)), weights=weights))
-        for found in (x, scale * x + offset)
+        float(np.average(np.logaddexp(0.0, np.where(is_answer, -logit, logit)), weights=weights))
+        for logit in (x, scale * x + offset)
     )
     return Calibration(scale, offset, len(x), before, after)
 

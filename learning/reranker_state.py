@@ -103,8 +103,7 @@ def begin(
         training.write(out)
         return training
     known = read_training(out)
-    now = json.loads(json.dumps({**asdict(arguments), **sources}))  # a tuple comes back from the file as a list
-    differing = differences({**asdict(known.arguments), **known.sources}, now)
+    differing = differences({**asdict(known.arguments), **known.sources}, {**asdict(arguments), **sources})
     if differing:
         raise UsageError(
             f"{out} was begun with other arguments or data: {'; '.join(differing)}. Name those again, or train "
@@ -145,7 +144,8 @@ def sha256_of(path: Path) -> str:
 
 
 def differences(known: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """Name what two states differ in, with both values."""
+    """Name what a state read from a file and one just asked for differ in, with both values."""
+    asked = json.loads(json.dumps(asked))  # as the file would give it back: a tuple is a list there
     return [
         f"{name} was {known.get(name)!r}, is {asked.get(name)!r}"
         for name in sorted(known.keys() | asked.keys())

@@ -9,7 +9,7 @@ head of one logit, or of two, of which the second less the first counts. The kin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -62,16 +62,15 @@ class Teacher:
         self._torch = torch
         self._model, self._tokenizer = _load(folder, kind, getattr(torch, _TORCH_NAMES[self.precision]))
         self._model.to(self._device).eval()
-        if kind == "classification":
-            from learning.reranker_torch import compute_first_token_only
-
-            compute_first_token_only(self._model)
-        self._encode: Callable[[Sequence[tuple[str, str]]], Any]
         if kind == "yes-no":
             self._yes, self._no = (_token(self._tokenizer, word, folder) for word in ("yes", "no"))
             self._prefix, self._suffix = (
                 self._tokenizer.encode(text, add_special_tokens=False) for text in (PREFIX, SUFFIX)
             )
+        else:
+            from learning.reranker_torch import compute_first_token_only
+
+            compute_first_token_only(self._model)
         self._max_length, self._instruction = _room(self, arguments), arguments.instruction
 
     @property
