@@ -30,7 +30,7 @@ PATIENCE_MS = 120_000.0
 FindGold = Callable[[Sequence[JudgedQuery]], Mapping[str, Sequence[GoldDocument]]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
     """What a candidate has to show.
 
@@ -46,7 +46,7 @@ class Demands:
     min_regression: int = 30
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """One set of judged queries on both sides: means of the measure, of hit@10, and the paired difference.
 

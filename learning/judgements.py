@@ -21,7 +21,7 @@ _GRID: Floats = (np.arange(400) + 0.5) / 400
 """P(chosen | looked at), as midpoints of equal steps: one dimension needs no sampling."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What makes a judgement.
 

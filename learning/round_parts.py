@@ -29,7 +29,7 @@ Tell = Callable[[str], None]
 """Called with what is being done now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a run is to do.
 
@@ -53,7 +53,7 @@ class Wanted:
     check_clicks: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run: its id and folder, what it works with, and what the users' feedback amounted to.
 

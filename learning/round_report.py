@@ -44,6 +44,8 @@ def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
             "measure": demands.measure,
             "margin": demands.margin,
             "margin_held_out": demands.margin_held_out,
+            "min_held_out": demands.min_held_out,
+            "min_regression": demands.min_regression,
             "regression_queries": None if run.wanted.regression is None else len(run.wanted.regression),
             "max_share": run.wanted.max_share,
         },

@@ -126,6 +126,18 @@ def test_a_dry_run_says_what_it_would_do(run, es, live, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_the_gate_gets_each_number_by_its_name(run, live, frozen, tmp_path):
+    """All numbers differ from each other and from the defaults: one in another's place would show in the report."""
+    words = ("learn", "run", "-c", live, "--out", tmp_path / "learnt", "--regression", frozen, "--json")
+    given = ("--measure", "mrr@10", "--margin", "0.03", "--min-held-out", "21", "--min-regression", "32")
+    code, said, error = run(*words, *given, "--steps", "reranker", **MODEL)
+    assert code == 0, error
+    gate = json.loads(said)["gate"]
+    assert gate["measure"] == "mrr@10"
+    assert (gate["margin"], gate["margin_held_out"]) == (0.03, 0.05)
+    assert (gate["min_held_out"], gate["min_regression"]) == (21, 32)
+
+
 def test_rollback_without_a_promotion(run, live):
     code, _, error = run("learn", "rollback", "-c", live)
     assert code == 2

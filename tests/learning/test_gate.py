@@ -14,7 +14,21 @@ from learning.gate import Measured, decide, measured
 
 def one(mean, low, high, *, queries=100, wanted=50, name="regression set", leaked=0, margin=0.02):
     difference = Interval(mean, low, high)
-    return Measured(name, "ndcg@10", queries, wanted, leaked, 0.5, 0.5 + mean, 0.8, 0.8, difference, 9, 3, margin)
+    return Measured(
+        name=name,
+        measure="ndcg@10",
+        queries=queries,
+        wanted=wanted,
+        leaked=leaked,
+        live=0.5,
+        candidate=0.5 + mean,
+        live_hit=0.8,
+        candidate_hit=0.8,
+        difference=difference,
+        better=9,
+        worse=3,
+        margin=margin,
+    )
 
 
 @pytest.mark.parametrize(
