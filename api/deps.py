@@ -6,10 +6,11 @@ A caller with access groups gets a searcher that finds only what he may see, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from api.keys import Keys
 from core.access import Access
@@ -34,12 +35,35 @@ def for_readers(route: Route) -> Route:
     return route
 
 
-def require_key(request: Request) -> Access:
-    """Let a request in that brings a key which may use this route, if any keys are set; gives what it may see."""
+class KeyedRoute(APIRoute):
+    """A route for callers with a key that may use it, where keys are set; FastAPI calls it once it has chosen it.
+
+    The key comes before everything else of a request: FastAPI reads and parses a body before it looks at dependencies,
+    and callers without a key should neither send us one nor learn from our errors what a body has to look like.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the route, behind the check of the key."""
+        handle = super().get_route_handler()
+
+        async def handle_with_key(request: Request) -> Response:
+            request.state.access = _admit(request)
+            return await handle(request)
+
+        return handle_with_key
+
+
+def _admit(request: Request) -> Access:
+    """Return what the caller may see; raise 401 without a key that we know, `AccessError` where it is not enough."""
     access = cast("Keys", request.app.state.keys).admit(request.headers)
     if not hasattr(request.scope["endpoint"], _FOR_READERS):
         _require_admin(access)  # said of every collection and job alike, whether it is there or not
     return access
+
+
+def require_key(request: Request) -> Access:
+    """Return what the caller may see, as `KeyedRoute` found it; on any other route this fails, so that none is open."""
+    return cast("Access", request.state.access)
 
 
 AccessDep = Annotated[Access, Depends(require_key)]

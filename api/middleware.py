@@ -38,7 +38,6 @@ class _Limit:
 
     mb: float
     setting: str
-    is_upload: bool
 
     @property
     def size(self) -> int:
@@ -54,8 +53,8 @@ class RequestContext:
 
     def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self.app = app
-        self._body = _Limit(limits.max_body_mb, "BOTHWAYS_MAX_BODY_MB", is_upload=False)
-        self._upload = _Limit(limits.max_upload_mb, "BOTHWAYS_MAX_UPLOAD_MB", is_upload=True)
+        self._body = _Limit(limits.max_body_mb, "BOTHWAYS_MAX_BODY_MB")
+        self._upload = _Limit(limits.max_upload_mb, "BOTHWAYS_MAX_UPLOAD_MB")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -93,16 +92,12 @@ class RequestContext:
             await problem(Request(scope), 413, limit.message)(scope, receive, send)
         elif length.isdigit():
             await self.app(scope, receive, send)
-        elif limit.is_upload:
-            await self.app(scope, _counting(receive, limit), send)
-        elif (messages := await _whole_body(receive, limit)) is None:
-            await problem(Request(scope), 413, limit.message)(scope, receive, send)
         else:
-            await self.app(scope, _replay(messages, receive), send)
+            await self.app(scope, _counting(receive, limit), send)
 
 
 def _counting(receive: Receive, limit: _Limit) -> Receive:
-    """Count a body that did not say its length as it goes by; the route that reads it is told where it is too long."""
+    """Count a body that did not say its length while a route reads it; raise 413 there where it is too large."""
     taken = 0
 
     async def counted() -> Message:
@@ -114,27 +109,6 @@ def _counting(receive: Receive, limit: _Limit) -> Receive:
         return message
 
     return counted
-
-
-async def _whole_body(receive: Receive, limit: _Limit) -> list[Message] | None:
-    """Take in a body that did not say its length; None when it is larger than allowed."""
-    messages: list[Message] = []
-    taken = 0
-    while True:
-        message = await receive()
-        messages.append(message)
-        taken += len(message.get("body", b""))
-        if taken > limit.size:
-            return None
-        if not message.get("more_body"):
-            return messages
-
-
-def _replay(messages: list[Message], receive: Receive) -> Receive:
-    async def replay() -> Message:
-        return messages.pop(0) if messages else await receive()
-
-    return replay
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

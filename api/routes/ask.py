@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from api.answering import ClientLeft, answering, count, streamed, while_there
-from api.deps import SearcherDep, SettingsDep, for_readers
+from api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
 from api.wire_ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse, ask_response, to_ask
 from core.access import as_seen
 from core.collection import list_collections
@@ -21,8 +21,8 @@ from search.answer import Answerer
 from search.answering.build import answer_options
 from search.pipeline import Searcher
 
-router = APIRouter(tags=["ask"])
-plain_router = APIRouter(tags=["ask"])
+router = APIRouter(tags=["ask"], route_class=KeyedRoute)
+plain_router = APIRouter(tags=["ask"], route_class=KeyedRoute)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer"}

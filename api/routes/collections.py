@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.deps import SearcherDep, for_readers
+from api.deps import KeyedRoute, SearcherDep, for_readers
 from api.wire import AclIn, CollectionOut, RollbackOut, collection_out, rollback_out
 from core.access import as_seen
 from core.collection import Collection, count, delete_collection, list_collections, open_collection
@@ -15,7 +15,7 @@ from indexer.acl import set_acl
 from indexer.rollback import Version, advice, list_versions, rollback
 from search.pipeline import Searcher
 
-router = APIRouter(tags=["collections"])
+router = APIRouter(tags=["collections"], route_class=KeyedRoute)
 
 
 @router.get("/collections")

@@ -15,13 +15,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from api.deps import SearcherDep, UploadsDep, for_readers
+from api.deps import KeyedRoute, SearcherDep, UploadsDep, for_readers
 from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, Problem, document_out, document_row, job_out
 from core.errors import UsageError
 from indexer.documents import delete_document, get_document, list_documents
 from indexer.spool import room_for
 
-router = APIRouter(tags=["documents"])
+router = APIRouter(tags=["documents"], route_class=KeyedRoute)
 
 MAX_FILES = 1000
 _TWO_FORMS = {

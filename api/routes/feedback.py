@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api.deps import RecorderDep, for_readers
+from api.deps import KeyedRoute, RecorderDep, for_readers
 from api.wire import FeedbackRequest
 from core.errors import FeedbackOffError
 
-router = APIRouter(tags=["feedback"])
+router = APIRouter(tags=["feedback"], route_class=KeyedRoute)
 
 
 @router.post("/feedback", status_code=202, response_class=Response)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.deps import DeskDep, UploadsDep
+from api.deps import DeskDep, KeyedRoute, UploadsDep
 from api.wire import JobList, JobOut, job_out
 from indexer.jobs import State
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=KeyedRoute)
 
 
 @router.get("/jobs")

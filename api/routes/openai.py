@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from sse_starlette import ServerSentEvent
 
 from api.answering import ABANDONED, SEND_TIMEOUT_S, ClientLeft, Events, answering, count, while_there
-from api.deps import SearcherDep, SettingsDep, for_readers
+from api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
 from api.problems import status_of
 from api.routes.ask import AnswererDep
 from api.wire_ask import to_ask
@@ -27,7 +27,7 @@ from search.answering.types import Delta
 
 log = structlog.get_logger()
 
-router = APIRouter(tags=["openai"])
+router = APIRouter(tags=["openai"], route_class=KeyedRoute)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer"}

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from api.admission import admitted
-from api.deps import RecorderDep, SearcherDep, SettingsDep, for_readers
+from api.deps import KeyedRoute, RecorderDep, SearcherDep, SettingsDep, for_readers
 from api.options import search_options
 from api.wire_search import SearchRequest, SearchResponse, search_response
 
-router = APIRouter(tags=["search"])
+router = APIRouter(tags=["search"], route_class=KeyedRoute)
 
 
 @router.post("/search", response_model=SearchResponse, dependencies=[Depends(admitted)])
