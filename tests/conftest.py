@@ -7,6 +7,8 @@ import socket
 import sys
 import uuid
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -17,6 +19,7 @@ from core.answer_cache import AnswerCache
 from core.elastic import connect
 from core.models.packaged import fetch_packaged, packaged_folder
 from core.settings import load_settings, settings
+from core.synonyms import read_synonyms
 from tests.fakes import Clock
 
 pytest_plugins = ["tests.turns"]
@@ -74,22 +77,49 @@ def _elasticsearch():
 
     if url := os.environ.get("BOTHWAYS_ES_URL") or resolve_url(load_settings()):
         yield url
-    elif docker_available():
-        yield from _container()
-    else:
-        chosen = load_settings(es_port=free_port())
-        segmenter = load_segmenter(chosen)
-        try:
-            yield up(chosen, prepare=lambda rules: segment_synonyms(rules, segmenter)).url
-        finally:
-            down(chosen)
+        return
+    chosen = load_settings(es_port=free_port())
+    segmenter = load_segmenter(chosen)
+    rules = partial(segment_synonyms, segmenter=segmenter)
+    if docker_available():
+        yield from _container(rules(read_synonyms(chosen)))
+        return
+    try:
+        yield up(chosen, prepare=rules).url
+    finally:
+        down(chosen)
 
 
-def _container():
-    from testcontainers.elasticsearch import ElasticSearchContainer
+def _container(rules):
+    """Run the image of the product's own node, with the synonyms file that every index wants to read."""
+    from testcontainers.core.container import DockerContainer
 
-    with ElasticSearchContainer("docker.elastic.co/elasticsearch/elasticsearch:9.4.3", mem_limit="3G") as container:
-        yield f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
+    from core.node.config import install_synonyms
+    from core.node.docker import CONFIG, IMAGE
+    from core.node.process import wait_until_ready
+
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # read by the container's user
+        mounted = install_synonyms(Path(folder), rules).parent
+        container = (
+            DockerContainer(IMAGE)
+            .with_env("discovery.type", "single-node")
+            .with_env("xpack.security.enabled", "false")
+            .with_env("action.destructive_requires_name", "true")
+            .with_env("ES_JAVA_OPTS", "-Xms1g -Xmx1g")
+            .with_volume_mapping(str(mounted), f"{CONFIG}/analysis", "ro")
+            .with_exposed_ports(9200)
+        )
+        with container:
+            url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
+            wait_until_ready(url, lambda: _require_running(container))
+            yield url
+
+
+def _require_running(container):
+    wrapped = container.get_wrapped_container()
+    wrapped.reload()
+    assert wrapped.status in {"created", "running"}, wrapped.logs(tail=20).decode("utf-8", "replace")
 
 
 @pytest.fixture(scope="session")

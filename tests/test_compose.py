@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,59 @@ def test_ports_are_published_on_loopback_only():
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_what_stands_in_dot_env_is_passed_on_and_cannot_move_what_compose_has_set():
+    for name in ("api", "index", "learn", "kibana-import"):
+        assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
+        environment = SERVICES[name]["environment"]
+        assert environment["BOTHWAYS_ES_URL"] == "http://elasticsearch:9200"
+        assert environment["BOTHWAYS_CACHE_DIR"] == "/cache"
+        # Otherwise the key of another cluster would be brought to this one, and Kibana's password to all.
+        assert environment["BOTHWAYS_ES_API_KEY"] == environment["KIBANA_PASSWORD"] == ""
+
+
+def test_servers_start_again_and_jobs_do_not():
+    for name in ("elasticsearch", "kibana", "api"):
+        assert SERVICES[name]["restart"] == "unless-stopped"
+    for name in ("kibana-password", "kibana-import", "index", "learn"):
+        assert SERVICES[name]["restart"] == "no"
+
+
+def test_only_the_api_is_asked_whether_the_api_lives():
+    assert "HEALTHCHECK" not in DOCKERFILE
+    (port,) = SERVICES["api"]["ports"]
+    assert f":{port.rpartition(':')[2]}/health/live" in SERVICES["api"]["healthcheck"]["test"][-1]
+    assert not any("healthcheck" in SERVICES[name] for name in ("index", "learn", "kibana-import", "kibana-password"))
+
+
+def test_the_weekly_job_can_train():
+    assert SERVICES["learn"]["build"]["args"]["WITH_TORCH"] == "train"
+    assert SERVICES["learn"]["image"] != SERVICES["api"]["image"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert {"torch", "train"} <= extras.keys()
+
+
+@pytest.mark.parametrize("password", ["plain", 'a"b', "a\\b", "a$b 'c' `d` &", '\\"'])
+def test_any_password_of_kibana_becomes_json(tmp_path, password):
+    script = SERVICES["kibana-password"]["command"][0].replace("$$", "$")
+    (tmp_path / "curl").write_text('#!/bin/bash\nwhile [ "$1" != -d ]; do shift; done; printf %s "$2"\n', "utf-8")
+    (tmp_path / "curl").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ELASTIC_PASSWORD": "x", "KIBANA_PASSWORD": password}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"password": password}
+
+
+def test_dependencies_are_installed_before_the_source():
+    lines = DOCKERFILE.splitlines()
+    installs = [number for number, line in enumerate(lines) if "pip install" in line]
+    first_source = next(number for number, line in enumerate(lines) if re.match(r"COPY (\w+) \1$", line))
+    assert installs[0] < first_source < installs[-1]
+    assert "--no-deps" in lines[installs[-1]]
+    assert re.search(r"^ARG WITH_TORCH=$", DOCKERFILE, re.MULTILINE), "the default image has no torch"
+
+
 def test_passwords_come_from_the_environment():
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    assert re.findall(r"PASSWORD: (?!\$\{)\S+", text) == []
+    assert re.findall(r'PASSWORD: (?!\$\{|""$)\S+', text, re.MULTILINE) == []
 
 
 def test_settings_exist():

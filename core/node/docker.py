@@ -13,7 +13,8 @@ from core.errors import NodeError
 from core.node.fetch import VERSION
 
 IMAGE = f"docker.elastic.co/elasticsearch/elasticsearch:{VERSION}"
-_CONFIG = "/usr/share/elasticsearch/config"
+CONFIG = "/usr/share/elasticsearch/config"
+"""Where the image reads its configuration."""
 _DATA = "/usr/share/elasticsearch/data"
 _PULL_TIMEOUT_S = 1800
 
@@ -50,7 +51,7 @@ def run_command(*, port: int, heap: str, config: Path) -> list[str]:
         *("-e", "action.destructive_requires_name=true"),
         *("-e", "cluster.routing.allocation.disk.threshold_enabled=false"),
         *("-e", f"ES_JAVA_OPTS=-Xms{heap} -Xmx{heap}"),
-        *("-v", f"{config / 'analysis'}:{_CONFIG}/analysis:ro"),
+        *("-v", f"{config / 'analysis'}:{CONFIG}/analysis:ro"),
         *("-v", f"{name}-data:{_DATA}"),
         IMAGE,
     ]
