@@ -63,7 +63,9 @@ class LegExplain(BaseModel):
     """Where one leg placed a hit, and what it found: the nearest question, or what BM25 matched."""
 
     rank: int
-    score: float
+    score: float = Field(
+        description="as Elasticsearch gave it; BM25's is one of the rank alone for keys that see a part of a collection"
+    )
     matched: str | None = None
     words: list[str] | None = Field(None, description="the question's words that BM25 found")
     synonyms: dict[str, str] | None = Field(
@@ -122,7 +124,7 @@ class RerankingOut(BaseModel):
 
     candidates: int
     scored: int
-    cached: int
+    cached: int | None = Field(None, description="null for keys with access groups: it would tell what others asked")
 
 
 class ExpansionOut(BaseModel):

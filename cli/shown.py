@@ -24,7 +24,8 @@ def show(result: SearchResult, *, explain: bool) -> None:
     if explain and result.query.rewritten is not None:
         _print(f"pseudo-document: {result.query.rewritten}", "dim", indent="")
     if explain and (done := result.reranking) is not None:
-        _print(f"reranked: {done.scored} of {done.candidates} candidates, {done.cached} from memory", "dim", indent="")
+        memory = "" if done.cached is None else f", {done.cached} from memory"
+        _print(f"reranked: {done.scored} of {done.candidates} candidates{memory}", "dim", indent="")
     if explain and result.expansion is not None:
         _print(_expansion(result.expansion), "dim", indent="")
     if not result.hits:

@@ -12,15 +12,14 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from elastic_transport import ApiResponse
 from elasticsearch import Elasticsearch, NotFoundError
 
-from core.collection import ACL_FIELD, Collection, no_collection
-from core.elastic import elasticsearch_errors
+from core.collection import ACL_FIELD
 from core.errors import AccessError
 
 TTL_S = 1.0
@@ -69,6 +68,12 @@ _PARAMS = frozenset(
 )
 _WHOLE_INDEX = frozenset({"global", "significant_terms", "significant_text", "suggest", "parent", "children"})
 """Aggregations that look at documents beside those that were found."""
+_EMPTY_BUCKETS = frozenset({"min_doc_count", "shard_min_doc_count"})
+"""Where it is 0, values come along that no found document has."""
+_OTHER_DOCUMENTS = frozenset(
+    ["more_like_this", "percolate", "indexed_shape", "has_child", "has_parent", "parent_id", "pinned"]
+)
+"""Queries that read documents beside those that match."""
 _NO_FIELD = "_none"
 """No document has this field, since readers take leading underscores away."""
 _ONE_INDEX = re.compile(r"bothways-[a-z0-9][a-z0-9_-]*")
@@ -123,16 +128,31 @@ def restricted(body: Mapping[str, Any], acl_field: str, access: Access) -> dict[
     return changed
 
 
+@dataclass(slots=True)
+class Noted:
+    """What was found out for one caller, each with the `time.monotonic()` at which it was (core/seen.py).
+
+    `names` are the collections in which the caller sees something, `names_whole` whether all could be looked at;
+    `fields`, by index, the metadata fields that documents of the caller have.
+    """
+
+    names: frozenset[str] = frozenset()
+    names_whole: bool = True
+    names_at: float = float("-inf")
+    fields: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
+
+
 class GuardedClient(Elasticsearch):
     """A client for one caller: it searches and counts what the caller may see, and refuses whatever else."""
 
     _access = Access(frozenset())
     _acl_fields: dict[str, tuple[float, str]]
+    noted: Noted
 
     def options(self, **options: Any) -> GuardedClient:  # noqa: ANN401 – as the client's
         """Give a copy with other options, for the same caller."""
         copy: GuardedClient = super().options(**options)
-        copy._access, copy._acl_fields = self._access, self._acl_fields
+        copy._access, copy._acl_fields, copy.noted = self._access, self._acl_fields, self.noted
         return copy
 
     def perform_request(
@@ -149,15 +169,15 @@ class GuardedClient(Elasticsearch):
         """Send a request as this caller may make it; every call of the client's methods comes through here."""
         parts = path_parts or {}
         if endpoint_id in {"search", "count"}:
-            field = self._acl_field(parts.get("index"), params)
-            params = _params_without(params, field, self._access)
-            body = restricted(body or {}, field, self._access)
+            acl = self._acl_field(parts.get("index"), params)
+            params = _params_without(params, acl, self._access)
+            body = restricted(body or {}, acl, self._access)
             if endpoint_id == "count":
                 body.pop("_source", None)
         elif endpoint_id == "mget":
-            field = self._acl_field(parts.get("index"), params)
-            params = _params_without(params, field, self._access, always=True)
-            body = self._only_visible_ids(body, str(parts["index"]), field)
+            acl = self._acl_field(parts.get("index"), params)
+            params = _params_without(params, acl, self._access, always=True)
+            body = self._only_visible_ids(body, str(parts["index"]), acl)
         elif endpoint_id == "msearch":
             body = self._all_restricted(body, parts.get("index"), params)
         elif endpoint_id not in _ABOUT_INDICES:
@@ -172,14 +192,13 @@ class GuardedClient(Elasticsearch):
             path_parts=path_parts,
         )
 
-    def sees_nothing(self, index: str) -> bool:
-        """Tell whether an index is protected and has no document for this caller."""
-        if not self._acl_field(index, None):
-            return False
-        with elasticsearch_errors("looking for what may be seen"):
-            # An index that was removed this moment has nothing to see; that is no error.
-            found = self.search(index=index, size=0, terminate_after=1, track_total_hits=1, ignore_unavailable=True)
-        return int(found["hits"]["total"]["value"]) == 0
+    def acl_field_of(self, index: str) -> str:
+        """Return the field that protects an index, as this client knows it; "" where nothing is hidden."""
+        return self._acl_field(index, None)
+
+    def note_meta(self, index: str, meta: Mapping[str, Any]) -> None:
+        """Take over which field protects an index from its `_meta`, which was read just now."""
+        self._acl_fields[index] = (time.monotonic(), str(meta.get(ACL_FIELD) or ""))
 
     def _only_visible_ids(self, body: Any, index: str, acl_field: str) -> dict[str, Any]:  # noqa: ANN401
         """Ask for nothing in place of what is hidden, so that it is answered like an id that is not there."""
@@ -197,8 +216,8 @@ class GuardedClient(Elasticsearch):
         for header, search in zip(body[::2], body[1::2], strict=True):
             if header.keys() - {"index", "ignore_unavailable", "preference", "request_cache"}:
                 raise AccessError("This caller may not search like that.")
-            field = self._acl_field(header.get("index", index), params)
-            lines += [header, restricted(search, field, self._access)]
+            acl = self._acl_field(header.get("index", index), params)
+            lines += [header, restricted(search, acl, self._access)]
         return lines
 
     def _acl_field(self, index: object, params: Mapping[str, Any] | None) -> str:
@@ -217,9 +236,8 @@ class GuardedClient(Elasticsearch):
         metas = [version["mappings"].get("_meta", {}) for version in found.body.values()]
         if len(metas) != 1 or "schema_version" not in metas[0]:
             raise AccessError("This caller may not search like that.")
-        field = str(metas[0].get(ACL_FIELD) or "")
-        self._acl_fields[index] = (time.monotonic(), field)
-        return field
+        self.note_meta(index, metas[0])
+        return self._acl_fields[index][1]
 
 
 def guarded(client: Elasticsearch, access: Access) -> Elasticsearch:
@@ -230,20 +248,8 @@ def guarded(client: Elasticsearch, access: Access) -> Elasticsearch:
     # The client has no public way to a copy of another class that keeps address, credentials and timeouts.
     copy.__class__ = GuardedClient
     assert isinstance(copy, GuardedClient)  # noqa: S101 – for mypy
-    copy._access, copy._acl_fields = access, {}
+    copy._access, copy._acl_fields, copy.noted = access, {}, Noted()
     return copy
-
-
-def as_seen(collection: Collection, client: Elasticsearch) -> Collection:
-    """Give a collection as the one who reads through `client` may know it: without the field of the groups.
-
-    A protected collection in which he sees nothing is not there: raises `CollectionNotFoundError`.
-    """
-    if not isinstance(client, GuardedClient):
-        return collection
-    if client.sees_nothing(collection.index):
-        raise no_collection(collection.name)
-    return replace(collection, metadata_fields=collection.metadata_fields - {collection.acl_field}, acl_field="")
 
 
 def _as_list(part: Any) -> list[Any]:  # noqa: ANN401 – JSON
@@ -265,9 +271,11 @@ def _refuse_what_looks_beyond(body: Mapping[str, Any], path: str) -> None:
     if unknown := body.keys() - _BODY:
         raise AccessError(f"This caller may not search with {', '.join(sorted(unknown))}.")
     for name, value in _walk([body.get("aggs"), body.get("aggregations")]):
-        if name in _WHOLE_INDEX and isinstance(value, Mapping):
+        if (name in _WHOLE_INDEX and isinstance(value, Mapping)) or (name in _EMPTY_BUCKETS and str(value) == "0"):
             raise AccessError(f"This caller may not count with {name}.")
     for name, value in _walk(dict(body)):
+        if name in _OTHER_DOCUMENTS or (isinstance(value, Mapping) and {"index", "id", "path"} <= value.keys()):
+            raise AccessError("This caller may not search by documents that the search does not find.")
         named = _as_list(value) if name in {"field", "fields", "sort", "docvalue_fields"} else []
         asked = [name, *(pattern for pattern in named if isinstance(pattern, str))]
         # Below the field may be others, as for its values as numbers; a pattern may mean it without naming it.

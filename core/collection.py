@@ -49,6 +49,7 @@ class Collection:
     `acl_field` is the metadata field that holds a document's access groups; "" where everybody may see everything.
     `vectors` are the paths of the vector fields that the mapping has.
     `reranker` is the folder of a reranker that was promoted for this collection; "" where the settings' one serves.
+    `is_partial`: the caller it was opened for sees a part of its documents, so its statistics tell of others, too.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Collection:
     acl_field: str = ""
     vectors: frozenset[str] = frozenset()
     reranker: str = ""
+    is_partial: bool = False
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
         """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""

@@ -249,11 +249,14 @@ class SelfQuery:
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
-    """What the reranker did: of its `candidates`, how many have a score, and how many of these from memory."""
+    """What the reranker did: of its `candidates`, how many have a score, and how many of these from memory.
+
+    `cached` is None for callers with access groups: it would tell what others have asked.
+    """
 
     candidates: int
     scored: int
-    cached: int
+    cached: int | None
 
 
 @dataclass(frozen=True, slots=True)

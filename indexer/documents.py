@@ -8,12 +8,12 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from core.access import as_seen
 from core.collection import alias_of, open_collection
 from core.collection_lease import alone_on
 from core.datatypes import Metadata
 from core.elastic import elasticsearch_errors
 from core.errors import DocumentNotFoundError, ElasticsearchError
+from core.seen import open_seen
 from indexer.versions import versions
 
 _SHOWN = ["chunk_id", "position", "title", "heading", "text", "source", "metadata", "generation", "questions.text"]
@@ -49,7 +49,7 @@ def list_documents(
     client: Elasticsearch, collection: str, *, size: int = 50, after: str | None = None
 ) -> list[StoredDocument]:
     """List `size` documents in the order of their ids, beginning behind the id `after`."""
-    index = as_seen(open_collection(client, collection), client).index
+    index = open_seen(client, collection).index
     pages: dict[str, Any] = {"sources": [{"doc_id": {"terms": {"field": "doc_id"}}}], "size": size}
     if after is not None:
         pages["after"] = {"doc_id": after}
@@ -66,7 +66,7 @@ def list_documents(
 
 def get_document(client: Elasticsearch, collection: str, doc_id: str) -> StoredDocument:
     """Give a document with all its chunks; raises `DocumentNotFoundError`."""
-    index = as_seen(open_collection(client, collection), client).index
+    index = open_seen(client, collection).index
     chunks: list[StoredChunk] = []
     source: dict[str, Any] = {}
     after: list[Any] | None = None

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from elasticsearch import Elasticsearch
 
-from core.access import ADMIN, Access, GuardedClient, as_seen, guarded
+from core.access import ADMIN, Access, GuardedClient, guarded
 from core.analysis import Segmenter
 from core.collection import Collection, open_collection
 from core.datatypes import Hit, Leg, Query, SearchResult, Vector
@@ -32,6 +32,7 @@ from core.errors import (
 )
 from core.models.protocols import CrossEncoder, Encoder
 from core.once import Once
+from core.seen import as_seen, require_known
 from search.asking import bodies_of, checked_query, encoded, filters_of
 from search.bodies import MAX_WORDS, WORDS_FROM
 from search.combine import fuse
@@ -41,6 +42,7 @@ from search.expansion import ExpansionRule, decide
 from search.facets import check_fields, facets
 from search.options import LEGS, RERANKED, SEARCH_TIMEOUT_MS, SearchOptions
 from search.paging import cut, preference
+from search.ranked import for_caller
 from search.rerank import Reranker
 from search.rerank_stage import above_threshold, load_reranker, rerank_stage, warm_up_reranker
 from search.rerankers import Rerankers, load_learnt
@@ -92,6 +94,7 @@ class Searcher:
         self.expansion_rule = expansion_rule
         self._terms = Terms(self._reader)
         self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)
+        self._whose = ADMIN
         self._for_callers: dict[Access, Searcher] = {ADMIN: self}
         self._learn_from(self._reader)
 
@@ -101,6 +104,7 @@ class Searcher:
             seen = copy.copy(self)
             seen.client = guarded(self.client, access)
             seen._reader = guarded(self._reader, access)
+            seen._whose = access
             seen._learn_from(seen._reader)
             self._for_callers[access] = seen
         return self._for_callers[access]
@@ -186,7 +190,8 @@ class Searcher:
         reranking = None
         if options.strategy in RERANKED:
             with clock.stage("rerank"):
-                hits, reranking = rerank_stage(self.rerankers.of(opened), query.text, hits, options, degraded)
+                load = self.rerankers.of(opened)
+                hits, reranking = rerank_stage(load, query.text, hits, options, degraded, whose=self._whose)
                 hits = still_first(cited, hits)
         with clock.stage("show"):
             every = above_threshold(hits, options, degraded)
@@ -212,6 +217,7 @@ class Searcher:
         )
 
     def _open(self, collection: str) -> Collection:
+        require_known(self._reader, collection)
         try:
             return as_seen(self.versions.open(collection), self._reader)
         except IncompatibleCollectionError:
@@ -246,7 +252,8 @@ class Searcher:
         self, opened: Collection, bodies: dict[Leg, dict[str, Any]], query: Query, options: SearchOptions
     ) -> Retrieved:
         copies = preference(query.text)
-        return retrieve_from(self._reader, opened, bodies, timeout_ms=options.search_timeout_ms, preference=copies)
+        found = retrieve_from(self._reader, opened, bodies, timeout_ms=options.search_timeout_ms, preference=copies)
+        return for_caller(found, opened)
 
     def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
         """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from core.access import ADMIN, Access
 from core.datatypes import Hit
 from core.errors import ModelError
 from core.models.protocols import Blended, CrossEncoder, LimitedReader, TimedCrossEncoder
@@ -85,16 +86,17 @@ class Reranker:
         if not self._characters and not isinstance(self._cross_encoder, TimedCrossEncoder):
             self.score(WARM_UP, [Hit("", 0.0, text=WARM_UP)])
 
-    def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf) -> Scores:
+    def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf, whose: Access = ADMIN) -> Scores:
         """Score the hits, in their order, until `budget_s` seconds are over; raises `ModelError` if none could be.
 
         A batch that has begun is finished, so the time is exceeded by a batch at most; how long one takes is known
         from earlier ones. One hit is scored even if that seems to take too long. A model that fails after it has
-        scored some leaves the rest.
+        scored some leaves the rest. Scores are kept for each `whose` apart.
         """
         end = self._clock() + budget_s
         passages = [passage(hit.title, hit.text) for hit in hits]
-        known = self._cache.get(self.name, query, passages)
+        cached_for = _kept_as(self.name, whose)
+        known = self._cache.get(cached_for, query, passages)
         logits = {hit.chunk_id: score for hit, score in zip(hits, known, strict=True) if score is not None}
         cached = len(logits)
         left = [at for at, score in enumerate(known) if score is None]
@@ -107,7 +109,7 @@ class Reranker:
                     break
                 now, left = left[: len(scores)], left[len(scores) :]
                 logits.update({hits[at].chunk_id: score for at, score in zip(now, scores, strict=True)})
-                self._cache.put(self.name, query, [passages[at] for at in now], scores)
+                self._cache.put(cached_for, query, [passages[at] for at in now], scores)
         except ModelError as error:
             if not logits:
                 raise
@@ -173,6 +175,10 @@ class Reranker:
         """Characters of a passage that are read at most, roughly: what is longer will be trimmed."""
         model = self._cross_encoder
         return model.pair_tokens * CHARS_A_TOKEN if isinstance(model, LimitedReader) else sys.maxsize
+
+
+def _kept_as(model: str, whose: Access) -> str:
+    return model if whose.groups is None else f"{model} for {sorted(whose.groups)}"
 
 
 def rerank(hits: Sequence[Hit], logits: Mapping[str, float], *, alpha: float = 1.0) -> list[Hit]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from core.access import ADMIN, Access
 from core.datatypes import Hit, Reranking
 from core.errors import MissingExtraError, ModelError
 from core.models.protocols import CrossEncoder, LimitedReader
@@ -33,23 +34,30 @@ def warm_up_reranker(load: Callable[[], Reranker | None]) -> None:
 
 
 def rerank_stage(
-    load: Callable[[], Reranker | None], query: str, hits: list[Hit], options: SearchOptions, degraded: list[str]
+    load: Callable[[], Reranker | None],
+    query: str,
+    hits: list[Hit],
+    options: SearchOptions,
+    degraded: list[str],
+    *,
+    whose: Access = ADMIN,
 ) -> tuple[list[Hit], Reranking | None]:
     """Reorder the hits by the cross-encoder, as far as its time goes.
 
     The first `rerank_top_n` are its candidates, whatever page is asked for, so that pages do not depend on each other.
     Where a candidate was left unscored, "rerank" is added to `degraded`. Without any score the hits stay as they are.
-    The time does not count what loading the model takes, once.
+    The time does not count what loading the model takes, once. Callers with groups (`whose`) are neither told nor
+    can see by the time what was scored for others: their scores are kept apart, and `cached` is None.
     """
     try:
         reranker = load()
         if reranker is not None:
             candidates = hits[: options.rerank_top_n]
-            scores = reranker.score(query, candidates, budget_s=options.rerank_budget_ms / 1000)
+            scores = reranker.score(query, candidates, budget_s=options.rerank_budget_ms / 1000, whose=whose)
             if not scores.complete:
                 log.warning("rerank_cut", scored=len(scores.logits), of=scores.candidates, reason=scores.reason)
                 degraded.append("rerank")
-            done = Reranking(scores.candidates, len(scores.logits), scores.cached)
+            done = Reranking(scores.candidates, len(scores.logits), scores.cached if whose.is_admin else None)
             if not scores.logits:
                 return hits, done
             return reranker.reorder(hits, scores.logits, alpha=options.rerank_alpha), done

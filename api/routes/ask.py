@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse, Response
 from api.answering import ClientLeft, answering, count, streamed, while_there
 from api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
 from api.wire_ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse, ask_response, to_ask
-from core.access import as_seen
 from core.collection import list_collections
 from core.errors import CollectionNotFoundError, UsageError
+from core.seen import as_seen
 from core.settings import Settings
 from search.answer import Answerer
 from search.answering.build import answer_options

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 
 from api.deps import KeyedRoute, SearcherDep, for_readers
 from api.wire import AclIn, CollectionOut, RollbackOut, collection_out, rollback_out
-from core.access import as_seen
 from core.collection import Collection, count, delete_collection, list_collections, open_collection
 from core.errors import CollectionNotFoundError
+from core.seen import as_seen, require_known
 from indexer.acl import set_acl
 from indexer.rollback import Version, advice, list_versions, rollback
 from search.pipeline import Searcher
@@ -36,6 +36,7 @@ def list_all(searcher: SearcherDep) -> list[CollectionOut]:
 @for_readers
 def get_one(name: str, searcher: SearcherDep) -> CollectionOut:
     """Say what a collection holds and was built with."""
+    require_known(searcher.client, name)
     collection = open_collection(searcher.client, name)
     seen = as_seen(collection, searcher.client)
     return collection_out(seen, *count(searcher.client, seen.index), _versions(searcher, collection))

@@ -19,9 +19,9 @@ from api.problems import status_of
 from api.routes.ask import AnswererDep
 from api.wire_ask import to_ask
 from api.wire_openai import ChatRequest, Chunks, completion, error_of, model, models, to_ask_request
-from core.access import as_seen
-from core.collection import list_collections, open_collection
+from core.collection import list_collections
 from core.errors import BothwaysError, CollectionNotFoundError
+from core.seen import as_seen, open_seen
 from search.answer import Answerer, Prepared
 from search.answering.types import Delta
 
@@ -67,7 +67,7 @@ def list_models(searcher: SearcherDep) -> dict[str, Any]:
 @for_readers
 def get_model(name: str, searcher: SearcherDep) -> dict[str, Any]:
     """Say that there is such a collection."""
-    return model(as_seen(open_collection(searcher.client, name), searcher.client).name)
+    return model(open_seen(searcher.client, name).name)
 
 
 async def _events(answerer: Answerer, prepared: Prepared, chunks: Chunks) -> AsyncGenerator[ServerSentEvent, None]:

@@ -12,9 +12,10 @@ from fastapi.testclient import TestClient
 import core.access
 from api.app import create_app
 from api.deps import AccessDep
-from core.access import Access, as_seen, guarded
+from core.access import Access, guarded
 from core.collection import open_collection
 from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
+from core.seen import as_seen
 from core.settings import load_settings
 from indexer.acl import acl_fields, set_acl
 from indexer.job import index_path
@@ -46,6 +47,10 @@ NAMED = [
 MAY_SEE = {"hr": {"leave", "pay"}, "legal": {"suit"}, "both": {"leave", "pay", "suit"}, "nobody": set()}
 GROUPS = {"hr": ["hr"], "legal": ["legal"], "both": ["hr", "legal"], "nobody": []}
 QUESTION = "员工请假 工资 诉讼"
+
+
+def sha(key):
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def written(path, rows):
@@ -93,10 +98,7 @@ def _no_waiting(monkeypatch):
 def app(es, segmenter, tmp_path_factory):
     client, server = es
     path = tmp_path_factory.mktemp("keys") / "keys.toml"
-    entries = [
-        f'[[keys]]\nsha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\ngroups = {json.dumps(groups)}\n'
-        for key, groups in GROUPS.items()
-    ]
+    entries = [f'[[keys]]\nsha256 = "{sha(key)}"\ngroups = {json.dumps(groups)}\n' for key, groups in GROUPS.items()]
     path.write_text("".join(entries), encoding="utf-8")
     searcher = Searcher(client, segmenter, HashEncoder, embedding_model="fake/hash")
     cache = tmp_path_factory.mktemp("cache")
