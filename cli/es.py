@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption
-from cli.output import err, out, print_json
+from cli.output import err, out, print_json, printable
 from core.address import public_url
 from core.analysis import load_segmenter, segment_synonyms
-from core.errors import UsageError
+from core.cluster_health import ClusterHealth, cluster_health
+from core.elastic import connect
+from core.errors import ElasticsearchError, UsageError
 from core.node import NodeInfo, down, purge, status, up
 from core.node.local import Kind
-from core.settings import settings
+from core.settings import Settings, settings
+
+_ASK_TIMEOUT_S = 5.0
+"""Seconds for each question about the health: `status` is asked when something hangs."""
 
 app = typer.Typer(name="es", help="Start and stop an Elasticsearch of our own.", no_args_is_help=True)
 
@@ -51,29 +56,52 @@ def down_command(
 
 @app.command("status")
 def status_command(as_json: JsonOption = False) -> None:
-    """Say which Elasticsearch is in use."""
+    """Say which Elasticsearch is in use, how it is, and what to do where it is not well."""
     if url := settings().es_url:
-        _say_url(url, as_json)
+        _say_url(url, as_json, _health(settings()))
     elif info := status(settings()):
-        _say_node(info, as_json)
+        _say_node(info, as_json, _health(settings()))
     elif as_json:
         print_json({"kind": None, "url": None})
     else:
         out.print("No Elasticsearch is running that was started here; `bothways es up` starts one.")
 
 
-def _say_url(url: str, as_json: bool) -> None:
+def _health(chosen: Settings) -> ClusterHealth:
+    """Ask the Elasticsearch in use how it is; where that fails, the reason is why."""
+    brief = chosen.model_copy(update={"es_timeout_s": min(chosen.es_timeout_s, _ASK_TIMEOUT_S)})
+    try:
+        client, _ = connect(brief)
+        with client:
+            return cluster_health(client)
+    except ElasticsearchError as error:
+        return ClusterHealth("unknown", (str(error),))
+
+
+def _say_url(url: str, as_json: bool, health: ClusterHealth | None = None) -> None:
     url = public_url(url)
     if as_json:
-        print_json({"kind": "url", "url": url})
-    else:
-        out.print(f"BOTHWAYS_ES_URL is set, so {url} is used and nothing is to be started.", markup=False)
+        print_json({"kind": "url", "url": url} | _as_json(health))
+        return
+    out.print(f"BOTHWAYS_ES_URL is set, so {url} is used and nothing is to be started.", markup=False)
+    _say_health(health)
 
 
-def _say_node(info: NodeInfo, as_json: bool) -> None:
+def _say_node(info: NodeInfo, as_json: bool, health: ClusterHealth | None = None) -> None:
     if as_json:
-        print_json(info.to_json())
+        print_json(info.to_json() | _as_json(health))
         return
     where = f"container {info.container}" if info.container else f"process {info.pid}"
     out.print(f"Elasticsearch {info.version} answers at {info.url} ({where}).", markup=False)
     out.print(f"  config  {info.config}\n  data    {info.data}\n  logs    {info.logs}", markup=False)
+    _say_health(health)
+
+
+def _as_json(health: ClusterHealth | None) -> dict[str, object]:
+    return {"status": health.status, "reasons": list(health.reasons)} if health else {}
+
+
+def _say_health(health: ClusterHealth | None) -> None:
+    if health is not None:
+        lines = [f"  status  {health.status}", *(f"  - {reason}" for reason in health.reasons)]
+        out.print(printable("\n".join(lines)), markup=False)

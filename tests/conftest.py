@@ -22,7 +22,7 @@ from core.settings import load_settings, settings
 from core.synonyms import read_synonyms
 from tests.fakes import Clock
 
-pytest_plugins = ["tests.turns"]
+pytest_plugins = ["tests.turns", "tests.own_node"]
 
 _NODE, _URL, _TURNS = pytest.StashKey[ExitStack](), pytest.StashKey[str](), pytest.StashKey[str]()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from core.errors import NodeError
+from core.node.config import DISK
 from core.node.fetch import VERSION
 
 IMAGE = f"docker.elastic.co/elasticsearch/elasticsearch:{VERSION}"
@@ -49,7 +50,7 @@ def run_command(*, port: int, heap: str, config: Path) -> list[str]:
         *("-e", "discovery.type=single-node"),
         *("-e", "xpack.security.enabled=false"),
         *("-e", "action.destructive_requires_name=true"),
-        *("-e", "cluster.routing.allocation.disk.threshold_enabled=false"),
+        *(part for name, value in DISK.items() for part in ("-e", f"{name}={value}")),
         *("-e", f"ES_JAVA_OPTS=-Xms{heap} -Xmx{heap}"),
         *("-v", f"{config / 'analysis'}:{CONFIG}/analysis:ro"),
         *("-v", f"{name}-data:{_DATA}"),

@@ -21,6 +21,8 @@ from core.node.state import family
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
+RED_S = 15.0
+"""Seconds after which a node that opens no index, and is red, will not become better by itself."""
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "ES_JAVA_OPTS", "CLI_JAVA_OPTS")
 _GOOD = ("yellow", "green")
 _SAYS_NOTHING = re.compile(
@@ -81,19 +83,34 @@ def console_log(node: Path) -> Path:
 def wait_until_ready(url: str, check: Callable[[], None], *, timeout_s: float = START_TIMEOUT_S) -> None:
     """Wait until the node answers and its indexes can be searched.
 
-    `check` is called all the while and raises when waiting is in vain. A node that answers but stays red within the
-    time is left to the user, with a warning: an index of theirs is damaged, not the node.
+    `check` is called all the while and raises when waiting is in vain. A node that answers but stays red, though it
+    is not opening any index any more, is left to the user with a warning: an index of theirs is damaged, not the node.
     """
     health, deadline = None, time.monotonic() + timeout_s
+    idle_since: float | None = None
     while time.monotonic() < deadline:
         check()
         health = ask(f"{url}/_cluster/health?wait_for_status=yellow&timeout=1s")
         if health and health.get("status") in _GOOD:
             return
+        idle_since = (idle_since or time.monotonic()) if _is_idle(health) else None
+        if idle_since and time.monotonic() - idle_since >= RED_S:
+            break
         time.sleep(0.3)
     if not health or "status" not in health:
         raise NodeError(f"Elasticsearch at {url} did not answer within {timeout_s:.0f} s.")
-    log.warning("the node is up, but not all of its indexes are", status=health["status"], url=url)
+    log.warning(
+        "the node is up, but not all of its indexes are: `bothways es status` says why",
+        status=health["status"],
+        url=url,
+    )
+
+
+def _is_idle(health: dict[str, Any] | None) -> bool:
+    """Whether a node answers and opens no index at the moment."""
+    if not health or "status" not in health:
+        return False
+    return not health.get("initializing_shards") and not health.get("number_of_pending_tasks")
 
 
 def ask(url: str) -> dict[str, Any] | None:

@@ -81,7 +81,13 @@ def test_the_command():
         "-e",
         "action.destructive_requires_name=true",
         "-e",
-        "cluster.routing.allocation.disk.threshold_enabled=false",
+        "cluster.routing.allocation.disk.watermark.low=1200mb",
+        "-e",
+        "cluster.routing.allocation.disk.watermark.high=1100mb",
+        "-e",
+        "cluster.routing.allocation.disk.watermark.flood_stage=1gb",
+        "-e",
+        "cluster.info.update.interval=10s",
         "-e",
         "ES_JAVA_OPTS=-Xms1g -Xmx1g",
         "-v",
@@ -154,10 +160,13 @@ def test_with_a_url_nothing_is_started(cli):
     done = cli("up", es_url="http://me:secret@es:9200")
     assert done.exit_code == 0
     assert "http://es:9200 is used and nothing is to be started" in done.stdout
-    assert json.loads(cli("status", "--json", es_url="http://es:9200").stdout) == {
-        "kind": "url",
-        "url": "http://es:9200",
-    }
+
+
+def test_a_url_that_does_not_answer_is_said(cli):
+    told = json.loads(cli("status", "--json", es_url="http://127.0.0.1:1").stdout)
+    assert (told["kind"], told["url"], told["status"]) == ("url", "http://127.0.0.1:1", "unknown")
+    assert "No Elasticsearch answers at http://127.0.0.1:1" in told["reasons"][0]
+    assert "unknown\n  - No Elasticsearch answers" in cli("status", es_url="http://127.0.0.1:1").stdout
 
 
 def test_without_a_node(cli):

@@ -1,49 +1,23 @@
 """A second node beside the one of the run: a real start and a real end."""
 
 import os
-import shutil
-import socket
-import tempfile
-from contextlib import closing
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from core.errors import NodeError
-from core.node import down, fetch_distribution, find_jdk, status, up
+from core.node import down, status, up
 from core.node.config import SYNONYMS
-from core.node.place import find_place
 from core.node.state import living
-from core.settings import load_settings
+from tests.own_node import own_place
 
 pytestmark = pytest.mark.elasticsearch
 
 
-@pytest.fixture(scope="module")
-def home():
-    """The distribution of the default cache folder, never fetched twice."""
-    try:
-        base = find_place(load_settings().cache_dir).base
-        find_jdk()
-        return fetch_distribution(base)
-    except NodeError as error:
-        pytest.skip(f"no local node on this machine: {error}")
-
-
 @pytest.fixture
-def chosen(monkeypatch):
-    """Settings with a cache folder that any user can enter, unlike pytest's own, and a port of its own."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = Path(tempfile.mkdtemp(prefix="bothways-"))
-    folder.chmod(0o755)
-    settings = load_settings(cache_dir=folder, es_port=port, es_heap="512m")
-    yield settings
-    down(settings)
-    shutil.rmtree(folder)
+def chosen():
+    with own_place() as settings:
+        yield settings
 
 
 def test_lifecycle(chosen, home, monkeypatch):
