@@ -87,6 +87,10 @@ class ReadError(BothwaysError):
     """A file cannot be read as what it claims to be. It is counted and named; the other files go on."""
 
 
+class ReaderError(BothwaysError):
+    """The process that reads files cannot be started, so that no file can be read."""
+
+
 class ModelError(BothwaysError):
     """A model cannot be found, loaded or run."""
 

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         None, description="document-segmentation model for `semantic`: name or folder; unset: sentence vectors"
     )
     max_file_mb: float = Field(200.0, gt=0, description="a larger single file (other than JSON lines) is refused")
+    read_timeout_s: float = Field(
+        60.0, gt=0, description="seconds that a file may take until its next document or page; large files get more"
+    )
+    read_memory_mb: float = Field(
+        2000.0, ge=200, description="memory that the process that reads files may take; what needs more is a failure"
+    )
     case_sections: Annotated[tuple[CaseSection, ...], NoDecode] = Field(
         ("基本案情", "裁判理由"), min_length=1, description="sections of a case report that are indexed, by commas"
     )

@@ -81,6 +81,8 @@ def default_job_options(settings: Settings, collection: str) -> JobOptions:
         chunker=settings.chunker,
         max_chars=settings.chunk_max_chars,
         max_file_mb=settings.max_file_mb,
+        read_timeout_s=settings.read_timeout_s,
+        read_memory_mb=settings.read_memory_mb,
         case_sections=settings.case_sections,
         concurrency=settings.llm_concurrency,
     )

@@ -7,7 +7,8 @@ what is unchanged by content hash and does no work for it; an interrupted run is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import structlog
@@ -23,7 +24,7 @@ from indexer.filter import FilterReport, filter_questions, filtered
 from indexer.known import Differences, SeenChunks, gone, only_changed
 from indexer.parts import JobOptions, Parts
 from indexer.publish import live_version, open_version, publish
-from indexer.read import read
+from indexer.read.apart import ReadLimits, prepare, read_apart
 from indexer.read.folder import relative_name
 from indexer.report import JobReport
 from indexer.reuse import KnownText, only_unknown_texts, to_copy
@@ -47,6 +48,7 @@ def index_path(
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
     started = time.monotonic()
+    prepare()
     report = JobReport(options.collection)
     differences = Differences()
     origin, only_sources = _scope(path, options)
@@ -57,8 +59,9 @@ def index_path(
     report.index = compare_with or ""
     generations = _done_generations(options, parts)
 
-    with SeenChunks() as seen:
-        documents = _counted(_read(path, options, report), report)
+    # Closed here: what ends the job ends the process that reads for it at once.
+    with SeenChunks() as seen, closing(_read(path, options, report, progress)) as found:
+        documents = _counted(found, report)
         pieces = chunk(
             documents,
             options.chunker,
@@ -187,13 +190,16 @@ def _scope(path: Path, options: JobOptions) -> tuple[str, Sequence[str] | None]:
     return (str(full.parent), (full.name,)) if full.is_file() else (str(full), None)
 
 
-def _read(path: Path, options: JobOptions, report: JobReport) -> Iterator[Document]:
-    return read(
+def _read(path: Path, options: JobOptions, report: JobReport, progress: Progress) -> Generator[Document, None, None]:
+    """Read in a process of its own; `progress`, which ends the job where it is cancelled, is told meanwhile, too."""
+    return read_apart(
         path,
         max_file_mb=options.max_file_mb,
         case_sections=options.case_sections,
+        limits=ReadLimits(options.read_timeout_s, options.read_memory_mb),
         on_failure=report.failures.append,
         on_skip=lambda item, why: report.skipped.append((item, why)),
+        look=lambda: progress(report),
     )
 
 

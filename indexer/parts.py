@@ -32,6 +32,8 @@ class JobOptions:
     chunker: ChunkerName = "sentence"
     max_chars: int = 300
     max_file_mb: float = 200.0
+    read_timeout_s: float = 60.0
+    read_memory_mb: float = 2000.0
     case_sections: tuple[CaseSection, ...] = CASE_SECTIONS
     concurrency: int = 8
     origin: str = ""

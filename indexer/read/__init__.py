@@ -2,6 +2,8 @@
 
 One file is open at a time and records stream, so the size of a folder does not matter. A file that cannot be read is
 handed to `on_failure`, one that is no document to `on_skip`, and the rest goes on.
+
+`read` works in the caller's process; jobs use `read_apart` of indexer/read/apart.py, which no file can end or block.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from core.datatypes import Document, Failure
 from core.document_id import document_id
-from core.errors import ReadError, UsageError
+from core.errors import UsageError
 from indexer.read.delimited import read_csv
 from indexer.read.epub import read_epub
 from indexer.read.folder import CASE_SECTIONS, Source, walk
@@ -19,6 +21,7 @@ from indexer.read.html import read_html
 from indexer.read.mail import read_mail as read_message
 from indexer.read.markdown import read_markdown
 from indexer.read.other import not_read, read_other
+from indexer.read.reason import reason_of
 from indexer.read.records import read_json, read_jsonl
 from indexer.read.text import read_text
 
@@ -126,7 +129,5 @@ def _read(
             continue
         try:
             yield from reader(to_source(file, relative))
-        except (ReadError, RecursionError) as error:
-            on_failure(Failure("read", relative, str(error)))
-        except OSError as error:
-            on_failure(Failure("read", relative, f"The file cannot be opened: {error.strerror or error}."))
+        except Exception as error:  # noqa: BLE001 – whatever a library raises over a file is that file's failure
+            on_failure(Failure("read", relative, reason_of(error)))

@@ -27,7 +27,10 @@ CASE_SECTIONS: tuple[CaseSection, ...] = ("基本案情", "裁判理由")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file that a reader is given: where it is, the name it goes by, and whom to tell about what is left out."""
+    """One file that a reader is given: where it is, the name it goes by, and whom to tell about what is left out.
+
+    A reader whose next document may take long calls `alive` meanwhile, as after each page of a scan.
+    """
 
     path: Path
     relative: str
@@ -35,6 +38,7 @@ class Source:
     on_failure: Callable[[Failure], None]
     on_skip: Callable[[str, str], None]
     case_sections: Collection[str] = CASE_SECTIONS
+    alive: Callable[[], None] = lambda: None
 
     @property
     def stem(self) -> str:

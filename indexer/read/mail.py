@@ -19,6 +19,7 @@ from indexer.read.folder import Source
 from indexer.read.html import decode_html, html_sections
 from indexer.read.markdown import Section, section_documents
 from indexer.read.other import not_read
+from indexer.read.reason import reason_of
 from indexer.read.records import to_metadata
 from indexer.read.text import paragraphs
 
@@ -94,8 +95,8 @@ def _attachment(source: Source, part: EmailMessage, number: int, readers: Reader
                 documents = readers[extension](inner)
             for document in documents:
                 yield replace(document, metadata={"attachment": name, **document.metadata})
-        except (ReadError, RecursionError) as error:
-            fail(Failure("read", name, str(error)))
+        except Exception as error:  # noqa: BLE001 – the mail's other attachments are read all the same
+            fail(Failure("read", name, reason_of(error)))
 
 
 def _leaves(message: EmailMessage, *, alternative: bool = False) -> Iterator[EmailMessage]:

@@ -106,6 +106,7 @@ def _pages(pdf: Any, source: Source, left: _Left) -> Iterator[Page]:  # noqa: AN
     """Read page after page, those without text too; what is wrong with one is reported, and the next is read."""
     above: PageTable | None = None
     for number in range(1, pdf.page_count + 1):
+        source.alive()
         pymupdf.TOOLS.mupdf_warnings()  # empties the list: what is in it afterwards is this page's
         try:
             page, above = _page(pdf[number - 1], number, above, source, left)
