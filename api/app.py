@@ -19,6 +19,7 @@ from api.deps import require_key
 from api.keys import load_keys
 from api.middleware import Limits, RequestContext
 from api.routes import ask, collections, documents, feedback, health, jobs, openai, search
+from api.wrong_keys import WrongKeys
 from core.elastic import Server
 from core.errors import BothwaysError
 from core.models.chat import ChatModel, load_chat
@@ -78,6 +79,7 @@ def create_app(
     app.state.turns = Turns(settings, app.state.admission)
     app.state.chat = chat
     app.state.keys = load_keys(settings)
+    app.state.wrong_keys = WrongKeys()
     app.state.searcher = lambda: built()[0]
     app.state.desk = lambda: open_desk(built()[0].client)
     app.state.uploads = uploads

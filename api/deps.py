@@ -12,7 +12,8 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from api.keys import Keys
+from api.keys import CurrentKeys, KeyRefusedError
+from api.wrong_keys import WrongKeys
 from core.access import Access
 from core.errors import AccessError
 from core.settings import Settings
@@ -47,15 +48,20 @@ class KeyedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_with_key(request: Request) -> Response:
-            request.state.access = _admit(request)
+            request.state.access = await _admit(request)
             return await handle(request)
 
         return handle_with_key
 
 
-def _admit(request: Request) -> Access:
+async def _admit(request: Request) -> Access:
     """Return what the caller may see; raise 401 without a key that we know, `AccessError` where it is not enough."""
-    access = cast("Keys", request.app.state.keys).admit(request.headers)
+    try:
+        access = cast("CurrentKeys", request.app.state.keys).admit(request.headers)
+    except KeyRefusedError:
+        address = request.client.host if request.client is not None else ""
+        await cast("WrongKeys", request.app.state.wrong_keys).slow_down(address)
+        raise
     if not hasattr(request.scope["endpoint"], _FOR_READERS):
         _require_admin(access)  # said of every collection and job alike, whether it is there or not
     return access

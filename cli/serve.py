@@ -25,7 +25,8 @@ def serve(
     """Serve the REST API and the console until Ctrl-C."""
     chosen = load_settings(host=host, port=port, embedding_model=retriever, llm_model=rewrite_model, leg_k=top_k)
     with listen(chosen.host, chosen.port) as listening:
-        config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False)
+        # Wrong keys are counted by address: the connection's, not what a caller writes into X-Forwarded-For.
+        config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False, proxy_headers=False)
         address = f"http://{chosen.host}:{chosen.port}"
         err.print(f"Serving on {address}: console at {address}/console/, API at /docs; Ctrl-C ends it.", markup=False)
         # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.

@@ -173,8 +173,13 @@ class Settings(BaseSettings):
         64.0, gt=0, description="feedback on disk that waits for Elasticsearch; what is more is dropped and counted"
     )
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="keys, by commas; unset: none needed")
-    api_keys_file: Path | None = Field(None, description="TOML file of hashed keys with their access groups")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="keys of admins, by commas, 16 characters or more (`openssl rand -hex 32`); unset: none needed",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="TOML file (mode 600) of hashed keys with their access groups; read again when it changes"
+    )
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
     server_url: str | None = Field(None, description="the API that clients of ours ask, as `bothways mcp` does")

@@ -323,15 +323,22 @@ def test_health(http):
 
 
 def test_keys(make_client, filled):
-    http = make_client(api_keys="first,second")
+    http = make_client(api_keys="the-first-of-two,the-second-of-two")
     body = {"query": "请假", "collection": filled}
-    for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer "}, {"Authorization": "Basic first"}):
+    for headers in (
+        {},
+        {"X-API-Key": "wrong"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Basic the-first-of-two"},
+    ):
         answer = http.post("/api/v1/search", json=body, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["www-authenticate"] == "Bearer"
-    assert http.post("/api/v1/search", json=body, headers={"X-API-Key": "second"}).status_code == 200
-    assert http.post("/api/v1/search", json=body, headers={"Authorization": "Bearer first"}).status_code == 200
+    assert http.post("/api/v1/search", json=body, headers={"X-API-Key": "the-second-of-two"}).status_code == 200
+    assert (
+        http.post("/api/v1/search", json=body, headers={"Authorization": "Bearer the-first-of-two"}).status_code == 200
+    )
     assert http.get("/health/live").status_code == 200
 
 

@@ -17,7 +17,8 @@ SCRIPTS = sorted((PAGE / "js").rglob("*.js"))
 
 @pytest.fixture
 def http(tmp_path):
-    return TestClient(create_app(load_settings(cache_dir=tmp_path, api_keys="a-key")), follow_redirects=False)
+    chosen = load_settings(cache_dir=tmp_path, api_keys="the-key-of-a-test")
+    return TestClient(create_app(chosen), follow_redirects=False)
 
 
 def messages(language):

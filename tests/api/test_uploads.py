@@ -386,13 +386,13 @@ def test_what_fails_is_said_and_can_be_retried(serve, documents):
 
 
 def test_keys(serve, documents):
-    http = serve(api_keys="first")
+    http = serve(api_keys="first-key-of-admins")
     assert http.post(documents, files=files(a__txt="x")).status_code == 401
     for path in (documents, f"{documents}/x", "/api/v1/jobs", "/api/v1/jobs/x"):
         assert http.get(path).status_code == 401
     assert http.delete("/api/v1/jobs/x").status_code == 401
     assert http.post("/api/v1/jobs/x/retry").status_code == 401
-    assert http.get("/api/v1/jobs/x", headers={"X-API-Key": "first"}).status_code == 404
+    assert http.get("/api/v1/jobs/x", headers={"X-API-Key": "first-key-of-admins"}).status_code == 404
 
 
 def test_listing_jobs(http):

@@ -140,12 +140,12 @@ def test_a_refusal_says_what_is_wrong(client, filled):
 
 
 def test_keys(serve, monkeypatch):
-    server = serve(api_keys="secret")
+    server = serve(api_keys="the-secret-of-a-test")
     with Client(server.url) as none, pytest.raises(AuthenticationError, match="API key"):
         none.collections()
-    with Client(server.url, api_key="secret") as given:
+    with Client(server.url, api_key="the-secret-of-a-test") as given:
         assert isinstance(given.collections(), list)
-    monkeypatch.setenv("BOTHWAYS_SERVER_API_KEY", "secret")
+    monkeypatch.setenv("BOTHWAYS_SERVER_API_KEY", "the-secret-of-a-test")
     monkeypatch.setenv("BOTHWAYS_SERVER_URL", server.url + "/")
     with Client() as from_environment:
         assert isinstance(from_environment.collections(), list)

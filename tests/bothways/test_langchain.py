@@ -117,12 +117,12 @@ def test_errors_are_raised(server):
 
 
 def test_keys(serve, filled):
-    locked = serve(api_keys="secret").url
+    locked = serve(api_keys="the-secret-of-a-test").url
     with pytest.raises(AuthenticationError):
         BothwaysRetriever(url=locked, collection=filled).invoke(QUESTION)
-    known = BothwaysRetriever(url=locked, collection=filled, strategy="bm25", api_key=SecretStr("secret"))
+    known = BothwaysRetriever(url=locked, collection=filled, strategy="bm25", api_key=SecretStr("the-secret-of-a-test"))
     assert known.invoke(QUESTION)
-    assert "secret" not in repr(known)
+    assert "the-secret-of-a-test" not in repr(known)
 
 
 def test_the_tools_passages(tool, filled):

@@ -166,11 +166,11 @@ def test_filters(server, filled):
 
 
 def test_the_key_of_the_settings(serve):
-    locked = serve(api_keys="secret").url
+    locked = serve(api_keys="the-secret-of-a-test").url
     (refused,) = called(stdio(locked), ("list_collections", {}))
     assert refused.is_error
     assert "API key" in text(refused)
-    (listed,) = called(stdio(locked, BOTHWAYS_SERVER_API_KEY="secret"), ("list_collections", {}))
+    (listed,) = called(stdio(locked, BOTHWAYS_SERVER_API_KEY="the-secret-of-a-test"), ("list_collections", {}))
     assert not listed.is_error
 
 
@@ -186,14 +186,14 @@ def with_key(url, key):
 
 
 def test_over_http_the_callers_key_goes_before_ours(serve):
-    locked = serve(api_keys="secret").url
-    with over_http(locked, BOTHWAYS_SERVER_API_KEY="secret") as url:
+    locked = serve(api_keys="the-secret-of-a-test").url
+    with over_http(locked, BOTHWAYS_SERVER_API_KEY="the-secret-of-a-test") as url:
         assert not called(url, ("list_collections", {}))[0].is_error  # on this machine ours is lent
         assert with_key(url, "wrong").is_error
-        assert not with_key(url, "secret").is_error
-    with over_http(locked, "--host", "127.0.0.2", BOTHWAYS_SERVER_API_KEY="secret") as url:
+        assert not with_key(url, "the-secret-of-a-test").is_error
+    with over_http(locked, "--host", "127.0.0.2", BOTHWAYS_SERVER_API_KEY="the-secret-of-a-test") as url:
         assert "API key" in text(called(url, ("list_collections", {}))[0])
-        assert not with_key(url, "secret").is_error
+        assert not with_key(url, "the-secret-of-a-test").is_error
 
 
 def test_names_of_elsewhere_are_refused(server):

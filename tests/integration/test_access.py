@@ -46,6 +46,7 @@ NAMED = [
 ] + [{"_id": "h", "text": "人事的和解。", "metadata": {"groups": "hr", "matter": "日常事务"}}]
 MAY_SEE = {"hr": {"leave", "pay"}, "legal": {"suit"}, "both": {"leave", "pay", "suit"}, "nobody": set()}
 GROUPS = {"hr": ["hr"], "legal": ["legal"], "both": ["hr", "legal"], "nobody": []}
+ADMIN = "the-key-of-an-admin"
 QUESTION = "员工请假 工资 诉讼"
 
 
@@ -100,9 +101,10 @@ def app(es, segmenter, tmp_path_factory):
     path = tmp_path_factory.mktemp("keys") / "keys.toml"
     entries = [f'[[keys]]\nsha256 = "{sha(key)}"\ngroups = {json.dumps(groups)}\n' for key, groups in GROUPS.items()]
     path.write_text("".join(entries), encoding="utf-8")
+    path.chmod(0o600)
     searcher = Searcher(client, segmenter, HashEncoder, embedding_model="fake/hash")
     cache = tmp_path_factory.mktemp("cache")
-    chosen = load_settings(api_keys="admin", api_keys_file=path, cache_dir=cache)
+    chosen = load_settings(api_keys=ADMIN, api_keys_file=path, cache_dir=cache)
     return create_app(chosen, lambda _: (searcher, server))
 
 
@@ -134,13 +136,13 @@ def test_every_strategy_keeps_to_the_groups(http, protected, strategy):
         if strategy != "bm25":
             assert seen == MAY_SEE[key]
         assert all("groups" not in hit["metadata"] for hit in answer.json()["hits"])
-    assert found(search(http, "admin", protected, strategy="dense")) == {row["_id"] for row in ROWS}
+    assert found(search(http, ADMIN, protected, strategy="dense")) == {row["_id"] for row in ROWS}
 
 
 def test_what_has_no_group_is_the_admins_alone(http, protected):
     for key in ("hr", "legal", "both"):
         assert "loose" not in found(search(http, key, protected, query="无主文件"))
-    assert found(search(http, "admin", protected, query="无主文件", top_k=1)) == {"loose"}
+    assert found(search(http, ADMIN, protected, query="无主文件", top_k=1)) == {"loose"}
 
 
 def test_groups_are_compared_to_the_letter(http, protected):
@@ -246,7 +248,7 @@ def test_documents_by_id_and_in_lists(http, protected):
             assert answer.status_code == (200 if row["_id"] in MAY_SEE[key] else 404)
     shown = call(http, "hr", "GET", f"{path}/leave").json()
     assert shown["metadata"] == {"area": "人事"}
-    assert call(http, "admin", "GET", f"{path}/leave").json()["metadata"]["groups"] == ["hr", "all staff"]
+    assert call(http, ADMIN, "GET", f"{path}/leave").json()["metadata"]["groups"] == ["hr", "all staff"]
     assert {row["doc_id"] for row in call(http, "hr", "GET", f"{path}?after=leave").json()} == {"pay"}
 
 
@@ -260,8 +262,8 @@ def test_collections_count_what_is_seen(http, protected):
     def row(key):
         return {row["name"]: row for row in call(http, key, "GET", "/collections").json()}.get(protected)
 
-    assert (row("admin")["documents"], row("admin")["acl_field"]) == (6, "groups")
-    assert len(row("admin")["versions"]) == 1
+    assert (row(ADMIN)["documents"], row(ADMIN)["acl_field"]) == (6, "groups")
+    assert len(row(ADMIN)["versions"]) == 1
     assert (row("hr")["documents"], row("hr")["chunks"]) == (2, 2)
     assert (row("hr")["metadata_fields"], row("hr")["acl_field"], row("hr")["versions"]) == (["area"], None, [])
     assert call(http, "hr", "GET", f"/collections/{protected}").json() == row("hr")
@@ -308,7 +310,7 @@ def test_keys_with_groups_change_nothing_and_see_no_job(http, protected, es):
         answer = call(http, "both", method, path, json={"field": None})
         assert answer.status_code == 403, (method, path)
         assert "机密" not in answer.text
-    assert call(http, "admin", "GET", f"/jobs/{job.id}").status_code == 200
+    assert call(http, ADMIN, "GET", f"/jobs/{job.id}").status_code == 200
     assert open_collection(es[0], protected).acl_field == "groups"
     es[0].delete(index="bothways-jobs", id=job.id, refresh=True)
 
@@ -316,9 +318,9 @@ def test_keys_with_groups_change_nothing_and_see_no_job(http, protected, es):
 def test_one_caller_is_not_served_anothers_answer(http, protected):
     """The same request, one after another, by different keys: whatever is cached on the way is each one's own."""
     for _ in range(2):
-        for key in ("admin", "hr", "legal", "both"):
+        for key in (ADMIN, "hr", "legal", "both"):
             seen = found(search(http, key, protected, strategy="dense"))
-            assert seen == ({row["_id"] for row in ROWS} if key == "admin" else MAY_SEE[key])
+            assert seen == ({row["_id"] for row in ROWS} if key == ADMIN else MAY_SEE[key])
 
 
 def test_every_route_is_closed_until_somebody_opens_it(app):
@@ -328,7 +330,7 @@ def test_every_route_is_closed_until_somebody_opens_it(app):
 
     http = TestClient(app)
     assert http.get("/api/v1/new", headers={"X-API-Key": "hr"}).status_code == 403
-    assert http.get("/api/v1/new", headers={"X-API-Key": "admin"}).status_code == 200
+    assert http.get("/api/v1/new", headers={"X-API-Key": ADMIN}).status_code == 200
 
 
 def test_rebuilds_and_rollbacks_stay_closed(make, es, http):
@@ -356,12 +358,12 @@ def test_setting_it_over_http(make, http, es):
     name = f"test-{uuid.uuid4().hex}"
     make(name)
     assert (
-        call(http, "admin", "PUT", f"/collections/{name}/acl", json={"field": "groups"}).json()["acl_field"] == "groups"
+        call(http, ADMIN, "PUT", f"/collections/{name}/acl", json={"field": "groups"}).json()["acl_field"] == "groups"
     )
     assert found(search(http, "hr", name, strategy="dense")) == MAY_SEE["hr"]
-    assert call(http, "admin", "PUT", f"/collections/{name}/acl", json={"field": "a*"}).status_code == 422
-    assert call(http, "admin", "PUT", "/collections/missing/acl", json={"field": "groups"}).status_code == 404
-    assert call(http, "admin", "PUT", f"/collections/{name}/acl", json={"field": None}).json()["acl_field"] is None
+    assert call(http, ADMIN, "PUT", f"/collections/{name}/acl", json={"field": "a*"}).status_code == 422
+    assert call(http, ADMIN, "PUT", "/collections/missing/acl", json={"field": "groups"}).status_code == 404
+    assert call(http, ADMIN, "PUT", f"/collections/{name}/acl", json={"field": None}).json()["acl_field"] is None
     assert len(found(search(http, "nobody", name, strategy="dense"))) == 6
 
 
@@ -369,7 +371,7 @@ def test_a_field_that_no_document_has_closes_all(make, es, http):
     name = f"test-{uuid.uuid4().hex}"
     make(name, acl_field="teams")
     assert search(http, "both", name).status_code == 404
-    assert len(found(search(http, "admin", name, strategy="dense"))) == 6
+    assert len(found(search(http, ADMIN, name, strategy="dense"))) == 6
 
 
 @pytest.mark.parametrize("field", ["", " ", "*", "a.b", "_x", "a b", "a,b", "x" * 300])

@@ -390,6 +390,7 @@ def test_a_key_is_answered_from_what_it_may_see(make_http, llm, es, segmenter, t
     (tmp_path / "keys.toml").write_text(
         '[[keys]]\nsha256 = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"\ngroups = ["shop"]\n'
     )  # sha256 of "key"
+    (tmp_path / "keys.toml").chmod(0o600)
     reader = Reader(careless=False)
     llm.script = [lambda request: (200, completion(reader(request)))]
     try:

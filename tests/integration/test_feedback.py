@@ -192,6 +192,7 @@ def test_keys_with_groups_may_send_it_and_nobody_is_written_down(make_app, fille
         for name, more in (("portal-key", 'groups = ["hr"]'), ("admin-key", "admin = true"))
     )
     (tmp_path / "keys.toml").write_text(keys)
+    (tmp_path / "keys.toml").chmod(0o600)
     with TestClient(make_app(api_keys_file=tmp_path / "keys.toml")) as http:
         assert send(http, "0" * 32, "a-0").status_code == 401
         http.headers["X-API-Key"] = "portal-key"

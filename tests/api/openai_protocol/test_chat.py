@@ -183,11 +183,12 @@ def test_a_wrong_model(chat, stream):
 def test_keys(serve, filled, llm, tmp_path):
     digest = hashlib.sha256(b"of-a-reader").hexdigest()
     (tmp_path / "keys.toml").write_text(f'[[keys]]\nsha256 = "{digest}"\ngroups = ["hr"]\n', "utf-8")
-    url = f"{serve(api_keys='secret', api_keys_file=tmp_path / 'keys.toml', llm_base_url=llm.url).url}/v1"
+    (tmp_path / "keys.toml").chmod(0o600)
+    url = f"{serve(api_keys='the-secret-of-a-test', api_keys_file=tmp_path / 'keys.toml', llm_base_url=llm.url).url}/v1"
     with openai.OpenAI(base_url=url, api_key="wrong") as chat, pytest.raises(openai.AuthenticationError) as refused:
         ask(chat, filled, user(QUESTION))
     assert refused.value.code == "invalid_api_key"
-    for key in ("secret", "of-a-reader"):
+    for key in ("the-secret-of-a-test", "of-a-reader"):
         with openai.OpenAI(base_url=url, api_key=key) as chat:
             assert ask(chat, filled, user(QUESTION)).choices[0].message.content == WITH_SOURCES
 
