@@ -7,11 +7,12 @@ import json
 import uuid
 
 import pytest
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
 import core.access
 from api.app import create_app
-from api.deps import AccessDep
+from api.deps import AccessDep, KeyedRoute
 from core.access import Access, guarded
 from core.collection import open_collection
 from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
@@ -324,10 +325,13 @@ def test_one_caller_is_not_served_anothers_answer(http, protected):
 
 
 def test_every_route_is_closed_until_somebody_opens_it(app):
-    @app.get("/api/v1/new")
+    router = APIRouter(route_class=KeyedRoute)
+
+    @router.get("/api/v1/new")
     def new(access: AccessDep):
         return "secret"
 
+    app.include_router(router)
     http = TestClient(app)
     assert http.get("/api/v1/new", headers={"X-API-Key": "hr"}).status_code == 403
     assert http.get("/api/v1/new", headers={"X-API-Key": ADMIN}).status_code == 200
