@@ -15,6 +15,7 @@ from api import wire_openai
 from api.wire import Problem
 from core.errors import (
     AccessError,
+    AliasError,
     BothwaysError,
     CollectionNotFoundError,
     DocumentNotFoundError,
@@ -40,6 +41,7 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (UsageError, 422),
     (AccessError, 403),
     (CollectionNotFoundError, 404),
+    (AliasError, 409),
     (DocumentNotFoundError, 404),
     (JobNotFoundError, 404),
     (FeedbackOffError, 409),

@@ -34,11 +34,14 @@ class FeedbackRequest(BaseModel):
 
 
 class VersionOut(BaseModel):
-    """One version of a collection. `kept` and `rolled back` ones can be gone back to."""
+    """One version of a collection. `kept` and `rolled back` ones can be gone back to.
+
+    `unknown`: one of an older Bothways in a collection whose alias is lost.
+    """
 
     index: str
     number: int
-    state: Literal["live", "kept", "rolled back", "failed its check", "unfinished"]
+    state: Literal["live", "kept", "rolled back", "failed its check", "unfinished", "unknown"]
     chunks: int
     embedding_model: str
     dimension: int
@@ -50,7 +53,8 @@ class VersionOut(BaseModel):
 class CollectionOut(BaseModel):
     """One collection and what it was built with; `chunker` and `max_chars` are null where that was not noted.
 
-    `acl_field`: the metadata field of the access groups, if any.
+    `acl_field`: the metadata field of the access groups, if any. `problem`: why the collection cannot be searched, and
+    what to do; then `index` is empty, and all that is known is in `versions`.
     """
 
     name: str
@@ -65,6 +69,7 @@ class CollectionOut(BaseModel):
     metadata_fields: list[str]
     acl_field: str | None
     versions: list[VersionOut]
+    problem: str | None = None
 
 
 class AclIn(BaseModel):
@@ -216,6 +221,25 @@ def collection_out(
         metadata_fields=sorted(collection.metadata_fields),
         acl_field=collection.acl_field or None,
         versions=[_version(version) for version in versions],
+    )
+
+
+def broken_out(problem: str, versions: Sequence[Version], name: str) -> CollectionOut:
+    """Put a collection whose alias points to none of its versions into the wire's shape, with what to do."""
+    return CollectionOut(
+        name=name,
+        index="",
+        documents=0,
+        chunks=0,
+        embedding_model="",
+        dimension=0,
+        analyzer="",
+        chunker=None,
+        max_chars=None,
+        metadata_fields=[],
+        acl_field=None,
+        versions=[_version(version) for version in versions],
+        problem=problem,
     )
 
 

@@ -156,7 +156,10 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One collection and what it was built with."""
+    """One collection and what it was built with.
+
+    `problem` says why it cannot be searched and what to do; then `index` is "".
+    """
 
     name: str
     index: str
@@ -170,6 +173,7 @@ class Collection:
     max_chars: int | None = None
     acl_field: str | None = None
     versions: list[dict[str, Any]] = field(default_factory=list)
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,20 @@ from typing import Annotated
 import typer
 from rich.table import Column
 
-from api.wire import collection_out, rollback_out
+from api.wire import CollectionOut, broken_out, collection_out, rollback_out
 from cli.options import JsonOption
 from cli.output import err, listing, out, print_json
 from core.analysis import load_segmenter
-from core.collection import delete_collection, list_collections, open_collection
+from core.collection import chunks_of, delete_collection, list_broken, list_collections, no_collection, open_collection
 from core.elastic import connect, elasticsearch_errors
 from core.errors import UsageError
 from core.settings import settings
 from indexer.acl import set_acl
+from indexer.adopt import adopt, delete_version
 from indexer.rollback import advice, list_versions, rollback
 
 app = typer.Typer(help="List the collections; go back to an earlier version of one.", invoke_without_command=True)
-delete_app = typer.Typer(help="Delete a collection or a document.", no_args_is_help=True)
+delete_app = typer.Typer(help="Delete a collection, one of its versions, or a document.", no_args_is_help=True)
 
 
 @app.callback()
@@ -29,12 +30,23 @@ def collections(ctx: typer.Context, as_json: JsonOption = False) -> None:
         return
     client, _ = connect(settings())
     rows = [collection_out(*row, list_versions(client, row[0].name)) for row in list_collections(client)]
+    broken = [
+        broken_out(view.problem(chunks_of(client, view)), list_versions(client, view.name), view.name)
+        for view in list_broken(client)
+    ]
     if as_json:
-        print_json([row.model_dump() for row in rows])
+        print_json([row.model_dump() for row in rows + broken])
         return
-    if not rows:
+    if not rows and not broken:
         err.print("There is no collection yet: make one with `bothways index PATH --collection NAME`.", markup=False)
         return
+    if rows:
+        _print_table(rows)
+    for row in broken:
+        err.print(f"{row.name}: {row.problem}", markup=False)
+
+
+def _print_table(rows: list[CollectionOut]) -> None:
     numbers = (Column(name, justify="right", no_wrap=True, min_width=len(name)) for name in ("documents", "chunks"))
     names = [row.name for row in rows]
     table = listing(names, "collection", "index", *numbers, "embedding model", "analysis", "beside it")
@@ -64,6 +76,32 @@ def roll_back(
         f"Searches in {name} go to {live.collection.index} now ({live.chunks:,} chunks). "
         f"{left.collection.index} is kept until the next rebuild: `--to {left.number}` goes there again.",
         markup=False,
+    )
+    if what_to_set:
+        err.print(what_to_set, markup=False)
+
+
+@app.command("adopt")
+def adopt_version(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    version: Annotated[int, typer.Option("--version", min=1, help="number of the version that is the right one")],
+    as_json: JsonOption = False,
+) -> None:
+    """Let searches go to a version that no alias points to, as after a snapshot was restored without aliases."""
+    client, _ = connect(settings())
+    adopted, before = adopt(client, name, version)
+    if as_json:
+        print_json({"collection": name, "index": adopted.collection.index, "chunks": adopted.chunks, "was": before})
+        return
+    err.print(
+        f"Searches in {name} go to {adopted.collection.index} now ({adopted.chunks:,} chunks). "
+        "Nothing was deleted; `bothways collections` names its other versions.",
+        markup=False,
+    )
+    if before in {"unfinished", "failed its check"}:
+        err.print(f"That version was {before} before: index its documents again to complete it.", markup=False)
+    what_to_set = advice(
+        adopted.collection, embedding_model=settings().embedding_model, analyzer=load_segmenter(settings()).name
     )
     if what_to_set:
         err.print(what_to_set, markup=False)
@@ -102,7 +140,24 @@ def delete(
 ) -> None:
     """Delete a collection with all its versions."""
     client, _ = connect(settings())
-    open_collection(client, name)
-    if not yes and not typer.confirm(f"Delete the collection {name} with all its versions?"):
+    there = list_versions(client, name)
+    if not there:
+        raise no_collection(name)
+    held = ", ".join(f"v{version.number} with {version.chunks:,} chunks" for version in there)
+    if not yes and not typer.confirm(f"Delete the collection {name} with all its versions ({held})?"):
         raise UsageError("Nothing was deleted.")
     err.print(f"Deleted {', '.join(delete_collection(client, name))}.")
+
+
+@delete_app.command("version")
+def delete_one_version(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    number: Annotated[int, typer.Argument(min=1, help="number of the version, as `bothways collections` names it")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Delete one version of a collection, other than the one that searches go to."""
+    client, _ = connect(settings())
+    if not yes and not typer.confirm(f"Delete version {number} of {name}?"):
+        raise UsageError("Nothing was deleted.")
+    index, chunks = delete_version(client, name, number)
+    err.print(f"Deleted {index} ({chunks:,} chunks).", markup=False)

@@ -66,6 +66,9 @@ def index(
     ] = None,
     retry_failed: Annotated[bool, typer.Option(help="ask again for chunks that the LLM had no answer to")] = False,
     dry_run: Annotated[bool, typer.Option(help="say what would be done, and do nothing")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="with --recreate: leave out what was indexed from other folders")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="wait while another job writes the collection")] = False,
     as_json: JsonOption = False,
     retry_of: Annotated[str | None, typer.Option(hidden=True, help="the job that this one retries")] = None,
@@ -96,6 +99,7 @@ def index(
         recreate=recreate,
         dry_run=dry_run,
         retry_failed=retry_failed,
+        without_others=yes,
         acl_field=checked(acl_field) if acl_field is not None else "",
     )
     is_shared = {} if workers is None and engine == "local" else {"workers": workers or 1, "engine": engine}
@@ -250,6 +254,8 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
             f"Of the indexed chunks {report.reused:,} have a text that was known, as of a renamed file: "
             "their vectors and questions were taken over."
         )
+    if report.kept:
+        err.print(f"{report.kept:,} chunks of uploaded documents were taken over into the new version.")
     if report.documents == 0:
         err.print(
             "No document was found that can be read, so nothing was removed either; "

@@ -145,6 +145,7 @@ class Noted:
 class GuardedClient(Elasticsearch):
     """A client for one caller: it searches and counts what the caller may see, and refuses whatever else."""
 
+    is_guarded = True
     _access = Access(frozenset())
     _acl_fields: dict[str, tuple[float, str]]
     noted: Noted

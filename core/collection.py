@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from elasticsearch import Elasticsearch, NotFoundError
 
+from core.alias import AliasView, is_version, number_of, view_alias, view_of
 from core.collection_lease import alone_on
 from core.elastic import elasticsearch_errors
 from core.errors import (
     AccessError,
+    AliasError,
     CollectionNotFoundError,
     ElasticsearchError,
     IncompatibleCollectionError,
@@ -35,7 +38,7 @@ RERANKER = "reranker"
 """Where `_meta` names the folder of a reranker that was learnt for this collection."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
-_VERSION = re.compile(r"-v(\d+)$")
+_LIKE_A_VERSION = re.compile(r"-v\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def alias_of(name: str) -> str:
     """
     if name in RESERVED:
         raise UsageError(f"{name!r} cannot be a collection's name: Bothways keeps its own {name} under it.")
-    if not _NAME.fullmatch(name) or _VERSION.search(name):
+    if not _NAME.fullmatch(name) or _LIKE_A_VERSION.search(name):
         raise UsageError(
             f"{name[:80]!r} cannot be a collection's name: use up to 100 lower-case letters, digits, - and _, "
             "beginning with a letter or digit, and not ending in -v and a number."
@@ -109,21 +112,56 @@ def alias_of(name: str) -> str:
 
 def version_of(index: str) -> int:
     """Give the number of a version from its index's name; 0 for an index that is none."""
-    match = _VERSION.search(index)
-    return int(match.group(1)) if match else 0
+    return number_of(index)
 
 
 def open_collection(client: Elasticsearch, name: str) -> Collection:
-    """Look a collection up by name; raises `CollectionNotFoundError`, with how to make it."""
+    """Look a collection up by name.
+
+    Raises `CollectionNotFoundError`, with how to make it, and `AliasError` where it has versions but its alias does not
+    point to one of them, with what to do.
+    """
     alias = alias_of(name)
     with elasticsearch_errors(f"opening the collection {name!r}"):
         try:
-            found = client.indices.get_mapping(index=alias)
+            found = client.indices.get_mapping(index=alias).body
         except NotFoundError as error:
-            raise no_collection(name) from error
-    index, body = max(found.body.items(), key=lambda item: version_of(item[0]))
+            raise _why_not(client, name) from error
+    if len(found) != 1 or not is_version(next(iter(found)), alias):
+        raise _why_not(client, name)
+    ((index, body),) = found.items()
     _show_all(client, index, body["mappings"])
     return from_mapping(name, index, body["mappings"])
+
+
+def require_alias(client: Elasticsearch, name: str) -> None:
+    """Raise `AliasError` where a collection has versions and its alias points to no single one of them.
+
+    A collection that is not there, and one whose first build was cut off before its alias was set, may be written to.
+    """
+    view = view_alias(client, name, alias_of(name))
+    if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
+        raise AliasError(view.problem(chunks_of(client, view)))
+
+
+def chunks_of(client: Elasticsearch, view: AliasView) -> dict[str, int]:
+    """Count the chunks of each version, as far as searches could see them."""
+    return {index: count_chunks(client, index) for index in view.versions}
+
+
+def count_chunks(client: Elasticsearch, index: str) -> int:
+    """Count the chunks of one version that searches could see; 0 where it is gone or closed."""
+    with elasticsearch_errors(f"counting the chunks of {index}"):
+        return int(client.count(index=index, ignore_unavailable=True)["count"])
+
+
+def _why_not(client: Elasticsearch, name: str) -> AliasError | CollectionNotFoundError:
+    """Make the error for a collection that cannot be opened; callers with access groups learn only that."""
+    if getattr(client, "is_guarded", False):
+        return no_collection(name)
+    view = view_alias(client, name, alias_of(name))
+    problem = view.problem(chunks_of(client, view))
+    return AliasError(problem) if problem else no_collection(name)
 
 
 def no_collection(name: str) -> CollectionNotFoundError:
@@ -181,17 +219,49 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
 
 
 def list_collections(client: Elasticsearch) -> list[tuple[Collection, int, int]]:
-    """List all collections by name, each with its numbers of documents and of chunks."""
+    """List all collections by name, each with its numbers of documents and of chunks.
+
+    Those whose alias does not point to one version are no part of it: `list_broken` has them.
+    """
     with elasticsearch_errors("listing the collections"):
-        found = client.indices.get(index="bothways-*", expand_wildcards="open")
+        found = client.indices.get(index="bothways-*", expand_wildcards="open").body
         rows = []
-        for index, body in found.body.items():
-            for alias in body.get("aliases", {}):
-                name = alias.removeprefix("bothways-")
-                if version_of(index) and index.startswith(f"{alias}-v"):
-                    _show_all(client, index, body["mappings"])
-                    rows.append((from_mapping(name, index, body["mappings"]), *count(client, index)))
-    return sorted(rows, key=lambda row: row[0].name)
+        for view in _views(found):
+            if view.live is not None:
+                mappings = found[view.live]["mappings"]
+                _show_all(client, view.live, mappings)
+                rows.append((from_mapping(view.name, view.live, mappings), *count(client, view.live)))
+    return rows
+
+
+def list_broken(client: Elasticsearch) -> list[AliasView]:
+    """List the collections that have versions, but no alias that points to one of them, by name."""
+    with elasticsearch_errors("listing the collections"):
+        found = client.indices.get(index="bothways-*", features=["aliases", "mappings"], expand_wildcards="open").body
+    broken = [view for view in _views(found) if view.live is None and not view.is_unfinished_first_build]
+    # An alias of somebody's own, over the versions of several collections, is no broken collection.
+    return [
+        view
+        for view in broken
+        if view.versions or any(_is_ours(found[index]) and not version_of(index) for index in view.behind)
+    ]
+
+
+def _views(found: Mapping[str, Any]) -> list[AliasView]:
+    """Group indices by the collection whose alias points to them, or whose version they are by name and `_meta`."""
+    aliases = {alias for body in found.values() for alias in body.get("aliases", {}) if alias.startswith("bothways-")}
+    aliases |= {_LIKE_A_VERSION.sub("", index) for index, body in found.items() if version_of(index) and _is_ours(body)}
+    views = []
+    for alias in sorted(aliases):
+        name = alias.removeprefix("bothways-")
+        if name not in RESERVED and _NAME.fullmatch(name) and not _LIKE_A_VERSION.search(name):
+            views.append(view_of(found, name, alias))
+    return views
+
+
+def _is_ours(body: Mapping[str, Any]) -> bool:
+    """Tell from what the server says of an index whether it holds chunks of ours."""
+    return "schema_version" in body["mappings"].get("_meta", {})
 
 
 def count(client: Elasticsearch, index: str) -> tuple[int, int]:
@@ -205,7 +275,7 @@ def count(client: Elasticsearch, index: str) -> tuple[int, int]:
 
 
 def delete_collection(client: Elasticsearch, name: str) -> list[str]:
-    """Delete a collection with all its versions; gives the indices that are gone.
+    """Delete a collection with all its versions, on a person's word; gives the indices that are gone.
 
     Raises `CollectionNotFoundError`, and `LeaseHeldError` while a job writes the collection.
     """
@@ -214,16 +284,15 @@ def delete_collection(client: Elasticsearch, name: str) -> list[str]:
         indices = _indices_of(client, name)  # a job may have made one before the lease was ours
         for index in indices:
             lease.check()
+            chunks = count_chunks(client, index)
+            log.warning("version_removed", index=index, chunks=chunks, why="its collection is deleted")
             client.indices.delete(index=index)
     return indices
 
 
 def _indices_of(client: Elasticsearch, name: str) -> list[str]:
     """List all versions of a collection, live or not."""
-    alias = alias_of(name)
-    with elasticsearch_errors(f"listing the versions of {name!r}"):
-        found = client.indices.get(index=f"{alias}-v*", expand_wildcards="all")
-    indices = [index for index in found.body if re.fullmatch(re.escape(alias) + r"-v\d+", index)]
+    indices = list(view_alias(client, name, alias_of(name)).versions)
     if not indices:
         raise CollectionNotFoundError(f"There is no collection {name!r}; see `bothways collections`.")
     return indices

@@ -75,6 +75,10 @@ class CollectionNotFoundError(BothwaysError):
     """No collection of that name: HTTP 404."""
 
 
+class AliasError(BothwaysError):
+    """A collection has versions, and its alias points to none or to no single one of them: HTTP 409."""
+
+
 class AccessError(BothwaysError):
     """The one who asks may not do this: HTTP 403. What he may not see is not there for him, and no error says more."""
 

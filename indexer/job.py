@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import structlog
+from elasticsearch.helpers import scan
 
 from core.datatypes import Chunk, Document, Failure
 from core.elastic import elasticsearch_errors
@@ -22,6 +24,7 @@ from indexer.chunk import chunk
 from indexer.expand import REFUSED
 from indexer.filter import FilterReport, filter_questions, filtered
 from indexer.known import Differences, SeenChunks, gone, only_changed
+from indexer.origins import keep_uploads, require_nothing_left_out
 from indexer.parts import JobOptions, Parts
 from indexer.publish import live_version, open_version, publish
 from indexer.read.apart import ReadLimits, prepare, read_apart
@@ -52,8 +55,18 @@ def index_path(
     report = JobReport(options.collection)
     differences = Differences()
     origin, only_sources = _scope(path, options)
+    live = live_version(options, parts)
+    if live and options.recreate and not options.without_others:
+        require_nothing_left_out(
+            parts.client,
+            live,
+            collection=options.collection,
+            path=str(path),
+            origin=origin,
+            only_sources=only_sources,
+        )
     if options.dry_run:
-        index, compare_with = None, None if options.recreate else live_version(options, parts)
+        index, compare_with = None, None if options.recreate else live
     else:
         index = compare_with = open_version(options, parts, built_from=str(path.expanduser().resolve()))
     report.index = compare_with or ""
@@ -90,6 +103,8 @@ def index_path(
             progress(report)
             _settle(index, origin, only_sources, seen, differences, parts, report)
             _filter(index, parts, report, progress)
+            if live and live != index:
+                keep_uploads(parts, live=live, index=index, report=report, progress=progress)
     _take(differences, report)
     if index is not None:
         progress(report)
@@ -132,8 +147,11 @@ def _settle(
         parts.client.indices.refresh(index=index)
     unread = {failure.item for failure in report.failures if failure.stage == "read"}
 
+    was_skipped = _skipped_whole(index, origin, seen, parts, report)
+
     def could_not_be_read(source: str) -> bool:
-        return any(item in {source, "."} or source.startswith(f"{item}/") for item in unread)
+        is_unread = any(item in {source, "."} or source.startswith(f"{item}/") for item in unread)
+        return is_unread or was_skipped(source)
 
     if report.documents == 0:
         # An empty folder is more often an unmounted one than the wish to delete everything.
@@ -161,6 +179,24 @@ def _settle(
         )
     with elasticsearch_errors("refreshing the index"):
         parts.client.indices.refresh(index=index)
+
+
+def _skipped_whole(index: str, origin: str, seen: SeenChunks, parts: Parts, report: JobReport) -> Callable[[str], bool]:
+    """Tell which sources were passed over as a whole, as one whose reader is not installed any more.
+
+    They are still there, so what is known of them stays. A file of which only a part was skipped was read.
+    """
+    skipped = {item for item, _ in report.skipped}
+
+    @cache
+    def was_skipped(source: str) -> bool:
+        if source not in skipped:
+            return False
+        query = {"query": {"bool": {"filter": [{"term": {"origin": origin}}, {"term": {"source": source}}]}}}
+        with elasticsearch_errors("looking for what was skipped"):
+            return all(hit["_id"] not in seen for hit in scan(parts.client, index=index, query=query, _source=False))
+
+    return was_skipped
 
 
 def _filter(index: str, parts: Parts, report: JobReport, progress: Progress) -> None:

@@ -17,11 +17,15 @@ from indexer.expand import Writer
 from indexer.filter import QuestionFilter
 from indexer.read.folder import CASE_SECTIONS
 
+UPLOADED = "upload"
+"""What uploaded documents come from, where indexed ones have a folder: no path is without a slash."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """What a user may choose for one job. `origin` names where an upload comes from, in place of its folder.
 
+    `without_others` lets a rebuild leave out what was indexed from other folders; uploads are kept in any case.
     `acl_field` is the metadata field of the access groups, for the whole collection; "": what it is already.
     """
 
@@ -38,6 +42,7 @@ class JobOptions:
     concurrency: int = 8
     origin: str = ""
     acl_field: str = ""
+    without_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,42 +7,57 @@ from collections.abc import Sequence
 import structlog
 from elasticsearch import Elasticsearch
 
-from core.collection import RERANKER, Collection, alias_of, from_mapping, version_of
+from core.alias import AliasView, view_alias
+from core.collection import RERANKER, Collection, alias_of, chunks_of, from_mapping, version_of
 from core.elastic import elasticsearch_errors
-from core.errors import IncompatibleCollectionError
+from core.errors import AliasError, IncompatibleCollectionError
 from core.quiet import UNMERGED, quieten, wake, without_graphs
+from core.version_state import State, as_state
 from indexer.acl import acl_to_keep, keep_acl, write_acl
 from indexer.check import check_version
 from indexer.merge import merge
 from indexer.parts import JobOptions, Parts
 from indexer.report import JobReport
-from indexer.versions import add_new_fields, chunk_mapping, create_version, note, swap_alias, versions
+from indexer.retire import retire, settle_states
+from indexer.versions import add_new_fields, chunk_mapping, create_version, note, swap_alias
 
 log = structlog.get_logger()
 
+_REPLACED: frozenset[State] = frozenset({"building", "candidate", "failed its check", "rolled back"})
+"""States of newer versions than the live one that a rebuild takes the place of."""
+DONE_WITH: frozenset[State] = _REPLACED | {"previous"}
+"""States of versions that are removed when a newer one goes live; what was live until then is kept."""
+
 
 def live_version(options: JobOptions, parts: Parts) -> str | None:
-    """Give the version that the alias points to, refusing one that was built with something else."""
-    live = _live(_versions(options, parts))
+    """Give the version that the alias points to, refusing one that was built with something else.
+
+    Raises `AliasError` where there are versions and the alias points to none of them.
+    """
+    live = _sound(_view(options, parts), parts).live
     if live and not options.recreate:
         _warn_of_other_cuts(_require_same_build(live, options, parts), options)
     return live
 
 
 def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
-    """Find the index to write to: the live one, a rebuild of the same path that was cut off, or a new one."""
-    alias = alias_of(options.collection)
-    existing = _versions(options, parts)
-    live = _live(existing)
-    if options.acl_field and existing:
+    """Find the index to write to: the live one, a build of the same path that was cut off, or a new one.
+
+    Raises `AliasError` where there are versions and the alias points to none of them: a new version would hide them.
+    """
+    view = _sound(_view(options, parts), parts)
+    live = view.live
+    settle_states(parts.client, view)
+    if options.acl_field and view.versions:
         write_acl(parts.client, options.collection, options.acl_field)
     if live and not options.recreate:
-        _warn_of_other_cuts(_require_same_build(live, options, parts), options)
         add_new_fields(parts.client, live)
         wake(parts.client, live)  # where its first build was cut off
         return live
-    newer = [index for index in existing if version_of(index) > version_of(live or "")]
-    if newer and _goes_on(newer[-1], options, parts, built_from):
+    if live is None and view.versions and (begun := _begun_first_build(view, options, parts, built_from)):
+        return begun
+    newer = [index for index in view.versions if version_of(index) > version_of(live or "")]
+    if live and newer and _goes_on(newer[-1], options, parts, built_from):
         add_new_fields(parts.client, newer[-1])
         # It is read from its beginning, and what was cut otherwise is replaced.
         note(parts.client, newer[-1], chunker=options.chunker, max_chars=options.max_chars)
@@ -54,16 +69,40 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
         built_from=built_from,
         chunker=options.chunker,
         max_chars=options.max_chars,
-        acl_field=options.acl_field or acl_to_keep(parts.client, alias, live),
+        acl_field=options.acl_field or acl_to_keep(parts.client, view.alias, live),
     )
-    created = create_version(parts.client, alias, without_graphs(mapping), synonyms=parts.synonyms())
-    for index in newer:
-        # Only now, so that no name is used twice: somebody may still search what was gone back from.
-        _delete(parts.client, index)
+    created = create_version(parts.client, view.alias, without_graphs(mapping), synonyms=parts.synonyms())
+    # Only now, so that no name is used twice: somebody may still search what was gone back from.
+    retire(parts.client, view, newer, only=_REPLACED)
     quieten(parts.client, created)
     if live is None:
-        swap_alias(parts.client, alias, to=created)
+        _set_first_alias(view, created, parts)
     return created
+
+
+def _begun_first_build(view: AliasView, options: JobOptions, parts: Parts, built_from: str) -> str | None:
+    """Go on with a first build that was cut off before its alias was set; None where it is to be begun anew.
+
+    One that was begun otherwise gives way only while it is empty.
+    """
+    index = list(view.versions)[-1]
+    if _goes_on(index, options, parts, built_from if options.recreate else None):
+        add_new_fields(parts.client, index)
+        _set_first_alias(view, index, parts)
+        return index
+    with elasticsearch_errors(f"counting the chunks of {view.alias}"):
+        every = ",".join(view.versions)
+        parts.client.indices.refresh(index=every)
+        chunks = int(parts.client.count(index=every)["count"])
+    if chunks:
+        raise AliasError(view.problem(chunks_of(parts.client, view)))
+    return None
+
+
+def _set_first_alias(view: AliasView, index: str, parts: Parts) -> None:
+    """Let searches go to a first version while it is being built; cut off between the two, the next run notes it."""
+    swap_alias(parts.client, view.alias, to=index)
+    note(parts.client, index, **as_state("live"))
 
 
 def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) -> None:
@@ -71,22 +110,30 @@ def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) ->
 
     The version before stays for going back and for those who still search it; older ones are removed.
     """
-    existing = _versions(options, parts)
-    if existing.get(index):
+    view = _view(options, parts)
+    if view.live == index:
         finish(parts.client, index)
+        settle_states(parts.client, view)
         return
-    live = _live(existing)
+    live = view.require_live()  # it was there when the job began
     report.held = _reason_to_wait(report, parts.client, live) or _failed_check(index, parts, report)
     if report.held:
         return
     finish(parts.client, index)
-    if live:
-        keep_acl(parts.client, of=live, to=index)
-        keep_reranker(parts.client, of=live, to=index)
-    swap_alias(parts.client, alias_of(options.collection), to=index)
-    for old in existing:
-        if old not in {index, live}:
-            _delete(parts.client, old)
+    keep_acl(parts.client, of=live, to=index)
+    keep_reranker(parts.client, of=live, to=index)
+    go_live(parts.client, view, live, index)
+    retire(parts.client, view, (old for old in view.versions if old not in {index, live}), only=DONE_WITH)
+
+
+def go_live(client: Elasticsearch, view: AliasView, live: str, index: str) -> None:
+    """Move the alias from the live version to a finished one, each step of it noted in `_meta`.
+
+    The new one is noted first: whatever is cut off after that, no version that ever served a search says it did not.
+    """
+    note(client, index, **as_state("live"), rolled_back_at=None)
+    swap_alias(client, view.alias, to=index)
+    note(client, live, **as_state("previous"))
 
 
 def finish(client: Elasticsearch, index: str) -> None:
@@ -122,7 +169,7 @@ def _failed_check(index: str, parts: Parts, report: JobReport) -> str:
     wrong = check_version(
         parts.client,
         index,
-        chunks=report.chunks,
+        chunks=report.chunks + report.kept,
         may_hold_more=any(failure.stage == "read" for failure in report.failures),
         encoder=parts.encoder(),
         segmenter=parts.segmenter,
@@ -140,14 +187,15 @@ def _served_now(client: Elasticsearch, live: str, sources: Sequence[str]) -> str
     return str(hits[0]["_source"]["source"]) if hits else None
 
 
-def _versions(options: JobOptions, parts: Parts) -> dict[str, bool]:
-    alias = alias_of(options.collection)
-    with elasticsearch_errors(f"listing the versions of {alias}"):
-        return versions(parts.client, alias)
+def _view(options: JobOptions, parts: Parts) -> AliasView:
+    return view_alias(parts.client, options.collection, alias_of(options.collection))
 
 
-def _live(existing: dict[str, bool]) -> str | None:
-    return next((index for index, is_live in existing.items() if is_live), None)
+def _sound(view: AliasView, parts: Parts) -> AliasView:
+    """Refuse to write to a collection whose alias points to none of its versions; a first build may be gone on with."""
+    if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
+        raise AliasError(view.problem(chunks_of(parts.client, view)))
+    return view
 
 
 def _require_same_build(index: str, options: JobOptions, parts: Parts) -> Collection:
@@ -173,16 +221,13 @@ def _warn_of_other_cuts(version: Collection, options: JobOptions) -> None:
     )
 
 
-def _goes_on(index: str, options: JobOptions, parts: Parts, built_from: str) -> bool:
-    """Tell whether an unfinished version was begun with the same parts and from the same path, and is sound."""
+def _goes_on(index: str, options: JobOptions, parts: Parts, built_from: str | None) -> bool:
+    """Tell whether an unfinished version was begun with the same parts and from this path, and is sound.
+
+    None: from whatever path.
+    """
     try:
         version = _require_same_build(index, options, parts)
     except IncompatibleCollectionError:
         return False
-    return version.built_from == built_from and not version.is_discarded
-
-
-def _delete(client: Elasticsearch, index: str) -> None:
-    with elasticsearch_errors(f"removing {index}"):
-        client.indices.delete(index=index)
-    log.info("version_removed", index=index)
+    return built_from in {None, version.built_from} and not version.is_discarded

@@ -27,8 +27,8 @@ class JobReport:
 
     `failures` are all that did not work, each with its item and reason; nothing else was lost. `reused` counts those
     of the new and changed chunks whose text the index held already, as of a renamed file: nothing was encoded or asked
-    for them. `refused_before` counts chunks for which an earlier run got no questions; `held` says why a rebuild is not
-    in use yet.
+    for them. `kept` counts the chunks of uploaded documents that a rebuild took over. `refused_before` counts chunks
+    for which an earlier run got no questions; `held` says why a rebuild is not in use yet.
 
     `llm_*_tokens` are as the endpoint counted them; `llm_uncounted` answers came without a count; `llm_cost` is None
     where no price is set. In a dry run calls, tokens and cost are those that a run would take, tokens by estimate.
@@ -46,6 +46,7 @@ class JobReport:
     refused_before: int = 0
     indexed: int = 0
     removed: int = 0
+    kept: int = 0
     questions: int = 0
     encoded: int = 0
     llm_calls: int = 0

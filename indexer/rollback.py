@@ -13,16 +13,18 @@ from typing import Any, Literal
 import structlog
 from elasticsearch import Elasticsearch
 
-from core.collection import Collection, alias_of, from_mapping, open_collection, version_of
+from core.alias import view_alias
+from core.collection import Collection, alias_of, count_chunks, from_mapping, open_collection, version_of
 from core.collection_lease import alone_on
 from core.elastic import elasticsearch_errors
 from core.errors import UsageError
+from core.version_state import as_state, state_of
 from indexer.acl import keep_acl
-from indexer.versions import note, swap_alias, versions
+from indexer.versions import note, swap_alias
 
 log = structlog.get_logger()
 
-State = Literal["live", "kept", "rolled back", "failed its check", "unfinished"]
+State = Literal["live", "kept", "rolled back", "failed its check", "unfinished", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Version:
     """One version of a collection: what it was built with and when, how many chunks it holds, and what it is now.
 
     Searches go to the `live` one; `kept` and `rolled back` ones can be gone back to; an `unfinished` one is a rebuild
-    that goes on or was cut off.
+    that goes on or was cut off. `unknown` is one of an older Bothways in a collection whose alias is lost.
     """
 
     collection: Collection
@@ -46,32 +48,38 @@ class Version:
 
 
 def list_versions(client: Elasticsearch, name: str) -> list[Version]:
-    """List the versions of a collection, oldest first."""
+    """List the versions of a collection, oldest first, also where its alias points to none of them."""
     alias = alias_of(name)
+    view = view_alias(client, name, alias)
     with elasticsearch_errors(f"listing the versions of {alias}"):
-        existing = versions(client, alias)
         mappings = client.indices.get_mapping(index=f"{alias}-v*", ignore_unavailable=True)
-    live = next((version_of(index) for index, is_live in existing.items() if is_live), 0)
     found = []
-    for index, is_live in existing.items():
+    for index in view.versions:
         if index not in mappings:
             continue  # a rebuild that was published this moment has removed it
         body = mappings[index]["mappings"]
         meta = body.get("_meta", {})
-        state: State = "live" if is_live else _state(meta, is_older=version_of(index) < live)
+        state = _state(meta, index, live=view.live)
         collection = from_mapping(name, index, body)
-        with elasticsearch_errors(f"counting the chunks of {index}"):
-            chunks = int(client.count(index=index, ignore_unavailable=True)["count"])
+        chunks = count_chunks(client, index)
         found.append(Version(collection, version_of(index), state, chunks, str(meta.get("created_at", ""))))
     return found
 
 
-def _state(meta: dict[str, Any], *, is_older: bool) -> State:
-    if meta.get("failed_check"):
-        return "failed its check"
-    if meta.get("rolled_back_at"):
-        return "rolled back"
-    return "kept" if is_older else "unfinished"
+def _state(meta: dict[str, Any], index: str, *, live: str | None) -> State:
+    if index == live:
+        return "live"
+    match state_of(meta):
+        case "failed its check" | "rolled back" as state:
+            return state
+        case "live" | "previous":
+            return "kept"
+        case "building" | "candidate":
+            return "unfinished"
+        case None:
+            if live is None:
+                return "unknown"
+            return "kept" if version_of(index) < version_of(live) else "unfinished"
 
 
 def rollback(client: Elasticsearch, name: str, *, to: int | None = None) -> tuple[Version, Version]:
@@ -88,8 +96,10 @@ def rollback(client: Elasticsearch, name: str, *, to: int | None = None) -> tupl
         when = datetime.now(UTC).isoformat(timespec="seconds")
         lease.check()
         # Noted before the swap: cut off between the two, a live version bears a note that nobody reads.
-        note(client, left.collection.index, rolled_back_at=when if left.number > target.number else None)
-        note(client, target.collection.index, rolled_back_at=None)
+        is_older = target.number < left.number
+        state = as_state("rolled back" if is_older else "previous")
+        note(client, left.collection.index, rolled_back_at=when if is_older else None, **state)
+        note(client, target.collection.index, rolled_back_at=None, **as_state("live"))
         keep_acl(client, of=left.collection.index, to=target.collection.index)
         swap_alias(client, alias_of(name), to=target.collection.index)
     log.info("rolled_back", collection=name, left=left.collection.index, live=target.collection.index)

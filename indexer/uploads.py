@@ -31,7 +31,7 @@ from core.errors import (
 )
 from indexer.acl import checked
 from indexer.jobs import Job, new_id
-from indexer.parts import JobOptions, Parts
+from indexer.parts import UPLOADED, JobOptions, Parts
 from indexer.read import READERS
 from indexer.read.other import not_read
 from indexer.record import JobRecord, Stop
@@ -40,8 +40,7 @@ from indexer.spool import Spool, Upload
 
 log = structlog.get_logger()
 
-ORIGIN = "upload"
-"""What uploaded documents come from, where indexed ones have a folder: no path is without a slash."""
+ORIGIN = UPLOADED
 ATTEMPTS = 3
 """An upload during which the server died so often is put aside."""
 

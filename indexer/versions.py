@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -11,8 +12,10 @@ from typing import Any
 import structlog
 from elasticsearch import AuthorizationException, BadRequestError, Elasticsearch
 
+from core.alias import is_version
 from core.collection import ACL_FIELD, SCHEMA_VERSION, version_of
 from core.elastic import elasticsearch_errors, reason
+from core.version_state import as_state
 from indexer.synonyms.places import FILTER, set_for_new_index
 
 log = structlog.get_logger()
@@ -50,6 +53,7 @@ def chunk_mapping(
         "chunker": chunker,
         "max_chars": max_chars,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **as_state("building"),
         **({ACL_FIELD: acl_field} if acl_field else {}),
     }
     return body
@@ -85,12 +89,8 @@ def note(client: Elasticsearch, index: str, **facts: str | int | None) -> None:
 def versions(client: Elasticsearch, alias: str) -> dict[str, bool]:
     """List the versions behind an alias, oldest first, each with whether the alias points to it."""
     found = client.indices.get(index=f"{alias}-v*", expand_wildcards="all")
-    own = {index: alias in body.get("aliases", {}) for index, body in found.body.items() if _is_version(index, alias)}
+    own = {index: alias in body.get("aliases", {}) for index, body in found.body.items() if is_version(index, alias)}
     return dict(sorted(own.items(), key=lambda item: version_of(item[0])))
-
-
-def _is_version(index: str, alias: str) -> bool:
-    return index.removeprefix(f"{alias}-v").isdigit()
 
 
 def create_version(client: Elasticsearch, alias: str, mapping: dict[str, Any], *, synonyms: str = "") -> str:
@@ -137,12 +137,16 @@ def _without_file(client: Elasticsearch, mapping: dict[str, Any], synonyms: str)
     return body
 
 
-def swap_alias(client: Elasticsearch, alias: str, *, to: str) -> None:
-    """Point the alias to one index and to no other, in one atomic request."""
+def swap_alias(client: Elasticsearch, alias: str, *, to: str, away_from: Sequence[str] = ()) -> None:
+    """Point the alias to one index and to no other version, in one atomic request.
+
+    `away_from` are indices that are no versions and have the alias all the same.
+    """
     with elasticsearch_errors(f"pointing {alias} to {to}"):
         client.indices.update_aliases(
             actions=[
                 {"remove": {"index": f"{alias}-v*", "alias": alias, "must_exist": False}},
+                *({"remove": {"index": index, "alias": alias}} for index in away_from),
                 {"add": {"index": to, "alias": alias, "is_write_index": True}},
             ]
         )

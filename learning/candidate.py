@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 from elasticsearch import Elasticsearch
 
+from core.alias import AliasView, view_alias
 from core.analysis import Segmenter
 from core.collection import Collection, alias_of, open_index, version_of
 from core.datatypes import Failure
@@ -24,10 +25,12 @@ from core.lease import Lease
 from core.models.protocols import Encoder
 from core.quiet import quieten, without_graphs
 from core.vectors import to_stored
+from core.version_state import as_state, state_of
 from indexer.bulk import bulk
 from indexer.check import check_version
 from indexer.publish import finish
-from indexer.versions import create_version, note, versions
+from indexer.retire import retire
+from indexer.versions import create_version, note
 from learning.rewriting import Known, Rewritten
 
 log = structlog.get_logger()
@@ -35,6 +38,7 @@ log = structlog.get_logger()
 LEARNT_FROM = "learnt_from"
 """Where `_meta` of a candidate names the version that it was made of."""
 BUILT_FROM = "built_from"
+_LEARNT = "learnt from "
 _KEPT_SETTINGS = ("number_of_shards", "auto_expand_replicas", "analysis", "mapping")
 _WANTED = ["title", "heading", "text", "content_hash", "generation", "questions.text"]
 _AT_ONCE = 500
@@ -125,24 +129,31 @@ def build_candidate(tools: Tools, live: Collection, rewritten: Sequence[Rewritte
 
 
 def candidates_of(client: Elasticsearch, collection: Collection) -> list[str]:
-    """List the candidates that earlier runs left: cut off, refused, or made and never decided on."""
-    alias = alias_of(collection.name)
-    with elasticsearch_errors(f"listing the versions of {alias}"):
-        newer = [index for index in versions(client, alias) if version_of(index) > version_of(collection.index)]
-        mappings = client.indices.get_mapping(index=newer, ignore_unavailable=True).body if newer else {}
-    metas = {index: body["mappings"].get("_meta", {}) for index, body in mappings.items()}
-    # One that was live and from which searches were taken back stays, so that one can go forward again.
-    return [index for index, meta in metas.items() if LEARNT_FROM in meta and not meta.get("rolled_back_at")]
+    """List the candidates that earlier runs left: cut off, refused, or made and never decided on.
+
+    One that was live and from which searches were taken back is none, so that one can go forward again.
+    """
+    view = view_alias(client, collection.name, alias_of(collection.name))
+    return [index for index in _newer(view, collection) if _is_candidate(view.versions[index])]
 
 
-def remove_candidates(client: Elasticsearch, collection: Collection) -> list[str]:
-    """Remove the candidates that earlier runs left."""
-    left = candidates_of(client, collection)
-    for index in left:
-        with elasticsearch_errors(f"removing {index}"):
-            client.options(ignore_status=404).indices.delete(index=index)
-        log.info("candidate_removed", index=index)
-    return left
+def remove_candidates(client: Elasticsearch, collection: Collection) -> None:
+    """Remove the candidates that earlier runs left, those alone that say themselves that they never went live."""
+    view = view_alias(client, collection.name, alias_of(collection.name))
+    left = [index for index in _newer(view, collection) if _is_candidate(view.versions[index])]
+    retire(client, view, left, only=("candidate", "failed its check"))
+
+
+def _newer(view: AliasView, collection: Collection) -> list[str]:
+    return [index for index in view.versions if version_of(index) > version_of(collection.index)]
+
+
+def _is_candidate(meta: Mapping[str, Any]) -> bool:
+    if LEARNT_FROM not in meta:
+        return False
+    # One of an older Bothways wrote no state; a promotion gave it its path back.
+    is_undecided = state_of(meta) is None and str(meta.get(BUILT_FROM, "")).startswith(_LEARNT)
+    return state_of(meta) in {"candidate", "failed its check"} or is_undecided
 
 
 def _is_same(then: Known, now: Known | None) -> bool:
@@ -156,7 +167,8 @@ def _body(client: Elasticsearch, live: Collection) -> dict[str, Any]:
         mappings = client.indices.get_mapping(index=live.index)[live.index]["mappings"]
     meta = {name: value for name, value in mappings.get("_meta", {}).items() if name not in {"unmerged", "when_built"}}
     # Named so that no rebuild of the documents takes it for its own that was cut off.
-    meta |= {LEARNT_FROM: live.index, BUILT_FROM: f"learnt from {live.index}", "created_at": _now()}
+    meta |= {LEARNT_FROM: live.index, BUILT_FROM: f"{_LEARNT}{live.index}", "created_at": _now()}
+    meta |= as_state("candidate")
     kept = {name: settings[name] for name in _KEPT_SETTINGS if name in settings}
     return {"settings": kept, "mappings": {**mappings, "_meta": meta}}
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import structlog
 from elasticsearch import Elasticsearch
 
+from core.alias import view_alias
 from core.collection import RERANKER, Collection, alias_of, open_collection, open_index, version_of
 from core.collection_lease import alone_on
-from core.elastic import elasticsearch_errors
 from core.errors import UsageError
 from core.lease import Lease
 from indexer.acl import keep_acl
+from indexer.publish import DONE_WITH, go_live
+from indexer.retire import retire
 from indexer.rollback import rollback
-from indexer.versions import note, swap_alias, versions
+from indexer.versions import note
 from learning.candidate import BUILT_FROM
 from learning.history import History, Record
 from learning.rewriting import Rewritten
@@ -41,9 +43,11 @@ def promote_index(
     kept = history.write(replace(record, from_index=live.index, to_index=candidate.index, pairs=pairs))
     keep_acl(client, of=live.index, to=candidate.index)
     lease.check()
-    swap_alias(client, alias_of(live.name), to=candidate.index)
+    view = view_alias(client, live.name, alias_of(live.name))
+    go_live(client, view, live.index, candidate.index)
     note(client, candidate.index, **{BUILT_FROM: live.built_from})
-    _remove_others(client, live.name, keep={live.index, candidate.index})
+    others = [index for index in view.versions if index not in {live.index, candidate.index}]
+    retire(client, view, others, only=DONE_WITH)
     log.info("promoted", collection=live.name, index=candidate.index, instead_of=live.index)
     return history.mark(kept, "promoted")
 
@@ -72,8 +76,8 @@ def promote_reranker(client: Elasticsearch, name: str, folder: str, *, measured_
 def refuse(client: Elasticsearch, candidate: Collection, reasons: Sequence[str], *, remove: bool) -> None:
     """Keep a refused candidate out of use, under its name, or remove it."""
     if remove:
-        with elasticsearch_errors(f"removing {candidate.index}"):
-            client.options(ignore_status=404).indices.delete(index=candidate.index)
+        view = view_alias(client, candidate.name, alias_of(candidate.name))
+        retire(client, view, [candidate.index], only=("candidate",))
         return
     note(client, candidate.index, failed_check=f"refused by the promotion gate: {'; '.join(reasons)}"[:1000])
 
@@ -119,13 +123,3 @@ def roll_back(client: Elasticsearch, name: str) -> RolledBack:
     now = open_collection(client, name)
     log.info("taken_back", collection=name, run=last.run_id, index=now.index, reranker=now.reranker)
     return RolledBack(last.run_id, live.index, now.index, live.reranker, now.reranker)
-
-
-def _remove_others(client: Elasticsearch, name: str, *, keep: set[str]) -> None:
-    """Remove all versions but what was live until now and what is, as a rebuild does."""
-    alias = alias_of(name)
-    with elasticsearch_errors(f"removing older versions of {alias}"):
-        for index, is_live in versions(client, alias).items():
-            if not is_live and index not in keep:
-                client.options(ignore_status=404).indices.delete(index=index)
-                log.info("version_removed", index=index)

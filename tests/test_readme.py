@@ -28,7 +28,7 @@ def test_every_command_of_eval():
         assert f"`bothways eval {command}" in README, command
 
 
-@pytest.mark.parametrize("group", ["learn", "synonyms", "kibana"])
+@pytest.mark.parametrize("group", ["learn", "synonyms", "kibana", "delete", "collections"])
 def test_every_command_of(group):
     for command in typer.main.get_command(app).commands[group].commands:
         assert f"`bothways {group} {command}" in README, command

@@ -7,8 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.deps import KeyedRoute, SearcherDep, for_readers
-from api.wire import AclIn, CollectionOut, RollbackOut, collection_out, rollback_out
-from core.collection import Collection, count, delete_collection, list_collections, open_collection
+from api.wire import AclIn, CollectionOut, RollbackOut, broken_out, collection_out, rollback_out
+from core.collection import (
+    Collection,
+    chunks_of,
+    count,
+    delete_collection,
+    list_broken,
+    list_collections,
+    open_collection,
+)
 from core.errors import CollectionNotFoundError
 from core.seen import as_seen, require_known
 from indexer.acl import set_acl
@@ -21,7 +29,10 @@ router = APIRouter(tags=["collections"], route_class=KeyedRoute)
 @router.get("/collections")
 @for_readers
 def list_all(searcher: SearcherDep) -> list[CollectionOut]:
-    """List all collections; a key with access groups is told of those in which it sees something."""
+    """List all collections; a key with access groups is told of those in which it sees something.
+
+    Those that have versions but no alias are listed with the `problem`, to keys without access groups.
+    """
     shown = []
     for collection, documents, chunks in list_collections(searcher.client):
         try:
@@ -29,7 +40,7 @@ def list_all(searcher: SearcherDep) -> list[CollectionOut]:
         except CollectionNotFoundError:
             continue
         shown.append(collection_out(seen, documents, chunks, _versions(searcher, collection)))
-    return shown
+    return shown + (_broken(searcher) if searcher.sees_all else [])
 
 
 @router.get("/collections/{name}")
@@ -68,6 +79,14 @@ def delete(name: str, searcher: SearcherDep) -> None:
     """Delete a collection with all its versions."""
     delete_collection(searcher.client, name)
     searcher.versions.forget(name)
+
+
+def _broken(searcher: Searcher) -> list[CollectionOut]:
+    client = searcher.client
+    return [
+        broken_out(view.problem(chunks_of(client, view)), list_versions(client, view.name), view.name)
+        for view in list_broken(client)
+    ]
 
 
 def _versions(searcher: Searcher, collection: Collection) -> list[Version]:

@@ -17,6 +17,7 @@ from starlette.datastructures import UploadFile
 
 from api.deps import KeyedRoute, SearcherDep, UploadsDep, for_readers
 from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, Problem, document_out, document_row, job_out
+from core.collection import require_alias
 from core.errors import UsageError
 from indexer.documents import delete_document, get_document, list_documents
 from indexer.spool import room_for
@@ -52,6 +53,7 @@ async def upload(
     request: Request,
     response: Response,
     uploads: UploadsDep,
+    searcher: SearcherDep,
     acl_field: Annotated[
         str, Query(max_length=200, description="metadata field of the access groups, for the whole collection")
     ] = "",
@@ -61,6 +63,7 @@ async def upload(
     A file replaces the one that was uploaded under its name, a JSON document the one of its id. They are indexed by a
     job, whose address is in `Location`; the collection is made if there is none.
     """
+    await run_in_threadpool(require_alias, searcher.client, collection)
     submit = partial(uploads.submit, acl_field=acl_field)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":

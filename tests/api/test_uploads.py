@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from core.access import Access, guarded
-from core.errors import ElasticsearchUnavailableError, ModelError
+from core.errors import CollectionNotFoundError, ElasticsearchUnavailableError, ModelError
 from core.lease import Leases
 from core.settings import load_settings
 from indexer.documents import list_documents
@@ -425,3 +425,59 @@ def test_an_upload_that_begins_a_protected_collection(http, documents, collectio
     assert ended(http, http.post(documents, json={"documents": [rows[1] | {"id": "again"}]}))["state"] == "done"
     assert http.get(f"/api/v1/collections/{collection}").json()["acl_field"] == "groups"
     assert [document.doc_id for document in list_documents(client, collection)] == ["leave"]
+
+
+# A collection whose alias is lost
+
+
+def test_nothing_is_lost_by_an_upload_after_the_alias_is_lost(serve, http, documents, collection, es):
+    client, alias = es[0], f"bothways-{collection}"
+    ended(http, http.post(documents, files=files(leave__txt=LEAVE, pay__txt="工资每月十号发放。")))
+    client.indices.delete_alias(index="*", name=alias)
+
+    asked = (
+        http.post(documents, files=files(one__txt="差旅费用凭发票报销。")),
+        http.post("/api/v1/search", json={"query": "请假", "collection": collection}),
+        http.get(documents),
+        http.get(f"/api/v1/collections/{collection}"),
+        http.post(f"/api/v1/collections/{collection}/rollback"),
+    )
+    for answer in asked:
+        assert answer.status_code == 409, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert f"bothways collections adopt {collection} --version 1" in answer.json()["detail"]
+    (row,) = [row for row in http.get("/api/v1/collections").json() if row["name"] == collection]
+    assert (row["index"], row["documents"], [version["chunks"] for version in row["versions"]]) == ("", 0, [2])
+    assert "collections adopt" in row["problem"]
+    assert list(client.indices.get(index=f"{alias}-v*")) == [f"{alias}-v1"]
+
+    client.indices.put_alias(index=f"{alias}-v1", name=alias)
+    assert ended(http, http.post(documents, files=files(one__txt="差旅费用凭发票报销。")))["state"] == "done"
+    assert len(texts(http, documents)) == 3
+
+
+def test_an_upload_that_waited_while_the_alias_was_lost_is_kept_for_a_retry(serve, documents, collection, es):
+    client, alias = es[0], f"bothways-{collection}"
+    http = serve()
+    ended(http, http.post(documents, files=files(leave__txt=LEAVE)))
+    with Leases(client).hold(f"collection {collection}", note="other"):
+        waiting = http.post(documents, files=files(pay__txt="工资每月十号发放。"))
+        assert waiting.status_code == 202
+        client.indices.delete_alias(index="*", name=alias)
+    job = ended(http, waiting)
+    assert job["state"] == "failed"
+    assert "collections adopt" in job["error"]
+    client.indices.put_alias(index=f"{alias}-v1", name=alias)
+    assert ended(http, http.post(f"/api/v1/jobs/{job['id']}/retry"))["state"] == "done"
+    assert len(texts(http, documents)) == 2
+
+
+def test_a_key_with_groups_learns_nothing_of_a_collection_whose_alias_is_lost(http, documents, collection, es):
+    ended(http, http.post(documents, files=files(leave__txt=LEAVE)))
+    es[0].indices.delete_alias(index="*", name=f"bothways-{collection}")
+    reader = guarded(es[0], Access(frozenset({"hr"})))
+    with pytest.raises(CollectionNotFoundError) as told:
+        list_documents(reader, collection)
+    with pytest.raises(CollectionNotFoundError) as other:
+        list_documents(reader, "no-such-thing")
+    assert str(told.value).replace(collection, "X") == str(other.value).replace("no-such-thing", "X")
