@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from elasticsearch import Elasticsearch, NotFoundError
+from elastic_transport import ObjectApiResponse
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from core.alias import AliasView, is_version, number_of, view_alias, view_of
 from core.collection_lease import alone_on
@@ -37,6 +39,8 @@ ACL_FIELD = "acl_field"
 RERANKER = "reranker"
 """Where `_meta` names the folder of a reranker that was learnt for this collection."""
 
+_TRIES = 10
+_LOOK_AGAIN_S = 0.2
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _LIKE_A_VERSION = re.compile(r"-v\d+$")
 
@@ -152,7 +156,19 @@ def chunks_of(client: Elasticsearch, view: AliasView) -> dict[str, int]:
 def count_chunks(client: Elasticsearch, index: str) -> int:
     """Count the chunks of one version that searches could see; 0 where it is gone or closed."""
     with elasticsearch_errors(f"counting the chunks of {index}"):
-        return int(client.count(index=index, ignore_unavailable=True)["count"])
+        return int(_once_it_is_up(lambda: client.count(index=index, ignore_unavailable=True))["count"])
+
+
+def _once_it_is_up(ask: Callable[[], ObjectApiResponse[Any]]) -> ObjectApiResponse[Any]:
+    """Ask again for a moment where the shards of an index are not there yet, as of one that was made this moment."""
+    for _ in range(_TRIES):
+        try:
+            return ask()
+        except ApiError as error:
+            if error.status_code != 503:
+                raise
+        time.sleep(_LOOK_AGAIN_S)
+    return ask()
 
 
 def _why_not(client: Elasticsearch, name: str) -> AliasError | CollectionNotFoundError:
@@ -269,7 +285,9 @@ def count(client: Elasticsearch, index: str) -> tuple[int, int]:
     distinct = {"documents": {"cardinality": {"field": "doc_id", "precision_threshold": 40_000}}}
     with elasticsearch_errors(f"counting the documents of {index}"):
         # An index that a rebuild removes while collections are listed has nothing any more; that is no error.
-        response = client.search(index=index, ignore_unavailable=True, size=0, track_total_hits=True, aggs=distinct)
+        response = _once_it_is_up(
+            lambda: client.search(index=index, ignore_unavailable=True, size=0, track_total_hits=True, aggs=distinct)
+        )
     documents = response.get("aggregations", {}).get("documents", {}).get("value", 0)
     return int(documents), int(response["hits"]["total"]["value"])
 

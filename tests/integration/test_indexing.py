@@ -225,7 +225,7 @@ def test_recreate_builds_beside_and_swaps(folder, build, es, collection):
 def test_recreate_of_nothing_keeps_the_old_version(folder, build, es, collection, tmp_path_factory):
     build(folder)
     empty = tmp_path_factory.mktemp("empty")
-    assert build(empty, recreate=True).documents == 0
+    assert build(empty, recreate=True, without_others=True).documents == 0
     assert versions(es[0], f"bothways-{collection}")[f"bothways-{collection}-v1"] is True
 
 
