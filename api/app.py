@@ -12,12 +12,15 @@ import structlog
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from api import console, problems
+from api import console, docs, problems
 from api.admission import Admission
 from api.answering import Turns
+from api.body import BoundedBody, Limits
 from api.deps import require_key
+from api.ending import Ending
 from api.keys import load_keys
-from api.middleware import Limits, RequestContext
+from api.middleware import RequestContext
+from api.origin_check import OriginCheck, origins_of
 from api.routes import ask, collections, documents, feedback, health, jobs, openai, search
 from api.wrong_keys import WrongKeys
 from core.elastic import Server
@@ -69,6 +72,8 @@ def create_app(
         version=version("bothways"),
         description="Hybrid search that rewrites from both sides.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.admission = Admission(
@@ -76,6 +81,7 @@ def create_app(
         waiting=settings.search_queue,
         wait_s=settings.search_timeout_ms / 1000,
     )
+    app.state.ending = Ending()
     app.state.turns = Turns(settings, app.state.admission)
     app.state.chat = chat
     app.state.keys = load_keys(settings)
@@ -86,7 +92,12 @@ def create_app(
     app.state.recorder = recorder
     app.state.url = lambda: built()[1].url
     problems.install(app)
-    app.add_middleware(RequestContext, limits=Limits(settings.max_body_mb, settings.max_upload_mb))
+    # The last one that is added is the first one that a request meets.
+    app.add_middleware(
+        BoundedBody, limits=Limits(settings.max_body_mb, settings.max_upload_mb), ending=app.state.ending
+    )
+    app.add_middleware(OriginCheck, origins=origins_of(settings))
+    app.add_middleware(RequestContext)
     app.include_router(health.router)
     app.include_router(ask.plain_router, dependencies=[Depends(require_key)], responses=problems.RESPONSES)
     app.include_router(openai.router, prefix="/v1", dependencies=[Depends(require_key)])
@@ -95,6 +106,7 @@ def create_app(
             module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES
         )
     console.install(app)
+    docs.install(app)
     return app
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from bothways.async_client import AsyncClient
 from bothways.datatypes import SearchOptions, Strategy
 from bothways.errors import BothwaysError
+from bothways.origins import Origins
 from bothways.shown import answer_text, passages_text
 
 try:
@@ -28,6 +29,8 @@ except ImportError as error:
 
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -189,26 +192,25 @@ async def serve_stdio(target: Target) -> None:
     await build_server(target).run_stdio_async()
 
 
-def http_app(target: Target, *, allowed_hosts: Sequence[str] = ()) -> Starlette:
-    """Give an application that serves streamable HTTP at `/mcp`.
+def http_app(target: Target, *, allowed_hosts: Sequence[str] = ()) -> ASGIApp:
+    """Return an application that serves streamable HTTP at `/mcp`.
 
     Requests that name another host than this machine, or `allowed_hosts`, are refused, and so are those of pages from
-    elsewhere: no web page reaches this through its reader's browser (DNS rebinding).
+    elsewhere: no web page reaches this through its reader's browser (bothways/origins.py).
     """
-    app: Starlette = build_server(target).streamable_http_app(
-        stateless_http=True, transport_security=security(allowed_hosts)
-    )
-    return app
+    # What the package checks by itself takes pages of any port of this machine for ours.
+    unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    app: Starlette = build_server(target).streamable_http_app(stateless_http=True, transport_security=unchecked)
+    origins = Origins(hosts=allowed_hosts, settings="--allowed-host")
 
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = origins.refusal(scope) if scope["type"] == "http" else None
+        if refusal is None:
+            await app(scope, receive, send)
+        else:
+            await PlainTextResponse(refusal.detail, refusal.status)(scope, receive, send)
 
-def security(allowed_hosts: Sequence[str]) -> TransportSecuritySettings:
-    """Give what the headers Host and Origin may be: this machine, and `allowed_hosts` with or without a port."""
-    hosts = ["127.0.0.1", "localhost", "[::1]", *allowed_hosts]
-    with_ports = [form for host in hosts for form in (host, f"{host}:*")]
-    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in with_ports]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True, allowed_hosts=with_ports, allowed_origins=origins
-    )
+    return checked
 
 
 class _Keyed:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import uvicorn
 
+from bothways.client import Client
+from bothways.errors import AuthenticationError, ProblemError
+from bothways.errors import BothwaysError as ClientError
 from bothways.sending import address
 from cli.output import err
-from cli.serve import listen
+from cli.serve import is_loopback, listen
 from core.errors import MissingExtraError, UsageError
 from core.settings import load_settings
 
@@ -31,6 +34,9 @@ def mcp(
         list[str] | None,
         typer.Option(metavar="NAME", help="a name, beside this machine's, by which it may be reached with --http"),
     ] = None,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="serve where other machines reach it, though the API has no keys")
+    ] = False,
 ) -> None:
     """Serve the tools search, ask and list_collections over MCP, until stdin ends or Ctrl-C."""
     chosen = load_settings(server_url=server)
@@ -47,17 +53,37 @@ def mcp(
     # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
     with suppress(KeyboardInterrupt):
         if http:
-            _serve_http(target, host, port, allowed_host or [])
+            _serve_http(target, host, port, allowed_host or [], without_keys=without_keys)
         else:
             asyncio.run(ours.serve_stdio(target))
 
 
-def _serve_http(target: Target, host: str, port: int, allowed_hosts: list[str]) -> None:
+def _serve_http(target: Target, host: str, port: int, allowed_hosts: list[str], *, without_keys: bool) -> None:
     from bothways.mcp import http_app
 
-    named = [] if host in {"0.0.0.0", "::"} else [f"[{host}]" if ":" in host else host]  # noqa: S104 – a comparison
+    named = f"[{host}]" if ":" in host else host
     with listen(host, port) as listening:
-        app = http_app(target, allowed_hosts=[*named, *allowed_hosts])
+        if not (without_keys or is_loopback(listening)):
+            _check_that_the_api_has_keys(target, f"{named}:{port}")
+        app = http_app(target, allowed_hosts=[named, *allowed_hosts])
         config = uvicorn.Config(app, log_level="warning", access_log=False)
         err.print(f"MCP on http://{host}:{port}/mcp, asks {target.url}; Ctrl-C ends it.", markup=False)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _check_that_the_api_has_keys(target: Target, here: str) -> None:
+    """Raise `UsageError` where whoever reaches the tools could read by them what the API keeps to this machine."""
+    try:
+        with Client(target.url, api_key="") as client:
+            client.collections()
+    except AuthenticationError:
+        return
+    except ProblemError:
+        pass  # the key comes before whatever else is wrong, so it was not asked for
+    except ClientError as error:
+        raise UsageError(f"Whether that API has keys cannot be told: {error} Or say --without-keys.") from error
+    raise UsageError(
+        f"{here} can be reached from other machines, and the API at {target.url} has no keys, so that everybody there "
+        "may read all collections: set BOTHWAYS_API_KEYS for the API, or say --without-keys where something else keeps "
+        "others out."
+    )

@@ -59,6 +59,10 @@ class OverloadedError(BothwaysError):
         self.retry_after_s = retry_after_s
 
 
+class ServerEndingError(OverloadedError):
+    """The server is about to end, and what it was asked is not done: HTTP 503 with `Retry-After`."""
+
+
 class ElasticsearchVersionError(ElasticsearchError):
     """The server is too old, or its major version is not the client's."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.datatypes import CaseSection, ChunkerName, Fusion, QueryText
 from core.errors import SettingsError
+
+_HOST = re.compile(r"\*|(\*\.)?[^\s/:*\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+_ORIGIN = re.compile(r"https?://([^\s/:*\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?")
 
 
 class Settings(BaseSettings):
@@ -182,6 +186,13 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
+    without_keys: bool = Field(False, description="serve without API keys on an address that other machines reach, too")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names by which the API may be called, by commas; unset: localhost, and any where keys are set"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose web pages may call the API, by commas, as in `https://intranet.example.com`"
+    )
     server_url: str | None = Field(None, description="the API that clients of ours ask, as `bothways mcp` does")
     server_api_key: SecretStr | None = Field(None, description="the API key that they bring")
     max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")
@@ -191,7 +202,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="log lines on stderr")
 
-    @field_validator("api_keys", "case_sections", mode="before")
+    @field_validator("api_keys", "case_sections", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
@@ -201,6 +212,22 @@ class Settings(BaseSettings):
     def _none_or_more(cls, value: float) -> float:
         if 0 < value < 1:
             raise ValueError("wants 0 (none), or 1 and more")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _HOST.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a host: write it as in `search.example.com`, without http://")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: write each as in `https://intranet.example.com`")
         return value
 
     @field_validator("cache_dir")

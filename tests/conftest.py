@@ -35,6 +35,7 @@ def _no_dotenv(monkeypatch, tmp_path_factory, request):
             monkeypatch.delenv(name)
     # Searches of tests are nobody's feedback; tests of feedback switch it on, with a folder of their own.
     monkeypatch.setenv("BOTHWAYS_FEEDBACK", "false")
+    monkeypatch.setenv("BOTHWAYS_ALLOWED_HOSTS", "testserver")  # what starlette's TestClient calls the server
 
 
 def free_port():

@@ -123,6 +123,12 @@ def test_dependencies_are_installed_before_the_source():
     assert re.search(r"^ARG WITH_TORCH=$", DOCKERFILE, re.MULTILINE), "the default image has no torch"
 
 
+def test_the_api_serves_without_keys_since_its_port_is_published_on_loopback_only():
+    environment = SERVICES["api"]["environment"]
+    assert environment["BOTHWAYS_WITHOUT_KEYS"] == "${BOTHWAYS_WITHOUT_KEYS:-true}"
+    assert environment["BOTHWAYS_ALLOWED_HOSTS"] == "${BOTHWAYS_ALLOWED_HOSTS-api}"  # as http://api:8000
+
+
 def test_passwords_come_from_the_environment():
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     assert re.findall(r'PASSWORD: (?!\$\{|""$)\S+', text, re.MULTILINE) == []

@@ -9,49 +9,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
 from starlette.responses import RedirectResponse
-from starlette.staticfiles import StaticFiles
-from starlette.types import Message, Receive, Scope, Send
+
+from api.pages import HEADERS, Files, policy
 
 PAGE = Path(__file__).parent / "page"
 
-_HEADERS = {
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self'",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cache-Control": "no-cache",  # asked for again with its ETag, so that an update never meets an old module
-}
-
-
-class _Page(StaticFiles):
-    """The files, each with the headers above."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one file."""
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
-            await send(message)
-
-        await super().__call__(scope, receive, with_headers)
+_POLICY = policy(
+    script_src="'self'",
+    style_src="'self'",
+    img_src="'self'",
+    connect_src="'self'",
+    require_trusted_types_for="'script'",
+    trusted_types="'none'",
+)
 
 
 def install(app: FastAPI) -> None:
@@ -62,4 +33,5 @@ def install(app: FastAPI) -> None:
         # Relative, so that it holds behind a proxy that serves all of this under a path.
         return RedirectResponse("console/", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/console", _Page(directory=PAGE, html=True), name="console")
+    files = Files(directory=str(PAGE), html=True, headers={**HEADERS, "Content-Security-Policy": _POLICY})
+    app.mount("/console", files, name="console")

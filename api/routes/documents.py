@@ -25,6 +25,15 @@ from indexer.spool import room_for
 router = APIRouter(tags=["documents"], route_class=KeyedRoute)
 
 MAX_FILES = 1000
+
+
+def _documents_schema() -> dict[str, Any]:
+    """Return the schema of the JSON form; what it refers to stands in it, since references begin at the description."""
+    schema = DocumentsIn.model_json_schema()
+    schema["properties"]["documents"]["items"] = schema.pop("$defs")["DocumentIn"]
+    return schema
+
+
 _TWO_FORMS = {
     "requestBody": {
         "required": True,
@@ -36,7 +45,7 @@ _TWO_FORMS = {
                     "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
                 }
             },
-            "application/json": {"schema": DocumentsIn.model_json_schema()},
+            "application/json": {"schema": _documents_schema()},
         },
     }
 }

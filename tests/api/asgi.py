@@ -15,9 +15,10 @@ class Answered:
     """How often the application asked for a piece of the request's body."""
 
 
-def request(app, method, path, *, headers=(), pieces=(b"",)):
+def request(app, method, path, *, headers=(), pieces=(b"",), host="127.0.0.1"):
     """Send a request whose body comes in pieces; after them the client waits for the answer."""
     answered = Answered()
+    sent = [*([("host", host)] if host else []), *headers]
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -28,7 +29,7 @@ def request(app, method, path, *, headers=(), pieces=(b"",)):
         "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in (("host", "127.0.0.1"), *headers)],
+        "headers": [(name.lower().encode(), value.encode()) for name, value in sent],
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 8000),
         "state": {},

@@ -203,10 +203,31 @@ def test_names_of_elsewhere_are_refused(server):
         for headers, status in [
             ({"Host": "evil.example"}, 421),
             ({"Origin": "http://evil.example"}, 403),
+            ({"Origin": "http://127.0.0.1:3000"}, 403),  # another server on this machine
+            ({"Sec-Fetch-Site": "cross-site"}, 403),
             ({"Host": "mcp.example.com"}, 200),
             ({}, 200),
         ]:
             assert httpx.post(url, json=hello, headers=accept | headers).status_code == status, headers
+
+
+def test_a_public_address_takes_an_api_with_keys(run, server):
+    there = ["mcp", "--http", "--host", "0.0.0.0", "--port", free_port()]
+    code, out, said = run(*there, "--server", server.url)
+    assert (code, out) == (2, "")
+    assert "--without-keys" in said
+    code, _, said = run(*there, "--server", f"http://127.0.0.1:{free_port()}")
+    assert code == 2
+    assert "bothways serve" in said
+    with over_http(server.url, "--host", "0.0.0.0", "--without-keys") as url:
+        assert httpx.get(url + "/nothing").status_code == 404
+
+
+def test_a_public_address_with_keys(serve):
+    locked = serve(api_keys="k" * 40).url
+    with over_http(locked, "--host", "0.0.0.0") as url:
+        assert not with_key(url, "k" * 40).is_error
+        assert "API key" in text(called(url, ("list_collections", {}))[0])
 
 
 def test_bad_usage(run):

@@ -342,6 +342,40 @@ def test_a_taken_port_is_named(run):
     assert "--port" in err
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_public_address_without_keys_is_refused(run, host):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    code, out, err = run("serve", "--host", host, "--port", port)
+    assert (code, out) == (2, "")
+    assert "BOTHWAYS_API_KEYS" in err
+    assert "--without-keys" in err
+    with socket.create_server(("127.0.0.1", port)):
+        pass  # and the port is free again
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "environment"),
+    [
+        ("0.0.0.0", ["--without-keys"], {}),
+        ("0.0.0.0", [], {"BOTHWAYS_WITHOUT_KEYS": "true"}),
+        ("0.0.0.0", [], {"BOTHWAYS_API_KEYS": "k" * 40}),
+        ("localhost", [], {}),
+        ("127.0.0.2", [], {}),
+    ],
+)
+def test_one_that_is_meant_is_served(host, options, environment):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--host", host, "--port", str(port)]
+    with subprocess.Popen(
+        [*command, *options], cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr.readline().startswith(f"Serving on http://{host}:{port}")
+        server.terminate()
+        server.communicate(timeout=60)
+
+
 def test_serve_answers_and_ends_in_good_order_on_ctrl_c(es_url):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
