@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from api.deps import KeyedRoute, SearcherDep, UploadsDep, for_readers
+from api.multipart import read_files
 from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, Problem, document_out, document_row, job_out
 from core.collection import require_alias
 from core.errors import UsageError
@@ -23,8 +24,6 @@ from indexer.documents import delete_document, get_document, list_documents
 from indexer.spool import room_for
 
 router = APIRouter(tags=["documents"], route_class=KeyedRoute)
-
-MAX_FILES = 1000
 
 
 def _documents_schema() -> dict[str, Any]:
@@ -77,7 +76,7 @@ async def upload(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         with room_for(Path(tempfile.gettempdir())):
-            form = await request.form(max_files=MAX_FILES, max_fields=MAX_FILES)
+            form = await read_files(request)
         try:
             job = await run_in_threadpool(submit, collection, _files(form.multi_items()))
         finally:
