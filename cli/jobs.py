@@ -140,7 +140,7 @@ def retry(ctx: typer.Context, job_id: JobId, as_json: JsonOption = False) -> Non
 
 
 def _retry_upload(job: Job, chosen: Settings, *, as_json: bool) -> NoReturn:
-    """Queue the files again and work the queue off here, unless a server of this machine is at it."""
+    """Queue the files again and run what waits for their collection here, unless a server of this machine is at it."""
     client, _ = connect(chosen)
     desk = open_desk(client)
     uploads = Uploads(
@@ -150,7 +150,7 @@ def _retry_upload(job: Job, chosen: Settings, *, as_json: bool) -> NoReturn:
         options=default_job_options(chosen, job.collection),
     )
     new = uploads.retry(job, start=False)
-    uploads.run_waiting()
+    uploads.run_waiting(job.collection)
     ended = desk.store.get(new.id)
     _show(ended, as_json=as_json)
     raise typer.Exit(1 if ended.state in {"failed", "cancelled", "lost"} else 0)

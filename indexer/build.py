@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +15,7 @@ from core.errors import SettingsError
 from core.models.cross_encoder import load_cross_encoder
 from core.models.encoder import load_encoder
 from core.models.llm import load_llm
+from core.models.pace import Pace
 from core.models.protocols import CrossEncoder, Encoder
 from core.models.usage import Prices
 from core.once import Once
@@ -115,7 +116,13 @@ def build_writer(settings: Settings, recorded: Path | None) -> Writer | None:
     """Choose who writes the questions: a file of recorded ones, the language model that is set, or nobody."""
     if recorded is not None:
         return RecordedQuestions(recorded)
-    llm = load_llm(settings)
+    llm = load_llm(settings, pace=_pace(settings.llm_requests_per_minute))
     if llm is None:
         return None
     return QuestionWriter(llm, AnswerCache(settings.cache_dir / "answers.sqlite"), n=settings.questions_per_chunk)
+
+
+@lru_cache(maxsize=8)
+def _pace(per_minute: float | None) -> Pace:
+    """Return the rate limit that all jobs of this process share."""
+    return Pace(per_minute)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from itertools import islice
+from threading import Semaphore
 from typing import Protocol
 
 from core.datatypes import Chunk, ExpandedChunk, Failure
@@ -76,7 +78,8 @@ def expand(
 ) -> Iterator[ExpandedChunk]:
     """Give every chunk with its questions, lazily and in order; without a writer, with none.
 
-    Up to `concurrency` chunks are written for at once, and at most twice as many are taken ahead of what is given.
+    Up to `concurrency` chunks are written for at once, by all jobs of this process together, and at most twice as many
+    are taken ahead of what is given.
     A chunk whose writer fails is told to `on_failure` and given without questions: with the generation "failed" where
     the model could not be reached (`LLMUnavailableError`), marked as refused where it has no answer to this chunk
     (`LLMError`). Closing the iterator drops what has not begun and waits for nothing.
@@ -90,12 +93,23 @@ def expand(
     try:
         while True:
             for chunk in islice(source, 2 * concurrency - len(waiting)):
-                waiting.append((chunk, pool.submit(writer.write, chunk)))
+                waiting.append((chunk, pool.submit(_in_turn, writer, chunk, _turns(concurrency))))
             if not waiting:
                 return
             yield _finished(*waiting.popleft(), writer, on_failure)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@lru_cache
+def _turns(concurrency: int) -> Semaphore:
+    """Return what the jobs of this process take turns by: the language model is one for all of them."""
+    return Semaphore(concurrency)
+
+
+def _in_turn(writer: Writer, chunk: Chunk, turns: Semaphore) -> tuple[str, ...]:
+    with turns:
+        return writer.write(chunk)
 
 
 def _finished(

@@ -1,16 +1,17 @@
-"""Uploads as jobs: received, recorded, then indexed one after another in a thread of the server.
+"""Uploads as jobs: received, recorded, then indexed in threads of the server, several collections at once.
 
 The queue is the spool on disk, so a server that starts again goes on with what the one before left. Several servers on
-one machine share it: a file lock lets one of them work at a time. Uploads to one collection run in the order in which
-they came; where another job holds the collection, those to other collections go first.
+one machine share it: a file lock for each collection lets one of them work on it at a time. Uploads to one collection
+run in the order in which they came, and no collection waits for the whole queue of another (indexer/slots.py).
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -36,6 +37,7 @@ from indexer.read import READERS
 from indexer.read.other import not_read
 from indexer.record import JobRecord, Stop
 from indexer.run import Desk, options_of, recorded_options, run_job
+from indexer.slots import Slots
 from indexer.spool import Spool, Upload
 
 log = structlog.get_logger()
@@ -48,12 +50,6 @@ _SET_ASIDE_S = 5.0
 """A job has ended a moment before its files are put aside: so long a retry waits for them."""
 
 _Outcome = Literal["ended", "later", "stopped"]
-
-
-@dataclass(slots=True)
-class _Running:
-    job_id: str
-    stop: Stop
 
 
 class Uploads:
@@ -73,8 +69,10 @@ class Uploads:
         self._parts = parts
         self._options = replace(options, origin=ORIGIN)
         self._again_after_s = again_after_s
-        self._running: _Running | None = None
+        self._slots = Slots()
+        self._running: dict[str, Stop] = {}
         self._thread: threading.Thread | None = None
+        self._jobs: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -114,9 +112,9 @@ class Uploads:
 
     def cancel(self, job_id: str) -> None:
         """End a job of this process at its next step, without waiting for its heartbeat."""
-        running = self._running
-        if running is not None and running.job_id == job_id:
-            running.stop.cancelled.set()
+        if stop := self._running.get(job_id):
+            stop.cancelled.set()
+        self._slots.try_at_once()  # one that waits is put aside now
         self._wake.set()
 
     def start(self) -> None:
@@ -134,45 +132,89 @@ class Uploads:
             self.start()
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """End the thread; what it was doing goes on when a server starts again."""
+        """End the threads, within so many seconds; what they were doing goes on when a server starts again."""
+        deadline = time.monotonic() + timeout_s
         self._ending.set()
         self._wake.set()
-        running = self._running
-        if running is not None:
-            running.stop.interrupted.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        with self._lock:
+            for stop in self._running.values():
+                stop.interrupted.set()
+            threads = [*self._jobs, *([self._thread] if self._thread else [])]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def run_waiting(self, collection: str | None = None) -> bool:
+        """Run what waits, here and now, of one collection or of all.
+
+        Returns whether something is left for later, or for another process that is at it.
+        """
+        later: set[str] = set()
+        while not self._ending.is_set():
+            waiting = [name for name in self._waiting() if name not in later and collection in {None, name}]
+            if not waiting:
+                break
+            if not self._serve(waiting[0]):
+                later.add(waiting[0])
+        return bool(later)
 
     def _work(self) -> None:
+        """Give out slots whenever something has changed, until the server ends."""
         pause: float | None = None
         while not self._ending.is_set():
             self._wake.wait(pause)
             self._wake.clear()
-            if self._ending.is_set():
-                return
-            pause = self._again_after_s if self.run_waiting() else None
+            try:
+                pause = self._begin_jobs()
+            except Exception as error:
+                # Whatever is wrong with the spool, the server looks again: nobody else would.
+                log.exception("uploads_not_read", folder=str(self._spool.folder), kind=type(error).__name__)
+                pause = self._again_after_s
 
-    def run_waiting(self) -> bool:
-        """Run what waits, here and now; gives whether something is left for later, or for whoever is at it."""
+    def _begin_jobs(self) -> float | None:
+        """Start a thread for each collection that may go; returns the seconds after which to look again, if any."""
+        waiting = self._waiting()
+        while not self._ending.is_set() and (collection := self._slots.take(waiting)) is not None:
+            thread = threading.Thread(
+                target=self._in_slot, args=(collection,), name=f"upload {collection}", daemon=True
+            )
+            with self._lock:
+                self._jobs.add(thread)
+            thread.start()
+        return self._slots.next_try_s(waiting)
+
+    def _waiting(self) -> list[str]:
+        """Name the collections that uploads wait for, the one of the oldest upload first."""
+        return list(dict.fromkeys(upload.collection for upload in self._spool.waiting()))
+
+    def _in_slot(self, collection: str) -> None:
+        is_done = False
         try:
-            with FileLock(self._spool.folder / ".lock", timeout=0):
-                return self._drain()
-        except Timeout:
-            return True
-        except OSError as error:
-            log.warning("uploads_not_read", folder=str(self._spool.folder), reason=str(error))
-            return True
+            is_done = self._serve(collection)
+        finally:
+            self._slots.give_back(collection, again_after_s=0.0 if is_done else self._again_after_s)
+            with self._lock:
+                self._jobs.discard(threading.current_thread())
+            self._wake.set()
 
-    def _drain(self) -> bool:
-        """Run what waits, in order; gives whether something is left for later."""
-        later: set[str] = set()
-        while waiting := [upload for upload in self._spool.waiting() if upload.collection not in later]:
-            outcome = self._run(waiting[0])
-            if outcome == "stopped" or self._ending.is_set():
-                return True
-            if outcome == "later":
-                later.add(waiting[0].collection)
-        return bool(later)
+    def _serve(self, collection: str) -> bool:
+        """Run the oldest upload of a collection; returns False where it is to be tried again later."""
+        try:
+            with self._alone_on(collection):
+                # Another process may have run it since it was listed.
+                uploads = (upload for upload in self._spool.waiting() if upload.collection == collection)
+                upload = next(uploads, None)
+                return upload is None or self._run(upload) == "ended"
+        except Timeout:
+            return False
+        except (OSError, BothwaysError) as error:
+            log.warning("upload_waits", collection=collection, reason=str(error))
+            return False
+
+    def _alone_on(self, collection: str) -> FileLock:
+        """Return the lock that other servers on this machine respect; raises `Timeout` where one holds it."""
+        folder = self._spool.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{alias_of(collection)}.lock", timeout=0)
 
     def _run(self, upload: Upload) -> _Outcome:
         """Run one upload and put its files where they belong by how it ended."""
@@ -206,13 +248,17 @@ class Uploads:
             record.ended("failed", f"The server died {upload.attempts} times while it ran this; see its log.")
             return False
         self._spool.note(upload, attempts=upload.attempts + 1)
-        self._running = _Running(job.id, stop)
+        with self._lock:
+            self._running[job.id] = stop
+            if self._ending.is_set():
+                stop.interrupted.set()
         try:
             with ExitStack() as opened:
                 parts = self._open(opened, record)
                 return run_job(upload.folder, options_of(job), parts, job, desk, stop=stop).succeeded
         finally:
-            self._running = None
+            with self._lock:
+                del self._running[job.id]
 
     def _open(self, opened: ExitStack, record: JobRecord) -> Parts:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from core.models.pace import Pace
 from core.models.usage import TokenUsage
 from core.settings import Settings
 
@@ -44,10 +45,11 @@ class LanguageModel(Protocol):
         ...
 
 
-def load_llm(settings: Settings, *, temperature: float | None = None) -> LanguageModel | None:
+def load_llm(settings: Settings, *, temperature: float | None = None, pace: Pace | None = None) -> LanguageModel | None:
     """Give the language model that is set: the endpoint, else the local model, else None. Asks no endpoint yet.
 
     `temperature` is for those who want several answers to one prompt; None: as the endpoint has it, greedy locally.
+    `pace` is the rate limit that it shares with others; None: the one of the settings, for itself.
     """
     if settings.llm_base_url:
         from core.models.llm_endpoint import EndpointModel  # the client behind it takes half a second to import
@@ -60,6 +62,7 @@ def load_llm(settings: Settings, *, temperature: float | None = None) -> Languag
             timeout_s=settings.llm_timeout_s,
             max_retries=settings.llm_max_retries,
             per_minute=settings.llm_requests_per_minute,
+            pace=pace,
             temperature=temperature,
         )
     if settings.llm_local_model:

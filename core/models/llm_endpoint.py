@@ -45,7 +45,7 @@ class EndpointModel:
     A timed-out request is not made again (it would most likely take as long); 408, 409, 429, 5xx and lost connections
     are, `max_retries` times, first after `first_wait_s`, then after twice as long each time, or as `Retry-After` says.
     With `per_minute`, no more completions than that are asked for, retries included; a caller whose deadline is before
-    its turn gets an `LLMUnavailableError` at once.
+    its turn gets an `LLMUnavailableError` at once. `pace` is such a limit that several models share.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class EndpointModel:
         max_retries: int = 4,
         first_wait_s: float = 0.5,
         per_minute: float | None = None,
+        pace: Pace | None = None,
         temperature: float | None = None,
         circuit: Circuit | None = None,
     ) -> None:
@@ -68,7 +69,7 @@ class EndpointModel:
         self._first_wait_s = first_wait_s
         self._temperature = temperature
         self._circuit = circuit or Circuit()
-        self._pace = Pace(per_minute)
+        self._pace = pace or Pace(per_minute)
         self._unpaced = Pace(None)
         self._usage = UsageCounter()
         self._closed = threading.Event()
