@@ -127,3 +127,28 @@ def test_other_errors_are_not_swallowed(error):
 
     with pytest.raises(error):
         list(expand(chunks(5), Broken(), concurrency=2, on_failure=never))
+
+
+def test_jobs_of_one_process_ask_together_as_often_as_one():
+    """Two uploads at once must not double what the language model is set up for."""
+    busy, most, lock = [0], [0], threading.Lock()
+
+    class Counting(FixedWriter):
+        def write(self, chunk):
+            with lock:
+                busy[0] += 1
+                most[0] = max(most[0], busy[0])
+            time.sleep(0.01)
+            with lock:
+                busy[0] -= 1
+            return super().write(chunk)
+
+    jobs = [
+        threading.Thread(target=lambda: list(expand(chunks(12), Counting(), concurrency=2, on_failure=never)))
+        for _ in range(3)
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(20)
+    assert most == [2]
