@@ -115,6 +115,10 @@ class LLMUnavailableError(LLMError):
     """The language model's endpoint is down, refuses the key or stays overloaded after all retries."""
 
 
+class LLMAnswerTooLargeError(LLMError):
+    """The language model's answer has more bytes, events or characters than any answer; it was given up there."""
+
+
 class EvaluationError(UsageError):
     """Queries or judgements cannot be used; the message names file and line."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
@@ -35,12 +36,22 @@ class Streamed:
             yield None, self.end
 
 
+@dataclass(frozen=True)
+class Raw:
+    """Bytes as they are, piece by piece, to the end of `pieces()` or until the reader leaves."""
+
+    pieces: Callable[[], Iterable[bytes]]
+    content_type: str = "application/json"
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Scripted(LocalServer):
     """A real server on a free port: answers requests from a list of (status, body[, headers]); the last one stays.
 
-    A step may be `Streamed`, too, which a request without `stream` gets as a whole. `writing` counts the streams that
-    are being written, `cut` those whose reader left; `first_pieces` has the times at which each one's first piece went
-    out.
+    A step may be `Raw`, too, or `Streamed`, which a request without `stream` gets as a whole. `sent` counts the bytes
+    of `Raw` that went out; `/models` answers by `listing` where that is set. `writing` counts the streams that are
+    being written, `cut` those whose reader left; `first_pieces` has the times at which each one's first piece went out.
     """
 
     def __init__(self):
@@ -53,6 +64,8 @@ class Scripted(LocalServer):
         self.keys = []
         self.models = [{"id": "first", "object": "model"}, {"id": "second", "object": "model"}]
         self.models_asked = 0
+        self.listing = None
+        self.sent = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,6 +73,9 @@ class Scripted(LocalServer):
 
             def do_GET(self):
                 outer.models_asked += 1
+                if isinstance(outer.listing, Raw):
+                    outer.pour(self, outer.listing)
+                    return
                 self.reply(200, {"object": "list", "data": outer.models})
 
             def do_POST(self):
@@ -67,17 +83,7 @@ class Scripted(LocalServer):
                 outer.requests.append(asked)
                 outer.keys.append(self.headers["Authorization"])
                 step = outer.script.pop(0) if len(outer.script) > 1 else outer.script[0]
-                step = step(asked) if callable(step) else step
-                if step == "hang":
-                    outer.release.wait(10)
-                    self.close_connection = True
-                    return
-                if isinstance(step, Streamed):
-                    if asked.get("stream"):
-                        outer.stream(self, step)
-                        return
-                    step = (200, completion("".join(step.pieces), step.end or "length"))
-                self.reply(*step)
+                outer.answer(self, asked, step(asked) if callable(step) else step)
 
             def reply(self, status, body, headers=None):
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -93,6 +99,38 @@ class Scripted(LocalServer):
 
         super().__init__(Handler)
         self.url += "/v1"
+
+    def answer(self, handler, asked, step):
+        """Answer one request."""
+        if step == "hang":
+            self.release.wait(10)
+            handler.close_connection = True
+        elif isinstance(step, Raw):
+            self.pour(handler, step)
+        elif not isinstance(step, Streamed):
+            handler.reply(*step)
+        elif asked.get("stream"):
+            self.stream(handler, step)
+        else:
+            handler.reply(200, completion("".join(step.pieces), step.end or "length"))
+
+    def pour(self, handler, step):
+        """Write bytes as they are, as far as their reader stays."""
+        handler.close_connection = True
+        handler.send_response(step.status)
+        handler.send_header("Content-Type", step.content_type)
+        for name, value in step.headers:
+            handler.send_header(name, value)
+        handler.end_headers()
+        try:
+            for piece in step.pieces():
+                if self.release.is_set():
+                    return
+                handler.wfile.write(piece)
+                self.sent += len(piece)
+        except OSError:
+            with self.lock:
+                self.cut += 1
 
     def stream(self, handler, step):
         """Write a streamed answer, as far as its reader stays."""

@@ -57,7 +57,7 @@ class LocalChat:
 def load_chat(settings: Settings) -> ChatModel | None:
     """Give the language model that is set, for answers: the endpoint, else the local model, else None."""
     if settings.llm_base_url:
-        from core.models.chat_endpoint import ChatEndpoint  # the client behind it takes half a second to import
+        from core.models.chat_endpoint import ChatEndpoint
 
         return ChatEndpoint(
             settings.llm_base_url,

@@ -52,7 +52,7 @@ def load_llm(settings: Settings, *, temperature: float | None = None, pace: Pace
     `pace` is the rate limit that it shares with others; None: the one of the settings, for itself.
     """
     if settings.llm_base_url:
-        from core.models.llm_endpoint import EndpointModel  # the client behind it takes half a second to import
+        from core.models.llm_endpoint import EndpointModel
 
         key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else ""
         return EndpointModel(

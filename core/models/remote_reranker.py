@@ -1,17 +1,16 @@
 """A cross-encoder behind an address: pairs out over HTTP, logits in. It is never waited for longer than asked.
 
-Each request runs in a thread of its own that is left behind at the deadline and ends by its own time limits; there are
-never more than a few of them. After some failures in a row nobody asks for a while.
+Requests run on an event loop of their own (core/models/client_thread.py), where each ends at its deadline, whatever the
+service does; there are never more than a few of them. After some failures in a row nobody asks for a while.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
-import weakref
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import Literal
 
 import httpx
@@ -19,11 +18,16 @@ import httpx
 from core.address import public_url
 from core.errors import ModelError, SettingsError
 from core.models.circuit import Circuit
+from core.models.client_thread import ClientThread, ClosedError
 from core.models.rerank_protocols import MOST_PASSAGES, Protocol, endpoint, read_answer, request_body
 
 AT_ONCE = 16
 """Requests under way at once; a further search does without."""
 MAX_ANSWER_BYTES = 4 << 20
+ANSWER_BYTES = 16 << 10
+ROW_BYTES = 512
+"""An answer may have so many bytes, and so many a passage beside the passage itself, which some services send back, six
+bytes a character where they escape it; and never more than `MAX_ANSWER_BYTES`."""
 UNHURRIED_S = 60.0
 """Seconds for `score`, which nobody waits for with a search's impatience."""
 
@@ -63,8 +67,8 @@ class RemoteCrossEncoder:
         self._circuit = circuit or Circuit(event="reranker.down")
         self._places = threading.BoundedSemaphore(AT_ONCE)
         headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
-        self._client = httpx.Client(headers=headers, limits=httpx.Limits(max_connections=AT_ONCE))
-        weakref.finalize(self, self._client.close)  # nobody owns a searcher's models, so that nobody closes them
+        limits = httpx.Limits(max_connections=AT_ONCE)
+        self._http = ClientThread(lambda: httpx.AsyncClient(headers=headers, limits=limits, follow_redirects=False))
 
     @property
     def name(self) -> str:
@@ -89,46 +93,37 @@ class RemoteCrossEncoder:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._http.close()
 
     def _asked(self, query: str, texts: Sequence[str], deadline: float) -> list[float]:
         if not self._circuit.admits():
             raise ModelError(f"{self._told()} was down a moment ago and is not asked again yet.")
         if not self._places.acquire(blocking=False):
             raise ModelError(f"{self._told()} has not answered {AT_ONCE} earlier requests yet.")
-        waiting: Future[list[float]] = Future()
-        threading.Thread(target=self._run, args=(waiting, query, texts, deadline), name="reranker", daemon=True).start()
         try:
-            logits = waiting.result(max(0.0, deadline - time.monotonic()))
+            logits = self._http.run(lambda client: self._request(client, query, texts, deadline))
         except TimeoutError as error:
             self._circuit.record(ok=False)
             raise ModelError(f"{self._told()} gave no answer in time (BOTHWAYS_RERANK_BUDGET_MS).") from error
+        except ClosedError as error:
+            raise ModelError(f"{self._told()} was closed.") from error
         except (httpx.HTTPError, httpx.InvalidURL, ModelError, ValueError, RecursionError) as error:
             self._circuit.record(ok=False)
             raise ModelError(f"{self._told()} cannot be used: {self._hushed(error)}.") from error
+        finally:
+            self._places.release()
         self._circuit.record(ok=True)
         return logits
 
-    def _run(self, waiting: Future[list[float]], query: str, texts: Sequence[str], deadline: float) -> None:
-        try:
-            waiting.set_result(self._request(query, texts, deadline))
-        except Exception as error:  # noqa: BLE001 – raised again by whoever waits
-            waiting.set_exception(error)
-        finally:
-            self._places.release()
-
-    def _request(self, query: str, texts: Sequence[str], deadline: float) -> list[float]:
-        """Ask once. The answer is read in pieces, so that neither a long nor a slow one is read for ever."""
+    async def _request(
+        self, client: httpx.AsyncClient, query: str, texts: Sequence[str], deadline: float
+    ) -> list[float]:
+        """Ask once, until `deadline`; raises `TimeoutError` there."""
         left = max(0.001, deadline - time.monotonic())
         body = request_body(self._protocol, self._model, query, texts)
-        with self._client.stream("POST", self._url, json=body, timeout=left) as response:
-            content = b""
-            for piece in response.iter_bytes():
-                content += piece
-                if len(content) > MAX_ANSWER_BYTES:
-                    raise ModelError("its answer is too long")
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the answer came too slowly")
+        most = min(MAX_ANSWER_BYTES, ANSWER_BYTES + sum(ROW_BYTES + 6 * len(text) for text in texts))
+        async with asyncio.timeout(left), client.stream("POST", self._url, json=body, timeout=left) as response:
+            content = await _read(response, most)
         if response.status_code != httpx.codes.OK:
             raise ModelError(self._refusal(response.status_code, content))
         return read_answer(self._protocol, json.loads(content), len(texts))
@@ -148,3 +143,18 @@ class RemoteCrossEncoder:
         said = " ".join((said.replace(self._key, "***") if self._key else said).split())[:120]
         look = f"; look at BOTHWAYS_RERANKER_{hint}" if hint else ""
         return f"HTTP {status}{f' ({said})' if said else ''}{look}"
+
+
+async def _read(response: httpx.Response, most: int) -> bytes:
+    """Read an answer of at most `most` bytes; one that is compressed unasked could grow without bound."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise ModelError(f"its answer is compressed ({encoding[:20]}), which it was not asked for")
+    pieces: list[bytes] = []
+    taken = 0
+    async for piece in response.aiter_raw():
+        taken += len(piece)
+        if taken > most:
+            raise ModelError("its answer is too long")
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -18,6 +18,8 @@ Protocol = Literal["cohere", "jina", "tei"]
 PATHS: Mapping[Protocol, str] = {"cohere": "/v2/rerank", "jina": "/v1/rerank", "tei": "/rerank"}
 MOST_PASSAGES: Mapping[Protocol, int] = {"cohere": 1000, "jina": 1000, "tei": 32}
 """Passages in one request. 32 is what text-embeddings-inference allows unless it is started with more."""
+MOST = 1e30
+"""No score is as large; infinities, NaN and integers that no float can be are not smaller."""
 CLIP = 1e-7
 """A relevance nearer to 0 or 1 counts as this near, so that its logit is finite: ±16.1."""
 
@@ -82,7 +84,8 @@ def read_answer(protocol: Protocol, answer: Any, passages: int) -> list[float]: 
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Tell whether it is a number that a float can be; an integer of 400 digits is none, and no infinity either."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MOST < value < MOST
 
 
 def logit(relevance: float) -> float:

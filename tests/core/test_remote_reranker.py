@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import math
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from structlog.testing import capture_logs
@@ -127,6 +129,12 @@ ROW = {"index": 0, "relevance_score": 0.5}
             "usable index and relevance_score",
         ),
         ((200, b'{"results": [{"index": 0, "relevance_score": NaN}]}'), "usable index and relevance_score"),
+        (
+            (200, b'{"results": [{"index": 0, "relevance_score": 1%s}]}' % (b"0" * 400)),
+            "usable index and relevance_score",
+        ),
+        ((200, b'{"results": [{"index": 0, "relevance_score": -1e999}]}'), "usable index and relevance_score"),
+        ((200, b" " * 100_000), "too long"),  # for three passages of a few characters
         ((200, {"results": [{"index": i, "relevance_score": 3.2} for i in range(3)]}), "outside of 0 to 1"),
         ((200, b" " * (MAX_ANSWER_BYTES + 1)), "too long"),
         ((401, {"message": f"bad key {KEY}"}), r"HTTP 401 .*\*\*\*.*BOTHWAYS_RERANKER_API_KEY"),
@@ -142,6 +150,18 @@ def test_what_cannot_be_used_is_a_model_error_without_the_key(answer, message, s
         remote().score("合同", TEXTS)
     assert "sk-very" not in str(raised.value)
     assert len(str(raised.value)) < 400
+
+
+def test_an_answer_that_is_compressed_unasked_is_not_unpacked(server, remote, monkeypatch):
+    server.answer = (200, gzip.compress(b" " * 50_000_000))
+    sent = server.server.RequestHandlerClass.send_header
+    monkeypatch.setattr(
+        server.server.RequestHandlerClass,
+        "end_headers",
+        lambda handler: (sent(handler, "Content-Encoding", "gzip"), BaseHTTPRequestHandler.end_headers(handler)),
+    )
+    with pytest.raises(ModelError, match="compressed"):
+        remote().score("合同", TEXTS)
 
 
 def test_wrong_lengths_of_text_embeddings_inference():
