@@ -18,6 +18,7 @@ from core.datatypes import SearchResult
 from core.errors import LLMError, MissingExtraError, ModelError, QueryError, SettingsError
 from core.models.chat import ChatModel
 from search.answering.history import bounded, condense
+from search.answering.links import held_addresses
 from search.answering.passages import build_passages
 from search.answering.prompt import answer_prompt
 from search.answering.types import Answer, Ask, Citation, Delta, Done, Event, Passage, Status, Turn
@@ -138,7 +139,7 @@ class Answerer:
             yield Done(at_once)
             return
         asked = time.perf_counter()
-        writing = Writing(prepared.question, n=len(prepared.passages))
+        writing = _writing(prepared)
         prompt = answer_prompt(prepared.question, prepared.passages)
         whole = True
         try:
@@ -157,7 +158,7 @@ class Answerer:
 
     async def _written(self, prepared: Prepared, chat: ChatModel, *, timeout_s: float, again: bool = False) -> Answer:
         asked = time.perf_counter()
-        writing = Writing(prepared.question, n=len(prepared.passages))
+        writing = _writing(prepared)
         prompt = answer_prompt(prepared.question, prepared.passages, again=again)
         try:
             writing.feed(await chat.complete(prompt, timeout_s=timeout_s))
@@ -230,6 +231,11 @@ class Answerer:
             degraded.append("condense")
             return None
         return made if made != ask.query else None
+
+
+def _writing(prepared: Prepared) -> Writing:
+    passages = prepared.passages
+    return Writing(prepared.question, n=len(passages), addresses=held_addresses(passages))
 
 
 def _citation(passage: Passage) -> Citation:

@@ -1,7 +1,8 @@
 """Citations in an answer that is being written: those that name a passage stay, in one form; the others go.
 
 `[1]`, `[1, 3]`, `[1-3]`, `【1】` and `［1］` become `[1]`, `[1][3]`, ... What may become a marker is held back until it
-is whole, so that nobody sees a citation that is taken back later.
+is whole and what follows is known, so that nobody sees a citation that is taken back later: `[1](address)` is a link
+that looks like one. All of it takes time in proportion to the answer's length, whatever the pieces are.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import re
 
 _SPACES = " \t\u3000"
-_BEGINS = "[【［"
+_BEGIN = re.compile(r"[\[【［]")
 _ENDS = "]】］"
 _INSIDE = re.compile(r"[\d\s,，、;；^\-–—~～至]*")
-_ONE = r"\s*\^?(\d+)\s*(?:[-–—~～至]\s*\^?(\d+)\s*)?"
-_EACH = re.compile(_ONE + r"(?:[,，、;；\s]|\Z)")
-_WHOLE = re.compile(rf"{_ONE}(?:[,，、;；\s]+{_ONE})*")
+_ONE = r"\s*+\^?+(\d++)\s*+(?:[-–—~～至]\s*+\^?+(\d++)\s*+)?"
+_EACH = re.compile(_ONE)
+_WHOLE = re.compile(rf"{_ONE}(?:(?:[,，、;；]|(?<=\s))[,，、;；\s]*+{_ONE})*[,，、;；\s]*+")
 _LONGEST = 64
-"""Characters of a marker; what is longer is none, and left out up to its end."""
+"""Characters of a marker; what is longer is none, and left out up to its end. So many spaces before one go with it."""
 
 
 class Markers:
@@ -31,57 +32,66 @@ class Markers:
 
     def feed(self, text: str) -> str:
         """Take in a piece of the answer and give what of it may be shown now."""
-        self._held += text
-        shown: list[str] = []
-        while self._passed_over():
-            begin = _first_of(self._held, _BEGINS)
-            if begin < 0 or not self._took(begin, shown):
-                shown.append(self._free(begin))
-                break
-        return "".join(shown)
-
-    def _took(self, begin: int, shown: list[str]) -> bool:
-        """Take what begins like a marker, if it can be told already whether it is one."""
-        end = _end_inside(self._held, begin + 1)
-        before, marker = self._held[:begin], self._held[begin + 1 : end]
-        if len(marker) > _LONGEST:
-            shown.append(before.rstrip(_SPACES))
-            self._passing_over = True
-            self.removed += 1
-        elif end == len(self._held):
-            return False
-        elif self._held[end] in _ENDS and _WHOLE.fullmatch(marker):
-            shown.append(self._checked(before, marker))
-            end += 1
-        else:
-            shown.append(self._held[:end])
-        self._held = self._held[end:]
-        return True
+        return self._read(self._held + text, final=False)
 
     def close(self) -> str:
         """Give what is left at the answer's end; a marker that was never finished is none."""
+        shown = self._read(self._held, final=True)
         held, self._held = self._held, ""
-        begin = _first_of(held, _BEGINS)
-        if begin >= 0 and any(char.isdecimal() for char in held[begin:]):
+        begin = _BEGIN.search(held)
+        if begin and any(char.isdecimal() for char in held[begin.start() :]):
             self.removed += 1
-            held = held[:begin]
-        return held.rstrip()
+            held = held[: begin.start()]
+        return (shown + held).rstrip()
 
-    def _free(self, begin: int) -> str:
-        """Give what stands before a possible marker, without the spaces, which go where the marker goes."""
-        end = len((self._held if begin < 0 else self._held[:begin]).rstrip(_SPACES))
-        free, self._held = self._held[:end], self._held[end:]
-        return free
+    def _read(self, text: str, *, final: bool) -> str:
+        """Go through what has come and give what can be told of it; the rest, which is short, is held."""
+        shown: list[str] = []
+        at = 0
+        while True:
+            at = self._passed_over(text, at)
+            begin = _BEGIN.search(text, at)
+            free = begin.start() if begin else len(text)
+            step = self._marker(text, free, final=final) if begin and not self._passing_over else None
+            if step is None:
+                break
+            made, end = step
+            before = text[at:free]
+            shown.append(before + made if made else _without_spaces(before))
+            at = end
+        kept = at + len(_without_spaces(text[at:free]))
+        shown.append(text[at:kept])
+        self._held = text[kept:]
+        return "".join(shown)
 
-    def _passed_over(self) -> bool:
-        """Leave out the rest of what is too long for a marker; False where it may go on."""
-        if self._passing_over:
-            end = _end_inside(self._held, 0)
-            self._passing_over = end == len(self._held)
-            self._held = self._held[end + (self._held[end : end + 1] in tuple(_ENDS)) :]
-        return not self._passing_over
+    def _marker(self, text: str, begin: int, *, final: bool) -> tuple[str, int] | None:
+        """Give what is shown of what begins like a marker, and its end; None where it may still become one."""
+        end = _end_inside(text, begin + 1)
+        marker = text[begin + 1 : end]
+        if len(marker) > _LONGEST:
+            self._passing_over = True
+            self.removed += 1
+            return "", end
+        if end == len(text):
+            return None
+        if text[end] not in _ENDS or not _WHOLE.fullmatch(marker):
+            return text[begin:end], end
+        if end + 1 == len(text) and not final:
+            return None
+        if text[end + 1 : end + 2] == "(":  # a link
+            self.removed += 1
+            return "", end + 1
+        return self._checked(marker), end + 1
 
-    def _checked(self, before: str, marker: str) -> str:
+    def _passed_over(self, text: str, at: int) -> int:
+        """Leave out the rest of what is too long for a marker."""
+        if not self._passing_over:
+            return at
+        end = _end_inside(text, at)
+        self._passing_over = end == len(text)
+        return end + (text[end : end + 1] in tuple(_ENDS))
+
+    def _checked(self, marker: str) -> str:
         kept: list[int] = []
         for first, last in _EACH.findall(marker):
             low, high = int(first), int(last or first)
@@ -89,7 +99,7 @@ class Markers:
             self.removed += not (1 <= low <= high <= self._n)
             kept += [n for n in valid if n not in kept]
         self.cited += [n for n in kept if n not in self.cited]
-        return before + "".join(f"[{n}]" for n in kept) if kept else before.rstrip(_SPACES)
+        return "".join(f"[{n}]" for n in kept)
 
 
 def _end_inside(text: str, start: int) -> int:
@@ -97,6 +107,6 @@ def _end_inside(text: str, start: int) -> int:
     return inside.end() if inside else start
 
 
-def _first_of(text: str, chars: str) -> int:
-    """Give where the first of several characters stands, -1 where none does."""
-    return min((at for char in chars if (at := text.find(char)) >= 0), default=-1)
+def _without_spaces(text: str) -> str:
+    """Give text without the spaces at its end, of which `_LONGEST` go."""
+    return text[: max(len(text.rstrip(_SPACES)), len(text) - _LONGEST)]

@@ -30,6 +30,11 @@ def checked(text, *, n=3, size=1):
         ("broken off [1", "broken off", [], 1),
         ("broken off [", "broken off [", [], 0),
         ("[" + "1," * 60 + "1] goes, [2] stays", " goes, [2] stays", [2], 1),
+        ("a [1](http://x) b", "a(http://x) b", [], 1),
+        ("a 【1】(x) [2] (y)", "a(x) [2] (y)", [2], 1),
+        ("[[1]](x)", "[[1]](x)", [1], 0),
+        ("a" + " " * 100 + "[9].", "a" + " " * 36 + ".", [], 1),
+        ("[" + "1   " * 15 + "^^]", "[" + "1   " * 15 + "^^]", [], 0),
         ("  spaces  ", "  spaces", [], 0),
         ("", "", [], 0),
     ],
@@ -45,10 +50,12 @@ def test_what_may_become_a_citation_is_held_back():
     assert markers.feed("1") == ""
     assert markers.feed("] 六天 [9") == " [1] 六天"
     assert markers.feed("9]。") == "。"
-    assert (markers.close(), markers.cited, markers.removed) == ("", [1], 1)
+    assert markers.feed("[1]") == ""
+    assert markers.feed("(") == "("
+    assert (markers.close(), markers.cited, markers.removed) == ("", [1], 2)
 
 
-@given(st.text("[]【】［］0123456789,-，、 \n年a^", max_size=200), st.integers(1, 7), st.integers(0, 4))
+@given(st.text("[]【】［］()0123456789,-，、 \n年a^", max_size=200), st.integers(1, 7), st.integers(0, 4))
 def test_whatever_comes_no_other_citation_is_shown_and_pieces_make_no_difference(text, size, n):
     shown, cited, removed = checked(text, n=n, size=size)
     assert (shown, cited, removed) == checked(text, n=n, size=1000)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from search.answering.writing import Writing
@@ -30,7 +32,7 @@ def test_unknown_to_an_english_question():
 
 def test_what_only_began_like_it():
     writing, shown = written("未", "知来源的介质不得接入[2]")
-    assert shown == ["", "未知来源的介质不得接入[2]", ""]
+    assert shown == ["", "未知来源的介质不得接入", "[2]"]  # a citation once no address follows
     assert writing.status == "answered"
 
 
@@ -72,6 +74,34 @@ def test_what_breaks_off_before_it_begins_is_nothing(pieces):
 def test_the_whole_word_counts_even_where_the_connection_is_lost_behind_it():
     assert written("未知", "。", whole=False)[0].status == "unknown"
     assert written("未知，", "因为", whole=False)[0].text is None
+
+
+def test_addresses_of_the_passages_stay_and_others_lead_nowhere():
+    pieces = ["见 https://a.example/b", "[1]，![](ht", "tp://evil/?q=1)", "\x1b[31m"]
+    writing = Writing("在哪里", n=1, addresses=frozenset({"https://a.example/b"}))
+    shown = "".join([*map(writing.feed, pieces), writing.close()])
+    assert shown == writing.text == "见 https://a.example/b[1]，[] (hxxp://evil/?q=1)[31m"
+    assert writing.cited == [1]
+
+
+def test_a_link_that_looks_like_a_citation_is_none():
+    writing, shown = written("五天[1]", "(http://evil/)。")
+    assert "".join(shown) == writing.text == "五天(hxxp://evil/)。"
+    assert (writing.status, writing.cited, writing.removed) == ("uncited", [], 1)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [" ", "\n", "*", "“", "未知，", "[", "[1]", "[9] ", "!", "![", "]", "](", "<", "http:", "www.", "w", "1", "^ "],
+)
+def test_a_long_answer_takes_linear_time(piece):
+    seconds = []
+    for count in (20_000, 80_000):
+        started = time.process_time()
+        written(*[piece] * count)
+        written(piece * count)
+        seconds.append(time.process_time() - started)
+    assert seconds[1] < 10 * seconds[0] + 1  # four times as much; sixteen times where all is read again and again
 
 
 def test_only_citations_to_nothing_leave_nothing():
