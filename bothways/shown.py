@@ -1,4 +1,7 @@
-"""Hits and answers as text for people and language models: numbered passages, each with where it is from."""
+"""Hits and answers as text for people and language models: numbered passages, each with where it is from.
+
+What documents hold of the frame of a conversation (`<|im_start|>`) is broken up: this text becomes a part of one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from bothways.datatypes import Answer, Hit
+from bothways.role_tokens import break_role_tokens
 
 PLACE = ("law", "book", "chapter", "section", "article")
 """Metadata that says where a passage stands, from the outside in."""
@@ -38,17 +42,17 @@ def passages_text(hits: Sequence[Hit]) -> str:
     """Give hits as numbered passages, from 1."""
     if not hits:
         return NOTHING
-    return "\n\n".join(f"[{n}] {place(hit)}\n{hit.text.strip()}" for n, hit in enumerate(hits, 1))
+    return break_role_tokens("\n\n".join(f"[{n}] {place(hit)}\n{hit.text.strip()}" for n, hit in enumerate(hits, 1)))
 
 
 def answer_text(answer: Answer) -> str:
     """Give an answer with the sources that it cites; where there is none, the passages and why."""
     if answer.answer is None:
         passages = [f"[{one.n}] {place(one)}\n{one.text.strip()}" for one in answer.contexts]
-        return "\n\n".join([answer.note or "There is no answer.", *passages])
+        return break_role_tokens("\n\n".join([answer.note or "There is no answer.", *passages]))
     sources = [f"[{one.n}] {place(one)}" for one in answer.citations]
     notes = [answer.note] if answer.note and answer.status != "unknown" else []
-    return "\n\n".join([answer.answer, *(["\n".join(sources)] if sources else []), *notes])
+    return break_role_tokens("\n\n".join([answer.answer, *(["\n".join(sources)] if sources else []), *notes]))
 
 
 def _line(value: object) -> str:

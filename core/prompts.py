@@ -11,6 +11,8 @@ from functools import cached_property
 from importlib.resources import files
 from string import Template
 
+from bothways.role_tokens import break_role_tokens
+
 LANGUAGES = ("zh", "en")
 
 _CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
@@ -44,8 +46,10 @@ class Prompt:
     def fill(self, data: str, *, like: str, **values: object) -> str:
         """Build the prompt about `data`, word for word between two marks, in the language of the text `like`.
 
-        The marks carry a hash of the data, so that no text can contain its own end mark and speak as an instruction.
+        Words that language models take for the frame of a conversation are broken up. The marks carry a hash of the
+        data, so that no text can contain its own end mark and speak as an instruction.
         """
+        data = break_role_tokens(data)
         mark = f"{self._data}-{hashlib.sha256(data.encode(errors='surrogatepass')).hexdigest()[:12]}"
         return Template(self.texts[language_of(like)]).substitute({"mark": mark, self._data: data, **values})
 

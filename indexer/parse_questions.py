@@ -17,6 +17,9 @@ from rapidfuzz import fuzz
 MAX_CHARS = 200
 """A longer "question" is an explanation or a passage."""
 
+MOST_CHARS = 2000
+"""Of an item with its numbering, bullets and quotes: from what is longer, no question is taken."""
+
 MIN_CHARS = 2
 
 MIN_COPIED_CHARS = 8
@@ -37,7 +40,8 @@ _CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 _NUMBER = re.compile(r"[\d零〇一二两三四五六七八九十百千万]+")
 _FENCE = re.compile(r"```[\w-]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_STRING = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?', re.DOTALL)
+_STRING = re.compile(r'("(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z))(\s*+:)?', re.DOTALL)
+"""A string and whether it is a key; the last one may have no end, so that no quote is looked at twice."""
 _CJK_DIGITS = "一二三四五六七八九十"
 _NUMBERING = re.compile(
     rf"""^(?:
@@ -98,6 +102,8 @@ def clean_questions(raw: Iterable[str], *, n: int, text: str) -> list[str]:
     for item in raw:
         if len(kept) >= n:
             break
+        if len(item) > MOST_CHARS:
+            continue
         question = _bare(item)
         key = _squeezed(_normalised(question))
         if not key or not _is_question(question):

@@ -85,7 +85,7 @@ def parse_verdict(answer: str) -> bool:
     """Read yes or no out of an answer, as JSON or as a word; raises `LLMError` for anything else."""
     try:
         value = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and isinstance(value.get("synonyms"), bool):
         return bool(value["synonyms"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bothways.role_tokens import break_role_tokens
 from core.errors import ModelError, UsageError
 from core.models.export import quiet
 from core.models.folder import read_json
@@ -110,7 +111,11 @@ class Teacher:
 
         What is too long loses from its end, before the suffix: the passage comes last.
         """
-        texts = [f"<Instruct>: {self._instruction}\n<Query>: {query}\n<Document>: {text}" for query, text in pairs]
+        start = f"<Instruct>: {self._instruction}"
+        texts = [
+            f"{start}\n<Query>: {break_role_tokens(query)}\n<Document>: {break_role_tokens(text)}"
+            for query, text in pairs
+        ]
         room = self._max_length - self.prompt_tokens
         bodies = self._tokenizer(texts, add_special_tokens=False, truncation=True, max_length=room)["input_ids"]
         rows = [[*self._prefix, *body, *self._suffix] for body in bodies]

@@ -16,7 +16,7 @@ from search.answering.types import Turn
 MOST_CHARS = 1000
 """Of a question that stands alone; a longer one is no question."""
 
-_CITED = re.compile(r"[ \t]*\[\d+\]")
+_CITED = re.compile(r" ?\[\d+\]")
 _LABEL = re.compile(
     r"\A(?:(?:改写后的|独立的|完整的|新的?)?问题|(?:rewritten |standalone |new )?question)\s*[:：]\s*", re.IGNORECASE
 )
@@ -35,7 +35,7 @@ def bounded(history: Sequence[Turn], *, turns: int, tokens: int) -> list[Turn]:
     kept: list[Turn] = []
     left = tokens
     for turn in reversed(history[-2 * turns :] if turns else ()):
-        text = " ".join(_CITED.sub("", valid_text(turn.text)).split())
+        text = " ".join(_CITED.sub("", " ".join(valid_text(turn.text).split())).split())
         if not text:
             continue
         need = estimate_tokens(text)

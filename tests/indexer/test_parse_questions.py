@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,30 @@ def test_any_answer_gives_at_most_n_clean_questions(answer, n, text):
 def test_cleaning_what_is_clean_changes_nothing(answer, text):
     once = clean_questions(split_answer(answer), n=9, text=text)
     assert clean_questions(once, n=9, text=text) == once
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"questions": [' + '\\"' * 100_000,
+        '["' * 100_000,
+        "1. " * 70_000,
+        "问\n" * 100_000,
+        "{" * 200_000,
+        "<think>" * 30_000,
+        "```" * 70_000,
+        "**" * 100_000,
+        '{"a"' + " " * 200_000,
+    ],
+)
+def test_a_long_answer_takes_linear_time(answer):
+    started = time.process_time()
+    assert len(parse_questions(answer, n=5, text="合同" * 100)) <= 5
+    assert time.process_time() - started < 20  # minutes where each quote or number reads on to the end
+
+
+def test_a_broken_list_keeps_its_whole_strings():
+    assert split_answer(
+        '{"questions": ["什么是\\"合同\\"", "谁可以',
+    ) == ['什么是"合同"']
+    assert split_answer('["一\\') == ['["一\\']

@@ -187,7 +187,7 @@ def test_verdicts(answer, verdict):
     assert parse_verdict(answer) is verdict
 
 
-@pytest.mark.parametrize("answer", ["", "[]", '{"synonyms": "maybe"}', "noted", "是否同义难说"])
+@pytest.mark.parametrize("answer", ["", "[]", "[" * 100_000, '{"synonyms": "maybe"}', "noted", "是否同义难说"])
 def test_no_verdict(answer):
     with pytest.raises(LLMError, match="yes or no"):
         parse_verdict(answer)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -54,3 +55,9 @@ def test_the_question_that_stands_alone(answer):
 def test_what_is_no_question_is_an_error(answer):
     with pytest.raises(LLMError):
         asyncio.run(condense("那两年呢", talk("年假几天"), FixedChat(answer), timeout_s=3))
+
+
+def test_a_message_of_spaces_takes_linear_time():
+    started = time.process_time()
+    assert bounded([Turn("user", " " * 50_000 + "几天 [1] 呢")] * 12, turns=6, tokens=1000)[-1].text == "几天 呢"
+    assert time.process_time() - started < 10
