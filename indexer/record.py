@@ -30,7 +30,7 @@ from indexer.report import JobReport
 
 log = structlog.get_logger()
 
-EVERY_S = 3.0
+EVERY_S = 0.5
 """How often a running job writes its record, and looks whether it is to be cancelled."""
 
 

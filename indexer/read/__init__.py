@@ -15,15 +15,32 @@ from core.datatypes import Document, Failure
 from core.document_id import document_id
 from core.errors import UsageError
 from indexer.read.delimited import read_csv
-from indexer.read.epub import read_epub
 from indexer.read.folder import CASE_SECTIONS, Source, walk
-from indexer.read.html import read_html
-from indexer.read.mail import read_mail as read_message
-from indexer.read.markdown import read_markdown
 from indexer.read.other import not_read, read_other
 from indexer.read.reason import reason_of
 from indexer.read.records import read_json, read_jsonl
 from indexer.read.text import read_text
+
+
+def read_html(source: Source) -> Iterator[Document]:
+    """Read a web page; its libraries are imported only now: a process that reads is to be there at once."""
+    from indexer.read.html import read_html as read_page
+
+    return read_page(source)
+
+
+def read_markdown(source: Source) -> Iterator[Document]:
+    """Read Markdown, its library imported only now."""
+    from indexer.read.markdown import read_markdown as read_sections
+
+    return read_sections(source)
+
+
+def read_epub(source: Source) -> Iterator[Document]:
+    """Read a book, its libraries imported only now."""
+    from indexer.read.epub import read_epub as read_chapters
+
+    return read_chapters(source)
 
 
 def read_pdf(source: Source) -> Iterator[Document]:
@@ -56,6 +73,8 @@ def read_xlsx(source: Source) -> Iterator[Document]:
 
 def read_mail(source: Source) -> Iterator[Document]:
     """Read a mail; its attachments are read by all the readers here."""
+    from indexer.read.mail import read_mail as read_message
+
     return read_message(source, READERS)
 
 

@@ -147,6 +147,7 @@ class _Spares:
         self._idle: list[tuple[float, Reader]] = []
         self._lent: set[Reader] = set()
         self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     @contextmanager
     def lent(self) -> Iterator[Reader]:
@@ -182,6 +183,7 @@ class _Spares:
     def forget(self) -> None:
         """Let go of all processes without ending them: after a fork they are the other process's."""
         self._lock = threading.Lock()
+        self._timer = None
         for reader in [*(reader for _, reader in self._idle), *self._lent]:
             reader.forget()
         self._idle.clear()
@@ -200,15 +202,22 @@ class _Spares:
     def _keep(self, reader: Reader) -> None:
         with self._lock:
             self._idle.append((time.monotonic(), reader))
-        timer = threading.Timer(IDLE_S, self._close_old)
-        timer.daemon = True
-        timer.start()
+            self._close_later()
+
+    def _close_later(self) -> None:
+        """Have the oldest closed when it is old enough (the lock is held)."""
+        if self._timer is None and self._idle:
+            self._timer = threading.Timer(max(0.0, self._idle[0][0] + IDLE_S - time.monotonic()), self._close_old)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _close_old(self) -> None:
-        before = time.monotonic() - IDLE_S + 1
+        before = time.monotonic() - IDLE_S
         with self._lock:
-            old = [reader for since, reader in self._idle if since < before]
-            self._idle = [(since, reader) for since, reader in self._idle if since >= before]
+            old = [reader for since, reader in self._idle if since <= before]
+            self._idle = [(since, reader) for since, reader in self._idle if since > before]
+            self._timer = None
+            self._close_later()
         for reader in old:
             reader.close()
 

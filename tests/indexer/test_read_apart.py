@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from core.errors import JobCancelledError, ReaderError, UsageError
-from indexer.read import read
+from indexer.read import apart, read
 from indexer.read.apart import ReadLimits, end_spare_processes, prepare, read_apart
 from indexer.read.process import AHEAD
 
@@ -272,6 +272,16 @@ def test_a_process_that_is_done_is_used_again(folder):
     first.kill()
     first.wait(10)
     assert Apart(folder).sources == ["a.txt", "z.txt"]  # another one
+
+
+def test_a_process_that_nobody_needs_ends(folder, monkeypatch):
+    monkeypatch.setattr(apart, "IDLE_S", 0.3)
+    (folder / "m.docx").unlink()
+    Apart(folder)
+    assert len(readers()) == 1
+    until(lambda: not readers())  # nor a zombie of it
+    assert Apart(folder).sources == ["a.txt", "z.txt"]
+    until(lambda: not readers())
 
 
 def test_a_process_is_there_before_the_first_file(folder):
