@@ -1,8 +1,9 @@
 """Kill and see: `python -m benchmarks.chaos` kills one build's job ten times and its Elasticsearch three times.
 
 In the end exactly the right documents must be there, each once and with its questions, and no call of the language
-model may have been paid twice beyond those that were in flight when something was killed. The node, the cache folder
-and the language model are its own: nothing of anybody else's is touched.
+model may have been paid twice beyond those that were in flight when something was killed. Then the alias is taken away,
+and a snapshot is restored without aliases (benchmarks/chaos_aliases.py): nothing may be lost by that. The node, the
+cache folder and the language model are its own: nothing of anybody else's is touched.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
+import core.node.config
+from benchmarks.chaos_aliases import CASES, Scene
 from benchmarks.corpus import ROOT
 from core.analysis import load_segmenter, segment_synonyms
 from core.models.resolve import resolve_model
 from core.node import fetch_distribution, purge, status, up
+from core.node.config import node_settings
 from core.node.place import find_place
 from core.settings import Settings, load_settings
 
@@ -65,6 +70,8 @@ def main() -> int:
         code = _job(corpus, environment).wait()
         print(f"last run: exit code {code} after {time.monotonic() - started:.0f} s")
         problems = check(settings, wanted.documents, asked, flying) + ([f"exit code {code}"] if code else [])
+        problems += _aliases(settings, environment)
+        problems += check(settings, wanted.documents, asked, flying)
     for problem in problems:
         print(f"WRONG: {problem}")
     print("failed" if problems else "nothing is lost, nothing is there twice")
@@ -110,6 +117,23 @@ def check(settings: Settings, documents: int, asked: Counter[str], flying: int) 
     if paid_again > flying:
         problems.append(f"{paid_again} calls were paid twice, only {flying} were in flight")
     return problems
+
+
+def _aliases(settings: Settings, environment: dict[str, str]) -> list[str]:
+    """Do to the finished collection's alias what can be done to it; say what is not as it must be."""
+    client = Elasticsearch(f"http://127.0.0.1:{settings.es_port}", request_timeout=120)
+    scene = Scene(client, environment, settings.cache_dir, _repository(settings))
+    problems = []
+    for name, case in CASES.items():
+        wrong = case(scene)
+        print(f"{name}: {'WRONG' if wrong else 'nothing is lost'}")
+        problems += [f"{name}: {one}" for one in wrong]
+    return problems
+
+
+def _repository(settings: Settings) -> Path:
+    """Name the folder of the node's snapshots, below one that belongs to it."""
+    return find_place(settings.cache_dir).node / "tmp" / "snapshots"
 
 
 def _wait_for_work(job: subprocess.Popen[bytes], settings: Settings, asked: Counter[str]) -> None:
@@ -160,7 +184,12 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
 
 def _start_node(settings: Settings) -> None:
     segmenter = load_segmenter(settings)
-    up(settings, prepare=lambda rules: segment_synonyms(rules, segmenter), kind="local", home=_home())
+
+    def with_snapshots(home: Path, node: Path, port: int) -> dict[str, str | int | bool]:
+        return {**node_settings(home, node, port), "path.repo": str(_repository(settings))}
+
+    with patch.object(core.node.config, "node_settings", with_snapshots):
+        up(settings, prepare=lambda rules: segment_synonyms(rules, segmenter), kind="local", home=_home())
     client = Elasticsearch(f"http://127.0.0.1:{settings.es_port}", request_timeout=120)
     client.cluster.health(wait_for_status="yellow", timeout="110s")
 

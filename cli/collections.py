@@ -11,7 +11,8 @@ from api.wire import CollectionOut, broken_out, collection_out, rollback_out
 from cli.options import JsonOption
 from cli.output import err, listing, out, print_json
 from core.analysis import load_segmenter
-from core.collection import chunks_of, delete_collection, list_broken, list_collections, no_collection, open_collection
+from core.collection import delete_collection, list_broken, list_collections, no_collection, open_collection
+from core.counting import chunks_of
 from core.elastic import connect, elasticsearch_errors
 from core.errors import UsageError
 from core.settings import settings

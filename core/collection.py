@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from elastic_transport import ObjectApiResponse
-from elasticsearch import ApiError, Elasticsearch, NotFoundError
+from elasticsearch import Elasticsearch, NotFoundError
 
 from core.alias import AliasView, is_version, number_of, view_alias, view_of
 from core.collection_lease import alone_on
+from core.counting import chunks_of, count, count_chunks
 from core.elastic import elasticsearch_errors
 from core.errors import (
     AccessError,
@@ -39,8 +38,6 @@ ACL_FIELD = "acl_field"
 RERANKER = "reranker"
 """Where `_meta` names the folder of a reranker that was learnt for this collection."""
 
-_TRIES = 10
-_LOOK_AGAIN_S = 0.2
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _LIKE_A_VERSION = re.compile(r"-v\d+$")
 
@@ -146,29 +143,6 @@ def require_alias(client: Elasticsearch, name: str) -> None:
     view = view_alias(client, name, alias_of(name))
     if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
         raise AliasError(view.problem(chunks_of(client, view)))
-
-
-def chunks_of(client: Elasticsearch, view: AliasView) -> dict[str, int]:
-    """Count the chunks of each version, as far as searches could see them."""
-    return {index: count_chunks(client, index) for index in view.versions}
-
-
-def count_chunks(client: Elasticsearch, index: str) -> int:
-    """Count the chunks of one version that searches could see; 0 where it is gone or closed."""
-    with elasticsearch_errors(f"counting the chunks of {index}"):
-        return int(_once_it_is_up(lambda: client.count(index=index, ignore_unavailable=True))["count"])
-
-
-def _once_it_is_up(ask: Callable[[], ObjectApiResponse[Any]]) -> ObjectApiResponse[Any]:
-    """Ask again for a moment where the shards of an index are not there yet, as of one that was made this moment."""
-    for _ in range(_TRIES):
-        try:
-            return ask()
-        except ApiError as error:
-            if error.status_code != 503:
-                raise
-        time.sleep(_LOOK_AGAIN_S)
-    return ask()
 
 
 def _why_not(client: Elasticsearch, name: str) -> AliasError | CollectionNotFoundError:
@@ -278,18 +252,6 @@ def _views(found: Mapping[str, Any]) -> list[AliasView]:
 def _is_ours(body: Mapping[str, Any]) -> bool:
     """Tell from what the server says of an index whether it holds chunks of ours."""
     return "schema_version" in body["mappings"].get("_meta", {})
-
-
-def count(client: Elasticsearch, index: str) -> tuple[int, int]:
-    """Count an index's documents and chunks. Documents are exact up to 40,000, near (some per cent) above."""
-    distinct = {"documents": {"cardinality": {"field": "doc_id", "precision_threshold": 40_000}}}
-    with elasticsearch_errors(f"counting the documents of {index}"):
-        # An index that a rebuild removes while collections are listed has nothing any more; that is no error.
-        response = _once_it_is_up(
-            lambda: client.search(index=index, ignore_unavailable=True, size=0, track_total_hits=True, aggs=distinct)
-        )
-    documents = response.get("aggregations", {}).get("documents", {}).get("value", 0)
-    return int(documents), int(response["hits"]["total"]["value"])
 
 
 def delete_collection(client: Elasticsearch, name: str) -> list[str]:

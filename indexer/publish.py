@@ -8,7 +8,8 @@ import structlog
 from elasticsearch import Elasticsearch
 
 from core.alias import AliasView, view_alias
-from core.collection import RERANKER, Collection, alias_of, chunks_of, from_mapping, version_of
+from core.collection import RERANKER, Collection, alias_of, from_mapping, version_of
+from core.counting import chunks_of
 from core.elastic import elasticsearch_errors
 from core.errors import AliasError, IncompatibleCollectionError
 from core.quiet import UNMERGED, quieten, wake, without_graphs

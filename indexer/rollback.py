@@ -14,8 +14,9 @@ import structlog
 from elasticsearch import Elasticsearch
 
 from core.alias import view_alias
-from core.collection import Collection, alias_of, count_chunks, from_mapping, open_collection, version_of
+from core.collection import Collection, alias_of, from_mapping, open_collection, version_of
 from core.collection_lease import alone_on
+from core.counting import count_chunks
 from core.elastic import elasticsearch_errors
 from core.errors import UsageError
 from core.version_state import as_state, state_of

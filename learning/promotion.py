@@ -38,12 +38,14 @@ def promote_index(
 
     The caller holds the collection's lease. What is written down before and after tells an interrupted promotion.
     """
+    view = view_alias(client, live.name, alias_of(live.name))
+    if view.require_live() != live.index:
+        raise UsageError(f"{view.live} is live by now, and the candidate was made of {live.index}: run it again.")
     pairs = {one.chunk.chunk_id: list(one.task.pairs) for one in changed}
     history = History(client)
     kept = history.write(replace(record, from_index=live.index, to_index=candidate.index, pairs=pairs))
     keep_acl(client, of=live.index, to=candidate.index)
     lease.check()
-    view = view_alias(client, live.name, alias_of(live.name))
     go_live(client, view, live.index, candidate.index)
     note(client, candidate.index, **{BUILT_FROM: live.built_from})
     others = [index for index in view.versions if index not in {live.index, candidate.index}]

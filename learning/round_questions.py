@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.answer_cache import AnswerCache
-from core.collection import Collection, count, open_collection
+from core.collection import Collection, open_collection
 from core.collection_lease import alone_on
+from core.counting import count
 from core.errors import UsageError
 from core.lease import Lease
 from core.models.llm import LanguageModel

@@ -10,13 +10,12 @@ from api.deps import KeyedRoute, SearcherDep, for_readers
 from api.wire import AclIn, CollectionOut, RollbackOut, broken_out, collection_out, rollback_out
 from core.collection import (
     Collection,
-    chunks_of,
-    count,
     delete_collection,
     list_broken,
     list_collections,
     open_collection,
 )
+from core.counting import chunks_of, count
 from core.errors import CollectionNotFoundError
 from core.seen import as_seen, require_known
 from indexer.acl import set_acl

@@ -7,6 +7,7 @@ import uuid
 
 import numpy as np
 import pytest
+import structlog
 
 from core.collection import open_collection
 from core.collection_lease import lease_name
@@ -14,6 +15,8 @@ from core.errors import CollectionNotFoundError, LLMError, LLMUnavailableError, 
 from core.lease import Leases
 from evaluation.queries import JudgedQuery
 from indexer.recorded_questions import RecordedQuestions
+from indexer.rollback import list_versions
+from indexer.versions import swap_alias
 from learning.feedback.rows import Row, at, event_row
 from learning.feedback.store import FeedbackStore
 from learning.gate import Demands
@@ -263,6 +266,36 @@ def test_rollback_puts_the_version_before_back_and_it_is_not_learnt_again(es, li
         roll_back(es[0], live)
     [step] = learn(Model({"leave": NEW}))["steps"]
     assert (step["state"], step["judgements_acted_on_before"]) == ("nothing", 1)
+
+
+def test_a_promoted_version_is_no_candidate_wherever_the_alias_points(es, live, record, learn):
+    """After a partial restore the alias points to the version before: the promoted one was live, and stays."""
+    alias = f"bothways-{live}"
+    record(*usual(live))
+    assert learn(Model({"leave": NEW}))["steps"][0]["state"] == "promoted"
+    swap_alias(es[0], alias, to=f"{alias}-v1")
+    other = next(q for q in ("钱哪天到账呀", "何时给钱啊", "薪水啥时候有") if not is_held_out(q, 0.25))
+    record(searches(live, other, "pay"))
+    learn(Model({"leave": NEW, "pay": ["钱什么时候到手", "薪水打到哪张卡"]}))
+    assert f"{alias}-v2" in versions_of(es[0], live)
+    states = {version.number: version.state for version in list_versions(es[0], live)}
+    assert states[2] == "kept"
+
+
+def test_a_candidate_says_what_it_is(es, live, record, learn):
+    record(*usual(live))
+    learn(Model({"leave": NEW}), demands=Demands(min_held_out=1, min_regression=9))
+    meta = es[0].indices.get_mapping(index=f"bothways-{live}-v2")[f"bothways-{live}-v2"]["mappings"]["_meta"]
+    assert meta["state"] == "candidate"
+    assert meta["failed_check"].startswith("refused by the promotion gate")
+    assert [(version.number, version.state) for version in list_versions(es[0], live)] == [
+        (1, "live"),
+        (2, "failed its check"),
+    ]
+    with structlog.testing.capture_logs() as logs:
+        assert learn(Model({"leave": NEW}))["steps"][0]["state"] == "promoted"
+    (removed,) = [line for line in logs if line["event"] == "version_removed"]
+    assert (removed["index"], removed["chunks"]) == (f"bothways-{live}-v2", len(TEXTS))
 
 
 def test_rollback_after_a_rebuild_says_what_to_do(es, build, docs, live, record, learn):

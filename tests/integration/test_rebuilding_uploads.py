@@ -30,6 +30,18 @@ def folder(tmp_path):
 
 
 @pytest.fixture
+def whole(es, collection):
+    """All chunks of the live version with their vectors and those of their questions, by chunk id."""
+
+    def read():
+        source = {"includes": ["*"], "exclude_vectors": False}
+        found = es[0].search(index=f"bothways-{collection}", size=100, query={"match_all": {}}, source=source)
+        return {hit["_id"]: hit["_source"] for hit in found["hits"]["hits"]}
+
+    return read
+
+
+@pytest.fixture
 def upload(build, tmp_path):
     """Index files as an upload does: `upload(name=text, ...)`."""
 
@@ -46,16 +58,17 @@ def sources(stored):
     return {chunk["source"]: chunk["origin"] == UPLOADED for chunk in stored().values()}
 
 
-def test_uploads_go_over_into_a_rebuild_as_they_are(folder, build, upload, stored, encoder, searcher, collection):
+def test_uploads_go_over_into_a_rebuild_as_they_are(folder, build, upload, whole, encoder, searcher, collection):
     build(folder, writer=FixedWriter())
     upload(writer=FixedWriter(), travel="差旅费用凭发票报销。" * 60)
-    before = stored()
+    before = whole()
     encoder.batches.clear()
     report = build(folder, writer=FixedWriter(), recreate=True)
-    uploaded = [chunk for chunk in stored().values() if chunk["origin"] == UPLOADED]
+    uploaded = [chunk for chunk in whole().values() if chunk["origin"] == UPLOADED]
     assert len(uploaded) > 1
+    assert uploaded[0]["questions"][0]["text_sem"]
     assert (report.held, report.kept, report.chunks) == ("", len(uploaded), 2)
-    assert stored() == before
+    assert whole() == before
     hits = searcher.search("差旅费用凭发票报销", collection, SearchOptions(strategy="dense")).hits
     assert hits[0].source == "travel.txt"
     questions = searcher.search(uploaded[0]["questions"][0]["text"], collection, SearchOptions(strategy="questions"))

@@ -36,7 +36,7 @@ function card(context, collection, choose) {
   ].filter(([, value]) => value);
   return h("li", { class: "card", dataset: { collection: collection.name } },
     h("h2", {}, collection.name),
-    collection.problem && h("p", { class: "problem" }, collection.problem),
+    collection.problem && h("div", { class: "notice notice-warn", role: "alert" }, h("p", {}, collection.problem)),
     h("p", { class: "figures" },
       h("span", {}, h("b", {}, number(collection.documents)), " ", t("collections.documents")),
       h("span", {}, h("b", {}, number(collection.chunks)), " ", t("collections.chunks"))),
