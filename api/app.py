@@ -21,6 +21,7 @@ from api.ending import Ending
 from api.keys import load_keys
 from api.middleware import RequestContext
 from api.origin_check import OriginCheck, origins_of
+from api.readiness import LastSearches
 from api.routes import ask, collections, documents, feedback, health, jobs, openai, search
 from api.wrong_keys import WrongKeys
 from core.elastic import Server
@@ -82,6 +83,7 @@ def create_app(
         wait_s=settings.search_timeout_ms / 1000,
     )
     app.state.ending = Ending()
+    app.state.last_searches = LastSearches(timeout_ms=settings.search_timeout_ms)
     app.state.turns = Turns(settings, app.state.admission)
     app.state.chat = chat
     app.state.keys = load_keys(settings)

@@ -13,6 +13,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from api.keys import CurrentKeys, KeyRefusedError
+from api.readiness import LastSearches
 from api.wrong_keys import WrongKeys
 from core.access import Access
 from core.errors import AccessError
@@ -97,6 +98,10 @@ def _uploads(request: Request, access: AccessDep) -> Uploads:
     return cast("Uploads", request.app.state.uploads)
 
 
+def _last_searches(request: Request) -> LastSearches:
+    return cast("LastSearches", request.app.state.last_searches)
+
+
 def _require_admin(access: Access) -> None:
     """Refuse callers with groups; jobs and uploads are kept from them whatever a route is marked with."""
     if not access.is_admin:
@@ -108,3 +113,4 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 RecorderDep = Annotated[Recorder | None, Depends(_recorder)]
 DeskDep = Annotated[Desk, Depends(_desk)]
 UploadsDep = Annotated[Uploads, Depends(_uploads)]
+LastSearchesDep = Annotated[LastSearches, Depends(_last_searches)]

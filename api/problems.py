@@ -23,6 +23,8 @@ from core.errors import (
     ElasticsearchUnavailableError,
     FeedbackOffError,
     IncompatibleCollectionError,
+    IndexFullError,
+    IndexReadOnlyError,
     JobNotFoundError,
     JobStateError,
     LeaseHeldError,
@@ -49,6 +51,8 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (LeaseHeldError, 409),
     (LeaseLostError, 409),
     (StorageFullError, 507),
+    (IndexFullError, 507),
+    (IndexReadOnlyError, 409),
     (IncompatibleCollectionError, 409),
     (SearchTimeoutError, 504),
     (OverloadedError, 503),
@@ -64,7 +68,7 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": HTTPStatus(status).phrase}
-    for status in (400, 401, 403, 404, 409, 422, 502, 503, 504)
+    for status in (400, 401, 403, 404, 409, 422, 502, 503, 504, 507)
 }
 """What every route may answer besides its own, for the OpenAPI description."""
 
@@ -93,13 +97,19 @@ def status_of(error: BothwaysError) -> int:
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
+def headers_of(error: BothwaysError) -> dict[str, str] | None:
+    """Give the headers that one of our errors is answered with: when to come again, where that is worth a try."""
+    if isinstance(error, OverloadedError | ElasticsearchUnavailableError):
+        return {"Retry-After": str(error.retry_after_s)}
+    return None
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers: ours, FastAPI's validation, and plain HTTP errors; the middleware has the rest."""
 
     @app.exception_handler(BothwaysError)
     async def _ours(request: Request, error: BothwaysError) -> JSONResponse:
-        waits = {"Retry-After": str(error.retry_after_s)} if isinstance(error, OverloadedError) else None
-        return problem(request, status_of(error), str(error), headers=waits)
+        return problem(request, status_of(error), str(error), headers=headers_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from cli.crew import LocalHelpers, environment_of, shared, writing
 from cli.ending import ended_by_sigterm
 from cli.options import CollectionOption, JsonOption
+from cli.outages import patience_of
 from cli.output import err, print_json, printable
 from core.datatypes import ChunkerName
 from core.errors import LeaseHeldError, UsageError
@@ -118,6 +119,7 @@ def index(
                 job,
                 open_desk(parts.client),
                 wait=wait,
+                patience=patience_of(chosen),
                 write_chunks=crew,
                 on_wait=_say_waiting,
                 progress=progress,
@@ -249,6 +251,8 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
             f"The filter {report.filter} dropped {report.filter_dropped:,} of {report.filter_questions:,} questions.",
             markup=False,
         )
+    if report.outages:
+        err.print(f"Elasticsearch was away, and the job began again for what was left: {report.outages:,} times.")
     if report.reused:
         err.print(
             f"Of the indexed chunks {report.reused:,} have a text that was known, as of a renamed file: "

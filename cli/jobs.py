@@ -13,6 +13,7 @@ from api.wire import job_out
 from cli.crew import LocalHelpers, environment_of, shared
 from cli.ending import ended_by_sigterm
 from cli.options import JsonOption
+from cli.outages import patience_of
 from cli.output import err, out, plain, print_json, printable
 from core.elastic import connect
 from core.errors import UsageError
@@ -116,7 +117,12 @@ def join(
     chosen = shared(settings(), workers)
     client, _ = connect(chosen)
     desk = open_desk(client)
-    worker = Worker(Shards(client, desk.leases), desk.store, lambda order: parts_for_order(chosen, order.questions))
+    worker = Worker(
+        Shards(client, desk.leases),
+        desk.store,
+        lambda order: parts_for_order(chosen, order.questions),
+        patience=patience_of(chosen),
+    )
     with ended_by_sigterm(), LocalHelpers(job_id, most=workers - 1, environment=environment_of(chosen)) as helpers:
         helpers.want(workers - 1)
         job = worker.help(job_id)

@@ -5,6 +5,7 @@ The order of places is the contract's: `BOTHWAYS_ES_URL`, then the node that `bo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from elasticsearch.helpers import ScanError
 
 from core.address import public_url
 from core.errors import (
+    CollectionGoneError,
     ElasticsearchError,
     ElasticsearchUnavailableError,
     ElasticsearchVersionError,
+    IndexFullError,
+    IndexReadOnlyError,
     SettingsError,
     UsageError,
 )
@@ -33,6 +37,12 @@ OLDEST = (8, 19)
 
 PACKED_VECTORS_SINCE = (9, 3)
 """From this server on a `dense_vector` may be sent as base64 text, which is a fifth of the bytes of a JSON list."""
+
+NO_ROOM_NOW = frozenset({429, 502, 503, 504})
+"""Statuses of a server, or of a proxy before it, that has no room or is not there just now: later it may be."""
+
+_NO_WRITES = {f"index.blocks.{block}" for block in ("read_only_allow_delete", "read_only", "write")}
+_VERSION = re.compile(r"bothways-(.+)-v\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +70,90 @@ def elasticsearch_errors(doing: str) -> Iterator[None]:
     """Turn the client's errors into ours; `doing` completes the sentence "Elasticsearch failed while …"."""
     try:
         yield
-    except ConnectionTimeout as error:
-        raise ElasticsearchUnavailableError(
-            f"Elasticsearch did not answer in time while {doing}; see `bothways es status`, "
-            "or give it longer with BOTHWAYS_ES_TIMEOUT_S."
-        ) from error
-    except SerializationError as error:
-        raise UsageError(f"What was sent while {doing} is not valid text: {error.message}.") from error
-    except WireError as error:
-        raise ElasticsearchUnavailableError(
-            f"Elasticsearch cannot be reached while {doing}; start it with `bothways es up` or set BOTHWAYS_ES_URL."
-        ) from error
     except ApiError as error:
-        raise ElasticsearchError(f"Elasticsearch failed while {doing}: {reason(error)}") from error
+        raise of_answer(error, doing) from error
+    except WireError as error:
+        raise _of_wire(error, doing) from error
     except ScanError as error:
         raise ElasticsearchError(f"Elasticsearch failed while {doing}: {error}") from error
+
+
+def _of_wire(error: WireError, doing: str) -> ElasticsearchError | UsageError:
+    """Give our error for a request without a usable answer."""
+    if isinstance(error, ConnectionTimeout):
+        return ElasticsearchUnavailableError(
+            f"Elasticsearch did not answer in time while {doing}; see `bothways es status`, "
+            "or give it longer with BOTHWAYS_ES_TIMEOUT_S."
+        )
+    if isinstance(error, SerializationError):
+        if error.message.startswith("Unable to serialize"):
+            return UsageError(f"What was sent while {doing} is not valid text: {error.message[:200]}.")
+        # The message holds the whole answer, which may be large and is nobody's to read.
+        return ElasticsearchError(
+            f"Elasticsearch, or a proxy before it, sent an answer that cannot be read while {doing}: look at "
+            "what BOTHWAYS_ES_URL points to."
+        )
+    return ElasticsearchUnavailableError(
+        f"Elasticsearch cannot be reached while {doing}; start it with `bothways es up` or set BOTHWAYS_ES_URL."
+    )
+
+
+def of_answer(error: ApiError, doing: str) -> ElasticsearchError:
+    """Give our error for an answer that says that the request failed."""
+    kind, index = _kind(error.body)
+    said = f"Elasticsearch failed while {doing}: {reason(error)}"
+    if kind == "cluster_block_exception" and (blocked := blocked_by(error.status_code, reason(error))):
+        return blocked
+    if error.status_code in NO_ROOM_NOW:
+        return ElasticsearchUnavailableError(f"{said}. It is overloaded or not all there: try again in a moment.")
+    if error.status_code == 404 and kind == "index_not_found_exception" and (gone := _VERSION.fullmatch(index)):
+        return CollectionGoneError(
+            f"The collection {gone[1]!r}, or the version of it that was in use, was removed while {doing}; "
+            "see `bothways collections`."
+        )
+    return ElasticsearchError(said)
+
+
+def blocked_by(status: int, why: str) -> IndexReadOnlyError | None:
+    """Give the error for an index that takes no writes; None for a block that goes by itself in a moment.
+
+    `status` and `why` are Elasticsearch's: 429 for a full disk, 403 for a block that somebody has set, 503 for a
+    cluster that has no master yet.
+    """
+    if status == 429 or "read-only-allow-delete" in why or "read-only / allow delete" in why:
+        return IndexFullError(
+            f"Elasticsearch takes no more writes ({why}): its disk is full. Make room on it, or delete a collection; "
+            "the block goes when there is room. Then do the same again: what is indexed stays and is not done twice."
+        )
+    if status == 403:
+        return IndexReadOnlyError(
+            f"An index takes no writes ({why}): somebody has set it read-only. Take the block off "
+            "(its settings `index.blocks.*`), then do the same again; before that, no retry helps."
+        )
+    return None
+
+
+def require_writable(client: Elasticsearch, index: str) -> None:
+    """Raise `IndexReadOnlyError` where one of the indices (by commas) takes no writes.
+
+    A request by query does not say so: the server tries it again for half a minute, and fails in a form of its own.
+    """
+    with elasticsearch_errors(f"asking whether {index} takes writes"):
+        found = client.indices.get_settings(index=index, name="index.blocks.*", flat_settings=True)
+    for name, body in found.body.items():
+        blocks = {block for block, value in body["settings"].items() if value == "true"}
+        full = "index.blocks.read_only_allow_delete" in blocks
+        why = f"{name} has {', '.join(sorted(blocks))}"
+        if blocks & _NO_WRITES and (blocked := blocked_by(429 if full else 403, why)):
+            raise blocked
+
+
+def _kind(body: object) -> tuple[str, str]:
+    """Give the type of an error that Elasticsearch answers, and the index that it names; "" where it names none."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("type") or ""), str(error.get("index") or "")
 
 
 def reason(error: ApiError) -> str:
@@ -87,6 +166,8 @@ def reason(error: ApiError) -> str:
         if isinstance(inner, dict) and inner.get("reason") and str(inner["reason"]) not in text:
             text += f" ({inner['reason']})"
         return f"{text} [HTTP {error.status_code}]"
+    if isinstance(body, str) and body:
+        return f"an answer that is no JSON, as of a proxy [HTTP {error.status_code}]"
     return f"{error.message or 'no reason given'} [HTTP {error.status_code}]"
 
 
@@ -135,6 +216,8 @@ def probe(client: Elasticsearch, url: str) -> Server:
         with elasticsearch_errors(f"asking {url} for its version"):
             version = str(client.info()["version"]["number"])
     except ElasticsearchUnavailableError as error:
+        if isinstance(error.__cause__, ApiError):
+            raise  # something answers there
         raise ElasticsearchUnavailableError(
             f"No Elasticsearch answers at {url}: start one with `bothways es up`, or correct BOTHWAYS_ES_URL."
         ) from error

@@ -40,7 +40,20 @@ class ElasticsearchError(BothwaysError):
 
 
 class ElasticsearchUnavailableError(ElasticsearchError):
-    """No Elasticsearch answers at the address in use."""
+    """Elasticsearch does not answer, or has no room for the request just now: HTTP 503 with `Retry-After`.
+
+    `retry_after_s`: after so many seconds it is worth another try, since a node that starts again takes longer.
+    """
+
+    retry_after_s = 5
+
+
+class IndexReadOnlyError(ElasticsearchError):
+    """An index takes no writes until somebody takes its block off, so a retry is no use: HTTP 409."""
+
+
+class IndexFullError(IndexReadOnlyError):
+    """An index takes no writes since the disk of Elasticsearch is full: HTTP 507."""
 
 
 class SearchTimeoutError(ElasticsearchUnavailableError):
@@ -81,6 +94,10 @@ class CollectionNotFoundError(BothwaysError):
 
 class AliasError(BothwaysError):
     """A collection has versions, and its alias points to none or to no single one of them: HTTP 409."""
+
+
+class CollectionGoneError(CollectionNotFoundError, ElasticsearchError):
+    """A collection, or the version of it that was in use, was removed in the middle of a request: HTTP 404."""
 
 
 class AccessError(BothwaysError):

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     es_password: SecretStr | None = Field(None, description="that user's password")
     es_ca_certs: Path | None = Field(None, description="CA file that signed the cluster's certificate")
     es_timeout_s: float = Field(30.0, gt=0, description="seconds after which a request to Elasticsearch is given up")
+    es_wait_s: float = Field(
+        1800.0, ge=0, description="seconds that `bothways index` waits while Elasticsearch is away; 0: it ends at once"
+    )
     es_port: int = Field(9200, ge=1, le=65535, description="port of the local node that `bothways es up` starts")
     es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
 

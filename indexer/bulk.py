@@ -13,23 +13,31 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from elasticsearch import Elasticsearch
+import structlog
+from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import streaming_bulk
 
 from core.analysis import Segmenter
 from core.datatypes import EmbeddedChunk, Failure
-from core.elastic import elasticsearch_errors
-from core.errors import ElasticsearchError
+from core.elastic import blocked_by, elasticsearch_errors, of_answer
+from core.errors import ElasticsearchUnavailableError, IndexReadOnlyError
 from core.vectors import to_stored
 from indexer.overlap import overlapped
+
+log = structlog.get_logger()
 
 REQUESTS = 3
 """`_bulk` requests under way at once: the server builds vector graphs in as many threads, and never waits for us."""
 MAX_BYTES = 8 * 1024 * 1024
 """Largest `_bulk` request: far below the server's limit (100 MB), large enough that round trips do not matter."""
 RETRIES = 5
+RETRIES_OF_ALL = 12
+"""So often a batch is sent again of which the server rejects all (429): no item is at fault, and an overload takes
+minutes to pass. Some three minutes; then a job waits as for a server that is away (indexer/outage.py)."""
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+_SAID_AT = 2
+"""The retry before which it is said that items are rejected: single rejections are usual and pass in a second."""
 RETRIED = frozenset({429, 502, 503})
 """What a server answers that has no room just now: the item is sent again, after a wait that doubles each time."""
 
@@ -90,6 +98,9 @@ def bulk(
 ) -> BulkReport:
     """Send actions lazily, in any order; rejected ones (429) are sent again with back-off, others become failures.
 
+    What is rejected for ever becomes a failure, too, where the server takes others; where it takes none it counts as
+    gone. Raises `IndexReadOnlyError` at once where the index takes no writes.
+
     `actions` are pulled, and `progress` is called after each request, in the caller's thread; `on_ok` is called with
     each item that the server took, one at a time but from any thread, so that it has counted exactly that even when
     this function raises. Raises `ElasticsearchUnavailableError` when the server is gone: requests under way are waited
@@ -129,25 +140,50 @@ def _send(
     Once `stop` is set, rejected ones are not sent again, and have no answer.
     """
     wait_s = FIRST_WAIT_S
-    for attempt in range(RETRIES + 1):
+    took_some = False
+    for attempt in range(RETRIES_OF_ALL + 1):
         rejected = []
         for action, (op, result) in zip(actions, _request(client, actions), strict=True):
+            _raise_if_blocked(result)
             status = result.get("status")
-            if status in RETRIED and attempt < RETRIES:
+            if status in RETRIED and attempt < (RETRIES_OF_ALL if status == 429 and not took_some else RETRIES):
                 rejected.append(action)
-            elif isinstance(failed := result.get("exception"), Exception):
-                with elasticsearch_errors("sending chunks"):
-                    raise failed
-            elif _is_blocked(result):
-                raise ElasticsearchError(
-                    f"Elasticsearch takes no more writes ({_why(result)}): most often its disk is full. Make room, "
-                    "then run the same command again; what is indexed stays and is not done twice."
-                )
-            else:
-                yield status in range(200, 300) or (status == 404 and op == "delete"), result
+                continue
+            _raise_if_failed(result, is_overloaded=status in RETRIED and not took_some)
+            took_some = True
+            yield status in range(200, 300) or (status == 404 and op == "delete"), result
+        if attempt == _SAID_AT and rejected:
+            log.warning("chunks_rejected", count=len(rejected), reason=_why(result), instead="they are sent again")
         if not rejected or stop.wait(wait_s):
             return
         actions, wait_s = rejected, min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _raise_if_blocked(result: dict[str, Any]) -> None:
+    """Raise `IndexReadOnlyError` where the index takes no writes: sending it again would be no use."""
+    error = result.get("error")
+    if isinstance(error, dict) and error.get("type") == "cluster_block_exception":
+        blocked = blocked_by(int(result.get("status") or 0), _why(result))
+        if blocked is not None:
+            raise blocked
+    failed = result.get("exception")
+    if isinstance(failed, ApiError):
+        error = of_answer(failed, "sending chunks")
+        if isinstance(error, IndexReadOnlyError):
+            raise error from failed
+
+
+def _raise_if_failed(result: dict[str, Any], *, is_overloaded: bool) -> None:
+    """Raise what ended a whole request, and `ElasticsearchUnavailableError` for a server that takes nothing at all."""
+    failed = result.get("exception")
+    if isinstance(failed, Exception):
+        with elasticsearch_errors("sending chunks"):
+            raise failed
+    if is_overloaded:
+        raise ElasticsearchUnavailableError(
+            f"Elasticsearch takes no chunk ({_why(result)}): it is overloaded or not all there. Run the same command "
+            "again when it has room; what is indexed stays and is not done twice."
+        )
 
 
 def _request(client: Elasticsearch, actions: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -162,11 +198,6 @@ def _request(client: Elasticsearch, actions: list[dict[str, Any]]) -> Iterator[t
             raise_on_exception=False,
         ):
             yield from item.items()
-
-
-def _is_blocked(result: dict[str, Any]) -> bool:
-    error = result.get("error")
-    return isinstance(error, dict) and error.get("type") == "cluster_block_exception"
 
 
 def _why(result: dict[str, Any]) -> str:

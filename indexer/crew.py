@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 
 import structlog
 
@@ -25,6 +25,7 @@ from core.errors import (
 from core.lease import Lease
 from indexer.jobs import Job, JobStore
 from indexer.known import Differences, only_changed
+from indexer.outage import Patience, through_outages
 from indexer.parts import Parts
 from indexer.record import Stop
 from indexer.report import JobReport
@@ -47,8 +48,9 @@ APPEARS_WITHIN_S = 60.0
 class Crew:
     """The leader's side: hands out the chunks of one job, works along, and adds up what all have written.
 
-    `ahead` bounds the shards that are handed out and not done. `on_handed_out` hears before each shard how many there
-    are beside it, which is how many helpers would have something to do.
+    `ahead` bounds the shards that are handed out and not done. `numbers` are those of the shards: none is used twice,
+    so that a worker that is late does not end a shard of the job's next attempt. `on_handed_out` hears before each
+    shard how many there are beside it, which is how many helpers would have something to do.
     """
 
     shards: Shards
@@ -58,6 +60,7 @@ class Crew:
     ahead: int = AHEAD
     size: int = SIZE
     look_again_s: float = LOOK_AGAIN_S
+    numbers: Iterator[int] = field(default_factory=count)
     on_handed_out: Callable[[int], None] = lambda _: None
 
     def write(
@@ -87,12 +90,13 @@ class Crew:
         order = order_of(self.collection, target, parts, self.questions)
         self.shards.clear(collection=self.collection)  # of jobs that died
         source = iter(changed)
-        number = 0
+        before = 0
         while chunks := list(islice(source, self.size)):
-            self.on_handed_out(number)
+            self.on_handed_out(before)
+            number = next(self.numbers)
             self.shards.add(Shard(self.job, number, order, chunks))
             yield number
-            number += 1
+            before += 1
 
     def _work(self, parts: Parts, report: JobReport, progress: Progress) -> bool:
         with self.shards.claimed(self.job) as claim:
@@ -158,8 +162,8 @@ def work_on(shard: Shard, lease: Lease, parts: Parts, shards: Shards, *, check: 
 class Worker:
     """One of those who help with a job, here or on another machine.
 
-    `parts_for` opens what an order asks for; it is called once, when there is something to do. `shards_done` and
-    `chunks_done` count this worker's share.
+    `parts_for` opens what an order asks for; it is called once, when there is something to do. While Elasticsearch is
+    away a worker waits as long as its `patience` lasts. `shards_done` and `chunks_done` count its share.
     """
 
     shards: Shards
@@ -168,8 +172,10 @@ class Worker:
     stop: Stop = field(default_factory=Stop)
     look_again_s: float = LOOK_AGAIN_S
     appears_within_s: float = APPEARS_WITHIN_S
+    patience: Patience = field(default_factory=Patience)
     shards_done: int = 0
     chunks_done: int = 0
+    _parts: Parts | None = None
 
     def help(self, job_id: str) -> Job:
         """Work on the job's shards until it has ended; gives the job as it ended.
@@ -179,18 +185,26 @@ class Worker:
         """
         job = self._found(job_id)
         with ExitStack() as opened:
-            parts: Parts | None = None
             while not job.has_ended:
-                with self.shards.claimed(job_id) as claim:
-                    if claim is not None:
-                        if parts is None:
-                            parts = opened_for(claim[0].order, self.parts_for, opened)
-                        self._work(*claim, parts)
-                if claim is None:
-                    self.stop.check()
-                    time.sleep(self.look_again_s)
-                job = self.store.get(job_id)
+                job = through_outages(
+                    lambda: self._turn(job_id, opened), self.patience, has_got_on=lambda: False, pause=self._pause
+                )
         return job
+
+    def _turn(self, job_id: str, opened: ExitStack) -> Job:
+        """Work on one shard, or wait a moment where none is free; gives the job as it is then."""
+        with self.shards.claimed(job_id) as claim:
+            if claim is not None:
+                if self._parts is None:
+                    self._parts = opened_for(claim[0].order, self.parts_for, opened)
+                self._work(*claim, self._parts)
+        if claim is None:
+            self._pause(self.look_again_s)
+        return self.store.get(job_id)
+
+    def _pause(self, seconds: float) -> None:
+        self.stop.check()
+        time.sleep(seconds)
 
     def _work(self, shard: Shard, lease: Lease, parts: Parts) -> None:
         looked = time.monotonic()

@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from core.collection import alias_of, open_collection
 from core.collection_lease import alone_on
 from core.datatypes import Metadata
-from core.elastic import elasticsearch_errors
+from core.elastic import elasticsearch_errors, require_writable
 from core.errors import DocumentNotFoundError, ElasticsearchError
 from core.seen import open_seen
 from indexer.versions import versions
@@ -99,6 +99,7 @@ def delete_document(client: Elasticsearch, collection: str, doc_id: str) -> int:
     open_collection(client, collection)
     with alone_on(client, collection) as lease, elasticsearch_errors(f"deleting a document of {collection}"):
         every = ",".join(versions(client, alias_of(collection)))
+        require_writable(client, every)
         deleted = 0
         for _ in range(_TRIES):
             lease.check()

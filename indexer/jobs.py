@@ -118,7 +118,11 @@ class JobStore:
         create_from(self._client, "jobs.json", self._index)
         job = _replaced(job, created=job.started or self.now())
         with elasticsearch_errors("recording the job"):
-            self._client.index(index=self._index, id=job.id, document=asdict(job), op_type="create", refresh=True)
+            try:
+                self._client.index(index=self._index, id=job.id, document=asdict(job), op_type="create", refresh=True)
+            except ConflictError:
+                # Ids are never used twice: it is there, and the answer that said so was lost.
+                self._client.update(index=self._index, id=job.id, doc=asdict(job), refresh=True)
             old = {"range": {"finished": {"lt": self._at(self._clock() - KEEP_DAYS * 86_400)}}}
             self._client.delete_by_query(index=self._index, query=old, conflicts="proceed")
         return job

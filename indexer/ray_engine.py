@@ -48,14 +48,14 @@ class RayCrew:
         """Bring chunks into the index; `report` gets everybody's counts and failures."""
         shards, job = self.crew.shards, self.crew.job
         try:
-            count = 0
-            for _ in self.crew.handed_out(changed, target, parts):
-                count += 1
+            offered = []
+            for number in self.crew.handed_out(changed, target, parts):
+                offered.append({"number": number})
                 progress(report)
-            if not count:
+            if not offered:
                 return
             with _ray() as data:
-                numbers = data.from_items([{"number": number} for number in range(count)], override_num_blocks=count)
+                numbers = data.from_items(offered, override_num_blocks=len(offered))
                 done = numbers.map_batches(
                     RayWorker,
                     fn_constructor_args=(self.settings, job),

@@ -64,10 +64,7 @@ class JobRecord:
 
     def queue(self) -> None:
         """Write that the job waits, and see whether it is cancelled."""
-        if self._exists:
-            self._change(state="queued")
-        else:
-            self._create(state="queued")
+        self._change(state="queued", heartbeat=self._store.now())
         self._stop.check()
 
     def wait(self, seconds: float) -> None:
@@ -93,10 +90,7 @@ class JobRecord:
 
     def ended(self, state: State, why: str) -> None:
         """Write how a job ended that did not come to run."""
-        if not self._exists:
-            self._create(state=state, error=why, finished=self._store.now())
-        else:
-            self._end(state, why)
+        self._end(state, why)
 
     def say_lost(self, other: str, holder: Holder) -> None:
         """Mark the job whose lease this one took over, since its process is gone."""
@@ -120,6 +114,9 @@ class JobRecord:
         self._change(state="running", heartbeat=self._store.now(), **self._told())
 
     def _end(self, state: State, why: str) -> None:
+        if not self._exists:
+            self._create(state=state, error=why, finished=self._store.now(), **self._told())
+            return
         self._tolerantly(lambda: self._store.end(self.job.id, state, error=why, **self._told()))
 
     def _told(self) -> dict[str, Any]:
@@ -134,6 +131,10 @@ class JobRecord:
         self._tolerantly(create)
 
     def _change(self, *, refresh: bool = False, **changes: Any) -> None:  # noqa: ANN401 – fields of Job
+        if not self._exists:
+            self._create(**changes)  # Elasticsearch was away when it was tried first
+            return
+
         def change() -> None:
             if self._store.update(self.job.id, refresh=refresh, **changes):
                 self._stop.cancelled.set()

@@ -32,6 +32,8 @@ class JobReport:
 
     `llm_*_tokens` are as the endpoint counted them; `llm_uncounted` answers came without a count; `llm_cost` is None
     where no price is set. In a dry run calls, tokens and cost are those that a run would take, tokens by estimate.
+    `outages` counts how often the job began again since Elasticsearch had been away; what was written before that is
+    counted as written, not as unchanged.
     `filter` names what dropped `filter_dropped` of the `filter_questions` that it looked at, with its threshold.
     """
 
@@ -61,6 +63,7 @@ class JobReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     held: str = ""
+    outages: int = 0
     seconds: float = 0.0
 
     @property
@@ -102,6 +105,12 @@ class JobReport:
         if share["llm_cost"] is not None:
             self.llm_cost = (self.llm_cost or 0.0) + share["llm_cost"]
         self.failures.extend(Failure(**failure) for failure in share["failures"])
+
+    def add_attempt(self, earlier: JobReport) -> None:
+        """Add what an attempt had written that an outage ended; the one after it found that unchanged."""
+        self.add_written(earlier.written() | {"failures": []})
+        self.unchanged -= min(self.unchanged, earlier.indexed)
+        self.outages += 1 + earlier.outages
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as plain data."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,20 @@ from core.errors import LeaseHeldError
 from core.lease import Lease, Leases
 from indexer.job import index_path
 from indexer.jobs import Job, JobStore
+from indexer.outage import Patience, through_outages
 from indexer.parts import JobOptions, Parts
+from indexer.publish import live_version
 from indexer.record import EVERY_S, JobRecord, Stop
 from indexer.report import JobReport
 from indexer.write import Progress, Write, write
 
 LOOK_AGAIN_S = 2.0
 """How often a job that waits for its collection looks whether it is free."""
+
+BRIEF_S = 10.0
+"""After so long a request for a record or a lease is given up: one that hangs holds up neither a job nor its end."""
+
+_AT_ONCE = Patience()
 
 _NOT_RECORDED = frozenset({"collection", "dry_run"})
 
@@ -42,8 +49,9 @@ class Desk:
 
 
 def open_desk(client: Elasticsearch) -> Desk:
-    """Prepare to run jobs; a record that hangs must not hold up the job, so requests for it are given up soon."""
-    return Desk(JobStore(client.options(request_timeout=10, max_retries=0)), Leases(client))
+    """Prepare to run jobs."""
+    brief = client.options(request_timeout=BRIEF_S, max_retries=0)
+    return Desk(JobStore(brief), Leases(brief))
 
 
 def run_job(
@@ -55,6 +63,7 @@ def run_job(
     *,
     wait: bool = False,
     stop: Stop | None = None,
+    patience: Patience = _AT_ONCE,
     write_chunks: Write = write,
     on_wait: Callable[[LeaseHeldError], None] = lambda _: None,
     progress: Progress = lambda _: None,
@@ -62,16 +71,16 @@ def run_job(
     """Run one job under the lease of its collection, and keep its record.
 
     Without `wait`, a collection that another job holds is a `LeaseHeldError` at once, which leaves no record; with it,
-    `on_wait` is told once. `write_chunks` may share the work (indexer/crew.py). A dry run writes nothing, so it needs
-    neither lease nor record. Raises what `index_path` raises, and a `JobStoppedError` when it is cancelled,
-    interrupted, or has lost its lease.
+    `on_wait` is told once. While Elasticsearch is away the job waits as long as its `patience` lasts. `write_chunks`
+    may share the work (indexer/crew.py). A dry run writes nothing, so it needs neither lease nor record. Raises what
+    `index_path` raises, and a `JobStoppedError` when it is cancelled, interrupted, or has lost its lease.
     """
     if options.dry_run:
         return index_path(path, options, parts, progress)
     alias_of(options.collection)
     stop = stop or Stop()
     record = JobRecord(desk.store, job, stop, every_s=desk.record_every_s)
-    with _alone(record, desk, wait=wait, on_wait=on_wait) as lease, record.kept():
+    with _alone(record, desk, wait=wait, patience=patience, on_wait=on_wait) as lease, record.kept():
 
         def step(report: JobReport) -> None:
             record.report = report
@@ -79,8 +88,46 @@ def run_job(
             lease.check()
             progress(report)
 
-        record.report = index_path(path, options, parts, step, write_chunks=write_chunks)
+        record.report = _patiently(
+            path, options, parts, record, patience=patience, step=step, write_chunks=write_chunks
+        )
         return record.report
+
+
+def _patiently(
+    path: Path,
+    options: JobOptions,
+    parts: Parts,
+    record: JobRecord,
+    *,
+    patience: Patience,
+    step: Progress,
+    write_chunks: Write,
+) -> JobReport:
+    """Index a path, and begin again after each outage of Elasticsearch; the report is of all attempts together."""
+    ended: list[JobReport] = []
+
+    def attempt() -> JobReport:
+        # A rebuild that searches went to just before the outage is done: it is brought up to date, not built again.
+        is_live = bool(ended) and ended[-1].index != "" and live_version(options, parts) == ended[-1].index
+        now = replace(options, recreate=False) if is_live else options
+        return index_path(path, now, parts, step, write_chunks=write_chunks)
+
+    def again() -> None:
+        if record.report is not None:
+            ended.append(record.report)
+            record.report = None
+
+    report = through_outages(
+        attempt,
+        patience,
+        has_got_on=lambda: record.report is not None and record.report.indexed > 0,
+        pause=record.wait,
+        again=again,
+    )
+    for earlier in ended:
+        report.add_attempt(earlier)
+    return report
 
 
 def recorded_options(options: JobOptions, **more: Any) -> dict[str, Any]:  # noqa: ANN401 – JSON
@@ -98,9 +145,16 @@ def options_of(job: Job) -> JobOptions:
 
 
 @contextmanager
-def _alone(record: JobRecord, desk: Desk, *, wait: bool, on_wait: Callable[[LeaseHeldError], None]) -> Iterator[Lease]:
-    """Hold the lease of the job's collection, waiting for it if that is wished."""
-    lease = _take(record, desk, wait=wait, on_wait=on_wait)
+def _alone(
+    record: JobRecord, desk: Desk, *, wait: bool, patience: Patience, on_wait: Callable[[LeaseHeldError], None]
+) -> Iterator[Lease]:
+    """Hold the lease of the job's collection, waiting for it if that is wished, and for Elasticsearch."""
+    lease = through_outages(
+        lambda: _take(record, desk, wait=wait, on_wait=on_wait),
+        patience,
+        has_got_on=lambda: False,
+        pause=record.wait,
+    )
     with lease.kept():
         dead = lease.taken_from
         if dead is not None and dead.note not in {"", record.job.id}:

@@ -14,8 +14,13 @@ from elasticsearch import Elasticsearch
 
 from core.collection import Collection
 from core.datatypes import Hit, Leg, LegScore
-from core.elastic import elasticsearch_errors
-from core.errors import CollectionNotFoundError, ElasticsearchError, SearchTimeoutError
+from core.elastic import NO_ROOM_NOW, elasticsearch_errors
+from core.errors import (
+    CollectionNotFoundError,
+    ElasticsearchError,
+    ElasticsearchUnavailableError,
+    SearchTimeoutError,
+)
 from search.bodies import VECTOR_FIELDS, msearch_lines
 from search.options import SEARCH_TIMEOUT_MS
 from search.paging import in_order
@@ -96,7 +101,10 @@ def retrieve(
     for leg, reason in failed.items():
         log.warning("leg_failed", leg=leg, reason=reason)
     if not legs:
-        raise ElasticsearchError(f"Elasticsearch failed while searching: {'; '.join(sorted(set(failed.values())))}")
+        why = f"Elasticsearch failed while searching: {'; '.join(sorted(set(failed.values())))}"
+        if all(answer.get("status") in NO_ROOM_NOW for answer in response["responses"]):
+            raise ElasticsearchUnavailableError(f"{why}. It is overloaded or not all there: try again in a moment.")
+        raise ElasticsearchError(why)
     return Retrieved(legs, list(failed), float(response["took"]), cut_short)
 
 

@@ -67,7 +67,8 @@ async def _answered(
 ) -> Response:
     shape = partial(ask_response, explain=asked.explain, plain=plain)
     try:
-        prepared = await while_there(request, answerer.prepare(to_ask(asked, collection, settings)))
+        with request.app.state.last_searches.watched(collection):
+            prepared = await while_there(request, answerer.prepare(to_ask(asked, collection, settings)))
         if asked.stream:
             return streamed(answerer, prepared, shape)
         answer = await while_there(request, answerer.write(prepared))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.problems import problem
+from api.problems import headers_of, problem
 from core.elastic import probe
 from core.errors import BothwaysError
 
@@ -22,13 +22,14 @@ def live() -> dict[str, str]:
 
 @router.get("/health/ready")
 def ready(request: Request) -> Response:
-    """Say whether Elasticsearch answers and the encoder is loaded; 503 with the reason if not."""
+    """Say whether Elasticsearch answers, searches too, and the encoder is loaded; 503 with the reason if not."""
     try:
         searcher = request.app.state.searcher()
         server = probe(searcher.client, request.app.state.url())
+        request.app.state.last_searches.check(searcher)
         searcher.warm_up()
     except BothwaysError as error:
-        return problem(request, 503, str(error))
+        return problem(request, 503, str(error), headers=headers_of(error))
     body = {"status": "ready", "elasticsearch": server.version, "licence": server.licence}
     return JSONResponse({**body, "embedding_model": searcher.embedding_model})
 

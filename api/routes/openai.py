@@ -41,7 +41,8 @@ async def chat(request: Request, asked: ChatRequest, answerer: AnswererDep, sett
     ask = to_ask_request(asked)
     identity = f"chatcmpl-{uuid.uuid4().hex}"
     try:
-        prepared = await while_there(request, answerer.prepare(to_ask(ask, ask.collection, settings)))
+        with request.app.state.last_searches.watched(ask.collection):
+            prepared = await while_there(request, answerer.prepare(to_ask(ask, ask.collection, settings)))
         if asked.stream:
             chunks = Chunks(identity, prepared.result.collection, counted=asked.includes_usage)
             return Events(_events(answerer, prepared, chunks), sep="\n", send_timeout=SEND_TIMEOUT_S)

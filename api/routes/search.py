@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from api.admission import admitted
-from api.deps import KeyedRoute, RecorderDep, SearcherDep, SettingsDep, for_readers
+from api.deps import KeyedRoute, LastSearchesDep, RecorderDep, SearcherDep, SettingsDep, for_readers
 from api.options import search_options
 from api.wire_search import SearchRequest, SearchResponse, search_response
 
@@ -15,10 +15,17 @@ router = APIRouter(tags=["search"], route_class=KeyedRoute)
 
 @router.post("/search", response_model=SearchResponse, dependencies=[Depends(admitted)])
 @for_readers
-def search(request: SearchRequest, searcher: SearcherDep, settings: SettingsDep, recorder: RecorderDep) -> JSONResponse:
+def search(
+    request: SearchRequest,
+    searcher: SearcherDep,
+    settings: SettingsDep,
+    recorder: RecorderDep,
+    last_searches: LastSearchesDep,
+) -> JSONResponse:
     """Find the chunks that answer a question."""
     options = search_options(request, settings)
-    result = searcher.search(request.query, request.collection, options)
+    with last_searches.watched(request.collection):
+        result = searcher.search(request.query, request.collection, options)
     answer = JSONResponse(search_response(result, explain=request.explain))
     if recorder is not None:
         recorder.searched(result, filtered=bool(options.filters))
