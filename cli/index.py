@@ -226,6 +226,22 @@ def _problems(report: JobReport) -> None:
         err.print(f"… and {len(report.failures) - NAMED} more")
 
 
+def _how(report: JobReport) -> None:
+    """Say what was particular about the way to the numbers."""
+    if report.filter:
+        err.print(
+            f"The filter {report.filter} dropped {report.filter_dropped:,} of {report.filter_questions:,} questions.",
+            markup=False,
+        )
+    if report.outages:
+        err.print(f"Elasticsearch was away, and the job began again for what was left: {report.outages:,} times.")
+    if report.reused:
+        err.print(
+            f"Of the indexed chunks {report.reused:,} have a text that was known, as of a renamed file: "
+            "their vectors and questions were taken over."
+        )
+
+
 def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
     _problems(report)
     if dry_run:
@@ -246,18 +262,7 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
         f"{report.llm_cached:,} from the cache), {report.unchanged:,} unchanged, {report.removed:,} removed, "
         f"{len(report.failures) - report.refused:,} failed, in {report.seconds:.1f} s → {report.index}"
     )
-    if report.filter:
-        err.print(
-            f"The filter {report.filter} dropped {report.filter_dropped:,} of {report.filter_questions:,} questions.",
-            markup=False,
-        )
-    if report.outages:
-        err.print(f"Elasticsearch was away, and the job began again for what was left: {report.outages:,} times.")
-    if report.reused:
-        err.print(
-            f"Of the indexed chunks {report.reused:,} have a text that was known, as of a renamed file: "
-            "their vectors and questions were taken over."
-        )
+    _how(report)
     if report.kept:
         err.print(f"{report.kept:,} chunks of uploaded documents were taken over into the new version.")
     if report.documents == 0:

@@ -77,7 +77,7 @@ def troubled(es, es_url, segmenter, tmp_path_factory):
             llm_base_url=llm.url,
             llm_model="fake",
         )
-        return TestClient(create_app(chosen, build), raise_server_exceptions=False)
+        return TestClient(create_app(chosen, build), base_url="http://localhost", raise_server_exceptions=False)
 
     clients = {"hang": serve(0.3, 100)}
     usual = serve(20, 20_000)
