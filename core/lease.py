@@ -2,8 +2,8 @@
 
 A lease is a document, written only by compare-and-set (`if_seq_no`, `if_primary_term`), renewed by a heartbeat while
 its holder works, and free for others once it was not renewed for its time to live, or when its holder is known to be
-dead. Renewals are stamped by the holder's clock: machines whose clocks differ by more than the time to live may take
-over from the living, who then notice at their next renewal and stop.
+dead. Renewals are stamped by the holder's clock, which may be wrong: a stamp that is neither new nor old enough to be
+believed decides nothing. Then the document itself is watched, by the clock of whoever asks: a living holder changes it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ INDEX = "bothways-leases"
 TTL_S = 30.0
 """After so many seconds without a heartbeat a holder counts as dead; heartbeats come three times as often."""
 
+_LOOKS = 15
+"""How often a lease that is watched is looked at: several times between two heartbeats."""
+_WHY_WATCHED = "its holder was not heard of, or its clock is wrong"
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -47,9 +51,9 @@ class Held:
     renewed: float
     ttl_s: float
 
-    def is_over(self, now: float) -> bool:
-        """Tell whether others may take it: its time has run out, or its holder is known to be dead."""
-        return now > self.renewed + self.ttl_s or self.holder.is_known_dead()
+    def seems_kept(self, now: float) -> bool:
+        """Tell whether its stamp is of just now, give or take its time to live, as of a clock that is about right."""
+        return abs(now - self.renewed) <= self.ttl_s
 
     def told(self, name: str) -> str:
         """Say who holds the name and since when."""
@@ -94,7 +98,7 @@ class Lease:
         """
         if self._lost:
             raise self._lost_error()
-        if self._leases.clock() - self._held.renewed > self._leases.ttl_s * 2 / 3:
+        if abs(self._leases.clock() - self._held.renewed) > self._leases.ttl_s * 2 / 3:
             with suppress(ElasticsearchUnavailableError):
                 self.renew()
 
@@ -137,7 +141,11 @@ class Lease:
 
 
 class Leases:
-    """All leases of one Elasticsearch. `clock` gives seconds since 1970."""
+    """All leases of one Elasticsearch.
+
+    `clock` gives seconds since 1970; `ticks` gives seconds that nobody sets, and `pause` lets some of them pass, while
+    a lease is watched.
+    """
 
     def __init__(
         self,
@@ -147,7 +155,12 @@ class Leases:
         ttl_s: float = TTL_S,
         holder: Holder | None = None,
         clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
+        self._ticks = ticks
+        self._pause = pause
+        self._unchanged: dict[str, tuple[_Version, float]] = {}
         self.ttl_s = ttl_s
         self.clock = clock
         self._client = client
@@ -163,18 +176,49 @@ class Leases:
         with self.acquire(name, note=note).kept() as lease:
             yield lease
 
-    def acquire(self, name: str, *, note: str = "") -> Lease:
-        """Take a name that is free or whose holder is dead; raises `LeaseHeldError` with who has it and since when."""
+    def acquire(self, name: str, *, note: str = "", watch: bool = True) -> Lease:
+        """Take a name that is free or whose holder is dead; raises `LeaseHeldError` with who has it and since when.
+
+        Where the holder's stamp is not of just now, its lease is watched for its time to live: a holder that changes
+        nothing in it is dead. Without `watch` it counts as held until calls on this object have seen it that long.
+        """
         create_from(self._client, "leases.json", self._index)
         now = self.clock()
         mine = Held(self._holder, secrets.token_hex(8), note, since=now, renewed=now, ttl_s=self.ttl_s)
         while True:
             found = self.read(name)
-            if found is not None and found[0].token != mine.token and not found[0].is_over(self.clock()):
+            if found is not None and found[0].token != mine.token and not self._is_over(name, *found, watch=watch):
                 raise LeaseHeldError(found[0].told(name), who=found[0].holder.who, note=found[0].note)
             # Where somebody was faster, look again at who it is.
             if version := self.write(name, mine, found[1] if found else None):
                 return Lease(self, name, mine, version, found[0] if found else None)
+
+    def _is_over(self, name: str, held: Held, version: _Version, *, watch: bool) -> bool:
+        """Tell whether others may take a lease: its holder is known to be dead, or lets it lie."""
+        if held.holder.is_known_dead():
+            return True
+        if held.seems_kept(self.clock()):
+            return False
+        seen, since = self._unchanged.get(name, (version, self._ticks()))
+        if seen != version:
+            since = self._ticks()
+        self._unchanged[name] = version, since
+        left = since + held.ttl_s - self._ticks()
+        if left > 0 and watch:
+            log.warning(
+                "lease_watched", lease=name, holder=held.holder.who, seconds=round(left, 1), reason=_WHY_WATCHED
+            )
+        while watch and left > 0:
+            self._pause(min(left, held.ttl_s / _LOOKS))
+            found = self.read(name)
+            if found is None or found[1] != version:
+                # It lives, or somebody else was faster: whoever calls looks again, or is told.
+                return found is None
+            left = since + held.ttl_s - self._ticks()
+        if left > 0:
+            return False
+        del self._unchanged[name]
+        return True
 
     def read(self, name: str) -> tuple[Held, _Version] | None:
         """Give what is known of a name, as of this moment; None when nobody holds it."""

@@ -166,7 +166,7 @@ def _take(record: JobRecord, desk: Desk, *, wait: bool, on_wait: Callable[[Lease
     tell = on_wait
     while True:
         try:
-            return desk.leases.acquire(lease_name(record.job.collection), note=record.job.id)
+            return desk.leases.acquire(lease_name(record.job.collection), note=record.job.id, watch=not wait)
         except LeaseHeldError as error:
             if not wait:
                 raise LeaseHeldError(_busy(error), who=error.who, note=error.note) from error

@@ -110,7 +110,7 @@ class Shards:
         numbers = self._numbers(job, "waiting", most=LOOKED_AT) if number is None else [number]
         for number in numbers:
             try:
-                lease = self._leases.acquire(f"shard {_id(job, number)}", note=job)
+                lease = self._leases.acquire(f"shard {_id(job, number)}", note=job, watch=False)
             except LeaseHeldError:
                 continue
             with lease.kept():

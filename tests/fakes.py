@@ -19,6 +19,10 @@ class Clock:
     def __call__(self):
         return self.now
 
+    def pause(self, seconds):
+        """Let time pass without waiting for it."""
+        self.now += seconds
+
 
 class HashEncoder:
     """Bag of characters hashed into `dimension` buckets: texts that share characters are near, on every machine."""

@@ -21,6 +21,10 @@ from tests.fakes import Clock
 pytestmark = pytest.mark.elasticsearch
 
 
+OTHER = Holder("bo@other:7", "other machine", 7, 1.0)
+DAY = 86_400.0
+
+
 @pytest.fixture
 def name(es):
     name = f"test {uuid.uuid4().hex}"
@@ -29,14 +33,19 @@ def name(es):
 
 
 @pytest.fixture
-def leases(es, clock):
-    return Leases(es[0], ttl_s=30, clock=clock)
+def ticks():
+    return Clock()
 
 
 @pytest.fixture
-def elsewhere(es, clock):
+def leases(es, clock, ticks):
+    return Leases(es[0], ttl_s=30, clock=clock, ticks=ticks, pause=ticks.pause)
+
+
+@pytest.fixture
+def elsewhere(es, clock, ticks):
     """The same leases, from another machine."""
-    return Leases(es[0], ttl_s=30, clock=clock, holder=Holder("bo@other:7", "other machine", 7, 1.0))
+    return Leases(es[0], ttl_s=30, clock=clock, ticks=ticks, pause=ticks.pause, holder=OTHER)
 
 
 def test_one_holder_at_a_time(leases, elsewhere, name, clock):
@@ -66,6 +75,62 @@ def test_a_holder_that_is_not_heard_of_is_taken_over_from_and_stops(leases, else
         slow.check()  # from now on without asking
     slow.release()  # and that takes nothing from the new holder
     taken.renew()
+
+
+@pytest.mark.parametrize("off_by", [DAY, -DAY, 61, -61])
+def test_a_dead_holder_whose_clock_was_wrong_locks_nothing_for_ever(es, leases, name, clock, ticks, off_by):
+    wrong = Clock()
+    wrong.now = clock.now + off_by
+    Leases(es[0], ttl_s=30, clock=wrong, holder=OTHER).acquire(name, note="job 1")
+    started = ticks.now
+    with structlog.testing.capture_logs() as logs:
+        assert leases.acquire(name).taken_from.note == "job 1"
+    assert 30 <= ticks.now - started < 33
+    assert [(line["event"], line["holder"]) for line in logs] == [("lease_watched", OTHER.who)]
+
+
+@pytest.mark.parametrize("off_by", [DAY, -DAY])
+def test_a_living_holder_whose_clock_is_wrong_keeps_its_lease(es, name, clock, ticks, off_by):
+    wrong = Clock()
+    wrong.now = clock.now + off_by
+    lease = Leases(es[0], ttl_s=30, clock=wrong, holder=OTHER).acquire(name)
+
+    def pause(seconds):
+        ticks.pause(seconds)
+        if ticks.now - started > 9:
+            wrong.now += 10
+            lease.renew()
+
+    started = ticks.now
+    with pytest.raises(LeaseHeldError):
+        Leases(es[0], ttl_s=30, clock=clock, ticks=ticks, pause=pause).acquire(name)
+    assert ticks.now - started < 12
+    lease.check()
+
+
+def test_who_looks_again_and_again_waits_no_longer_than_who_watches(es, leases, name, clock, ticks):
+    wrong = Clock()
+    wrong.now = clock.now + DAY
+    lease = Leases(es[0], ttl_s=30, clock=wrong, holder=OTHER).acquire(name)
+    for _ in range(5):
+        with pytest.raises(LeaseHeldError):
+            leases.acquire(name, watch=False)
+        ticks.now += 5
+    lease.renew()  # and it is heard of again
+    for _ in range(6):
+        with pytest.raises(LeaseHeldError):
+            leases.acquire(name, watch=False)
+        ticks.now += 5
+    assert leases.acquire(name, watch=False).taken_from.holder == OTHER
+
+
+def test_a_holder_whose_clock_is_set_back_still_asks_whether_it_is_the_holder(leases, elsewhere, name, clock):
+    lease = leases.acquire(name)
+    clock.now += 31
+    elsewhere.acquire(name)
+    clock.now -= 3600
+    with pytest.raises(LeaseLostError):
+        lease.check()
 
 
 def test_a_holder_that_slept_and_was_not_taken_over_from_goes_on(leases, elsewhere, name, clock):
@@ -162,7 +227,8 @@ def test_of_many_who_take_over_one_wins(es, leases, name, clock):
     won = []
 
     def run(number):
-        mine = Leases(es[0], clock=late, holder=Holder(f"p{number}"))
+        ticks = Clock()
+        mine = Leases(es[0], clock=late, holder=Holder(f"p{number}"), ticks=ticks, pause=ticks.pause)
         start.wait()
         try:
             won.append(mine.acquire(name))

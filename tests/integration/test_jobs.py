@@ -244,7 +244,9 @@ def _raise(_):
 def test_a_job_that_slept_stops_before_it_writes_on(run, started, clock, es, collection, stored, desk):
     ended = started()
     clock.now += 31  # the laptop was closed
-    other = Leases(es[0], clock=clock, holder=Holder("bo@other:7", "other machine", 7, 1.0))
+    ticks = Clock()
+    grave = Holder("bo@other:7", "other machine", 7, 1.0)
+    other = Leases(es[0], clock=clock, holder=grave, ticks=ticks, pause=ticks.pause)
     lease = other.acquire(f"collection {collection}", note="another job")
     es[0].indices.refresh(index=f"bothways-{collection}")
     before = set(stored())
