@@ -22,6 +22,7 @@ SAMPLE := samples/handbook
 .venv/.test: pyproject.toml .venv/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	$(BIN)/python -m tests.chromium
+	$(BIN)/python -m tests.strace
 	@touch .venv/.base $@
 
 .venv/.lint: pyproject.toml .venv/.python

@@ -1,1 +1,5 @@
 """What every room speaks: types, errors, settings, the way to Elasticsearch, and the models."""
+
+from core.telemetry import switch_off
+
+switch_off()

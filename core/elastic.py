@@ -191,6 +191,7 @@ def _client(settings: Settings, url: str) -> Elasticsearch:
         "max_retries": 2,
         "connections_per_node": 32,
         "serializers": serializers(),
+        "meta_header": False,  # versions of Python and of the client, which a hosted Elasticsearch counts for its maker
     }
     if settings.es_api_key:
         options["api_key"] = settings.es_api_key.get_secret_value()

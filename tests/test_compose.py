@@ -43,6 +43,11 @@ def test_everything_waits_for_a_healthy_elasticsearch():
     assert SERVICES["kibana"]["depends_on"]["kibana-password"]["condition"] == "service_completed_successfully"
 
 
+def test_kibana_reports_nothing_to_its_maker():
+    environment = SERVICES["kibana"]["environment"]
+    assert (environment["TELEMETRY_OPTIN"], environment["NEWSFEED_ENABLED"]) == ("false", "false")
+
+
 def test_the_dashboard_is_imported_once_kibana_is_healthy():
     assert SERVICES["elasticsearch"]["image"].split(":")[1] == SERVICES["kibana"]["image"].split(":")[1]
     once = SERVICES["kibana-import"]
