@@ -17,6 +17,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from api.admission import ANSWERS_REFUSED, Admission
+from api.ending import GRACE_S, Ending
 from api.problems import status_of
 from api.wire import Problem
 from core.errors import BothwaysError
@@ -85,11 +86,16 @@ class ClientLeft(Exception):  # noqa: N818 – no error of ours, nor the client'
 
 
 async def while_there(request: Request, work: Awaitable[T]) -> T:
-    """Do what a client waits for; where it leaves, the work is cancelled and `ClientLeft` raised."""
+    """Do what a client waits for; where it leaves, the work is cancelled and `ClientLeft` raised.
+
+    Raises `ServerEndingError` where the server ends before.
+    """
+    ending: Ending = request.app.state.ending
     doing = asyncio.ensure_future(work)
     left = asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait({doing, left}, return_when=asyncio.FIRST_COMPLETED)
+        async with ending.within():
+            await asyncio.wait({doing, left}, return_when=asyncio.FIRST_COMPLETED)
         if doing.done():
             return doing.result()
         ABANDONED.inc()
@@ -108,6 +114,10 @@ async def _left(request: Request) -> None:
 class Events(EventSourceResponse):
     """Server-sent events, which end quietly where the client takes nothing in any more."""
 
+    def __init__(self, events: AsyncGenerator[ServerSentEvent, None]) -> None:
+        # Where the server ends, the events end by themselves (`Ending`), before they would be cut off here.
+        super().__init__(events, sep="\n", send_timeout=SEND_TIMEOUT_S, shutdown_grace_period=GRACE_S + 2)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
         try:
@@ -116,18 +126,20 @@ class Events(EventSourceResponse):
             log.info("client_stuck", after_s=SEND_TIMEOUT_S)
 
 
-def streamed(answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], dict[str, Any]]) -> Events:
+def streamed(
+    answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], dict[str, Any]], ending: Ending
+) -> Events:
     """Give an answer as events: `delta` with `{"text"}`, then `done` with the whole, or `error` with a problem."""
-    return Events(_events(answerer, prepared, shape), sep="\n", send_timeout=SEND_TIMEOUT_S)
+    return Events(_events(answerer, prepared, shape, ending))
 
 
 async def _events(
-    answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], dict[str, Any]]
+    answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], dict[str, Any]], ending: Ending
 ) -> AsyncGenerator[ServerSentEvent, None]:
     finished = False
     try:
         async with aclosing(answerer.stream(prepared)) as events:
-            async for event in events:
+            async for event in ending.pieces(events):
                 if isinstance(event, Delta):
                     yield _event("delta", {"text": event.text})
                 else:

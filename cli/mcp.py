@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvicorn
 
+from api.server import make_server
 from bothways.client import Client
 from bothways.errors import AuthenticationError, ProblemError
 from bothways.errors import BothwaysError as ClientError
@@ -66,9 +66,8 @@ def _serve_http(target: Target, host: str, port: int, allowed_hosts: list[str], 
         if not (without_keys or is_loopback(listening)):
             _check_that_the_api_has_keys(target, f"{named}:{port}")
         app = http_app(target, allowed_hosts=[named, *allowed_hosts])
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
         err.print(f"MCP on http://{host}:{port}/mcp, asks {target.url}; Ctrl-C ends it.", markup=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        make_server(app, log_level="warning").run(sockets=[listening])
 
 
 def _check_that_the_api_has_keys(target: Target, here: str) -> None:

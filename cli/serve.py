@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from api.app import create_app
+from api.server import make_server
 from cli.output import err
 from core.errors import ListenError, UsageError
 from core.settings import Settings, load_settings
@@ -37,13 +37,13 @@ def serve(
     )
     with listen(chosen.host, chosen.port) as listening:
         _check_keys(chosen, listening)
-        # Wrong keys are counted by address: the connection's, not what a caller writes into X-Forwarded-For.
-        config = uvicorn.Config(create_app(chosen), log_level=chosen.log_level, access_log=False, proxy_headers=False)
+        app = create_app(chosen)
+        server = make_server(app, ending=app.state.ending, log_level=chosen.log_level)
         address = f"http://{chosen.host}:{chosen.port}"
         err.print(f"Serving on {address}: console at {address}/console/, API at /docs; Ctrl-C ends it.", markup=False)
         # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
 
 
 def _check_keys(chosen: Settings, listening: socket.socket) -> None:

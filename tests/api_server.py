@@ -7,9 +7,8 @@ import threading
 import time
 from contextlib import contextmanager
 
-import uvicorn
-
 from api.app import create_app
+from api.server import make_server
 from core.settings import load_settings
 from indexer.parts import Parts
 from search.pipeline import Searcher
@@ -32,8 +31,7 @@ class ApiServer:
 
         self.app = create_app(load_settings(**options), build, parts)
         self.app.state.uploads._again_after_s = 0.05
-        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="error", ws="none")
-        self._server = uvicorn.Server(config)
+        self._server = make_server(self.app, ending=self.app.state.ending, host="127.0.0.1", port=0, log_level="error")
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()

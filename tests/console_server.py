@@ -8,11 +8,11 @@ import threading
 import time
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from api.app import create_app
+from api.server import make_server
 from core.errors import ElasticsearchUnavailableError
 from core.settings import load_settings
 from indexer.parts import Parts
@@ -87,7 +87,7 @@ class ConsoleServer:
         port = free_port()
         self.root = f"http://127.0.0.1:{port}"
         self.url = f"{self.root}/console/"
-        self._server = uvicorn.Server(uvicorn.Config(self.app, port=port, log_level="error", ws="none"))
+        self._server = make_server(self.app, ending=self.app.state.ending, port=port, log_level="error")
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
         deadline = time.monotonic() + 30

@@ -70,7 +70,7 @@ async def _answered(
         with request.app.state.last_searches.watched(collection):
             prepared = await while_there(request, answerer.prepare(to_ask(asked, collection, settings)))
         if asked.stream:
-            return streamed(answerer, prepared, shape)
+            return streamed(answerer, prepared, shape, request.app.state.ending)
         answer = await while_there(request, answerer.write(prepared))
     except ClientLeft:
         return Response(status_code=499)  # nginx's number for it; nobody reads it but the log

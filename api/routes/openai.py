@@ -13,8 +13,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from sse_starlette import ServerSentEvent
 
-from api.answering import ABANDONED, SEND_TIMEOUT_S, ClientLeft, Events, answering, count, while_there
+from api.answering import ABANDONED, ClientLeft, Events, answering, count, while_there
 from api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
+from api.ending import Ending
 from api.problems import status_of
 from api.routes.ask import AnswererDep
 from api.wire_ask import to_ask
@@ -45,7 +46,7 @@ async def chat(request: Request, asked: ChatRequest, answerer: AnswererDep, sett
             prepared = await while_there(request, answerer.prepare(to_ask(ask, ask.collection, settings)))
         if asked.stream:
             chunks = Chunks(identity, prepared.result.collection, counted=asked.includes_usage)
-            return Events(_events(answerer, prepared, chunks), sep="\n", send_timeout=SEND_TIMEOUT_S)
+            return Events(_events(answerer, prepared, chunks, request.app.state.ending))
         answer = await while_there(request, answerer.write(prepared))
     except ClientLeft:
         return Response(status_code=499)
@@ -71,12 +72,14 @@ def get_model(name: str, searcher: SearcherDep) -> dict[str, Any]:
     return model(open_seen(searcher.client, name).name)
 
 
-async def _events(answerer: Answerer, prepared: Prepared, chunks: Chunks) -> AsyncGenerator[ServerSentEvent, None]:
+async def _events(
+    answerer: Answerer, prepared: Prepared, chunks: Chunks, ending: Ending
+) -> AsyncGenerator[ServerSentEvent, None]:
     finished = False
     try:
         yield _event(chunks.first())
         async with aclosing(answerer.stream(prepared)) as events:
-            async for event in events:
+            async for event in ending.pieces(events):
                 if isinstance(event, Delta):
                     yield _event(chunks.piece(event.text))
                     continue
