@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch, helpers
 from benchmarks.task import run_task
 from core.datatypes import EmbeddedChunk
 from core.elastic import connect
+from core.node import find_login
 from core.quiet import quieten, wake, without_graphs
 from core.settings import Settings, settings
 from indexer.bulk import bulk, to_action
@@ -57,6 +58,8 @@ def _plain_client(chosen: Settings, url: str) -> Elasticsearch:
         options["api_key"] = chosen.es_api_key.get_secret_value()
     elif chosen.es_user and chosen.es_password:
         options["basic_auth"] = (chosen.es_user, chosen.es_password.get_secret_value())
+    elif login := find_login(chosen, chosen.es_url or url):
+        options["basic_auth"] = (login.user, login.password)
     if chosen.es_ca_certs:
         options["ca_certs"] = str(chosen.es_ca_certs)
     return Elasticsearch(chosen.es_url or url, **options)

@@ -34,6 +34,7 @@ import core.node.config
 from benchmarks.chaos_aliases import CASES, Scene
 from benchmarks.corpus import ROOT
 from core.analysis import load_segmenter, segment_synonyms
+from core.elastic import connect
 from core.models.resolve import resolve_model
 from core.node import fetch_distribution, purge, status, up
 from core.node.config import node_settings
@@ -92,7 +93,7 @@ def write_corpus(path: Path, documents: int) -> Path:
 
 def check(settings: Settings, documents: int, asked: Counter[str], flying: int) -> list[str]:
     """Say what is not as it must be."""
-    client = Elasticsearch(f"http://127.0.0.1:{settings.es_port}", request_timeout=60)
+    client = _client(settings, 60)
     client.indices.refresh(index="bothways-chaos")
     fields = {"includes": ["doc_id", "questions.text", "generation"]}
     found = [hit["_source"] for hit in scan(client, index="bothways-chaos", query={"_source": fields})]
@@ -121,7 +122,7 @@ def check(settings: Settings, documents: int, asked: Counter[str], flying: int) 
 
 def _aliases(settings: Settings, environment: dict[str, str]) -> list[str]:
     """Do to the finished collection's alias what can be done to it; say what is not as it must be."""
-    client = Elasticsearch(f"http://127.0.0.1:{settings.es_port}", request_timeout=120)
+    client = _client(settings, 120)
     scene = Scene(client, environment, settings.cache_dir, _repository(settings))
     problems = []
     for name, case in CASES.items():
@@ -190,8 +191,13 @@ def _start_node(settings: Settings) -> None:
 
     with patch.object(core.node.config, "node_settings", with_snapshots):
         up(settings, prepare=lambda rules: segment_synonyms(rules, segmenter), kind="local", home=_home())
-    client = Elasticsearch(f"http://127.0.0.1:{settings.es_port}", request_timeout=120)
+    client = _client(settings, 120)
     client.cluster.health(wait_for_status="yellow", timeout="110s")
+
+
+def _client(settings: Settings, timeout_s: float) -> Elasticsearch:
+    own = {"es_url": f"http://127.0.0.1:{settings.es_port}", "es_timeout_s": timeout_s}
+    return connect(settings.model_copy(update=own))[0]
 
 
 def _home() -> Path:
@@ -199,7 +205,7 @@ def _home() -> Path:
 
 
 def _count(settings: Settings) -> int:
-    client = Elasticsearch(f"http://127.0.0.1:{settings.es_port}", request_timeout=60)
+    client = _client(settings, 60)
     client.indices.refresh(index="bothways-chaos", ignore_unavailable=True)
     return int(client.count(index="bothways-chaos", ignore_unavailable=True)["count"])
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.corpus import ROOT
+from core.node import find_login, resolve_url
 from core.settings import Settings
 
 THEIR_PYTHON = Path(sys.prefix) / "bench" / "bin" / "python"
@@ -70,6 +71,8 @@ def _for_them(settings: Settings) -> dict[str, str]:
     elif settings.es_user and settings.es_password:
         given["BOTHWAYS_ES_USER"] = settings.es_user
         given["BOTHWAYS_ES_PASSWORD"] = settings.es_password.get_secret_value()
+    elif (url := resolve_url(settings)) and (login := find_login(settings, url)):
+        given["BOTHWAYS_ES_USER"], given["BOTHWAYS_ES_PASSWORD"] = login.user, login.password
     if settings.es_ca_certs:
         given["BOTHWAYS_ES_CA_CERTS"] = str(settings.es_ca_certs)
     return given

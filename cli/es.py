@@ -12,7 +12,7 @@ from core.address import public_url
 from core.analysis import load_segmenter, segment_synonyms
 from core.cluster_health import ClusterHealth, cluster_health
 from core.elastic import connect
-from core.errors import ElasticsearchError, UsageError
+from core.errors import ElasticsearchError, NodeError, UsageError
 from core.node import NodeInfo, down, purge, status, up
 from core.node.local import Kind
 from core.settings import Settings, settings
@@ -74,7 +74,7 @@ def _health(chosen: Settings) -> ClusterHealth:
         client, _ = connect(brief)
         with client:
             return cluster_health(client)
-    except ElasticsearchError as error:
+    except (ElasticsearchError, NodeError) as error:
         return ClusterHealth("unknown", (str(error),))
 
 
@@ -94,6 +94,8 @@ def _say_node(info: NodeInfo, as_json: bool, health: ClusterHealth | None = None
     where = f"container {info.container}" if info.container else f"process {info.pid}"
     out.print(f"Elasticsearch {info.version} answers at {info.url} ({where}).", markup=False)
     out.print(f"  config  {info.config}\n  data    {info.data}\n  logs    {info.logs}", markup=False)
+    if info.user:
+        out.print(f"  login   {info.user}, with the password in {info.password_file}", markup=False)
     _say_health(health)
 
 

@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import SecretStr
@@ -13,6 +14,8 @@ from pydantic import SecretStr
 from cli.options import JsonOption
 from cli.output import err, fail, out, print_json
 from core.address import public_url
+from core.node import Login, find_login, resolve_url
+from core.node.local import LOOPBACK
 from core.settings import Settings, settings
 from kibana.dashboard import saved_objects
 from kibana.importing import Kibana
@@ -59,13 +62,17 @@ def import_objects(
 def _kibana(chosen: Settings, url: str | None) -> Kibana:
     """Say how Kibana is entered: by its own key, else as Elasticsearch is, whose users it takes."""
     key = chosen.kibana_api_key or chosen.es_api_key
-    return Kibana(
-        url or chosen.kibana_url,
-        api_key=_plain(key),
-        user=chosen.es_user,
-        password=_plain(chosen.es_password),
-        ca_certs=chosen.es_ca_certs,
-    )
+    user, password = chosen.es_user, _plain(chosen.es_password)
+    url = url or chosen.kibana_url
+    if key is None and user is None and (login := _login_of_our_node(chosen, url)):
+        user, password = login.user, login.password
+    return Kibana(url, api_key=_plain(key), user=user, password=password, ca_certs=chosen.es_ca_certs)
+
+
+def _login_of_our_node(chosen: Settings, url: str) -> Login | None:
+    """Give the login of the node of our own where both it and Kibana are on this machine: it is shown to no other."""
+    es_url = resolve_url(chosen)
+    return find_login(chosen, es_url) if es_url and urlsplit(url).hostname in LOOPBACK else None
 
 
 def _plain(secret: SecretStr | None) -> str | None:

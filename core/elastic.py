@@ -29,7 +29,7 @@ from core.errors import (
     UsageError,
 )
 from core.json_serializers import serializers
-from core.node import resolve_url
+from core.node import find_login, resolve_url
 from core.settings import Settings
 
 OLDEST = (8, 19)
@@ -199,6 +199,8 @@ def _client(settings: Settings, url: str) -> Elasticsearch:
         raise SettingsError("BOTHWAYS_ES_USER and BOTHWAYS_ES_PASSWORD go together: set both or none.")
     elif settings.es_user and settings.es_password:
         options["basic_auth"] = (settings.es_user, settings.es_password.get_secret_value())
+    elif "@" not in urlsplit(url).netloc and (login := find_login(settings, url)):
+        options["basic_auth"] = (login.user, login.password)
     if settings.es_ca_certs:
         options["ca_certs"] = str(settings.es_ca_certs)
     try:
@@ -227,7 +229,8 @@ def probe(client: Elasticsearch, url: str) -> Server:
             raise ElasticsearchVersionError(_other_major(url, "another major version", ours)) from error
         if "HTTP 401" in str(error) or "HTTP 403" in str(error):
             raise ElasticsearchError(
-                f"{url} refuses the credentials; set BOTHWAYS_ES_API_KEY, or BOTHWAYS_ES_USER and BOTHWAYS_ES_PASSWORD."
+                f"{url} refuses the credentials; set BOTHWAYS_ES_API_KEY, or BOTHWAYS_ES_USER and BOTHWAYS_ES_PASSWORD "
+                "(`bothways es status` says how a node of our own is entered)."
             ) from error
         raise
     server = Server(url, version, _licence(client))

@@ -25,13 +25,15 @@ from tests.fakes import Clock
 pytest_plugins = ["tests.turns", "tests.own_node"]
 
 _NODE, _URL, _TURNS = pytest.StashKey[ExitStack](), pytest.StashKey[str](), pytest.StashKey[str]()
+_LOGIN = pytest.StashKey[tuple[str, str] | None]()
+_KEPT = {"BOTHWAYS_CACHE_DIR", *(f"BOTHWAYS_ES_{name}" for name in ("URL", "USER", "PASSWORD", "API_KEY", "CA_CERTS"))}
 
 
 @pytest.fixture(autouse=True)
 def _no_dotenv(monkeypatch, tmp_path_factory, request):
     """Keep the developer's own settings out of the tests, all but the place of Elasticsearch and the cache."""
     for name in list(os.environ):
-        if name.startswith("BOTHWAYS_") and name not in {"BOTHWAYS_CACHE_DIR", "BOTHWAYS_ES_URL"}:
+        if name.startswith("BOTHWAYS_") and name not in _KEPT:
             monkeypatch.delenv(name)
     # Searches of tests are nobody's feedback; tests of feedback switch it on, with a folder of their own.
     monkeypatch.setenv("BOTHWAYS_FEEDBACK", "false")
@@ -48,9 +50,11 @@ def free_port():
 def es_url(request):
     """Address of the Elasticsearch of this run, in the contract's order."""
     if url := getattr(request.config, "workerinput", {}).get("es_url"):
+        _log_in(request.config.workerinput["es_login"])
         yield url
         return
-    with _elasticsearch() as url:
+    with _elasticsearch() as (url, login):
+        _log_in(login)
         yield url
 
 
@@ -60,9 +64,10 @@ def pytest_configure_node(node):
     config = node.config
     if _NODE not in config.stash:
         stack = config.stash[_NODE] = ExitStack()
-        config.stash[_URL] = stack.enter_context(_elasticsearch())
+        config.stash[_URL], config.stash[_LOGIN] = stack.enter_context(_elasticsearch())
         config.stash[_TURNS] = stack.enter_context(TemporaryDirectory())
     node.workerinput["es_url"] = config.stash[_URL]
+    node.workerinput["es_login"] = config.stash[_LOGIN]
     node.workerinput["turns"] = config.stash[_TURNS]
 
 
@@ -74,21 +79,37 @@ def pytest_unconfigure(config):
 
 @contextmanager
 def _elasticsearch():
+    """Give address and login (user and password, or None)."""
     from core.node import docker_available, down, resolve_url, up
 
     if url := os.environ.get("BOTHWAYS_ES_URL") or resolve_url(load_settings()):
-        yield url
+        yield url, _login(load_settings(), url)
         return
     chosen = load_settings(es_port=free_port())
     segmenter = load_segmenter(chosen)
     rules = partial(segment_synonyms, segmenter=segmenter)
     if docker_available():
-        yield from _container(rules(read_synonyms(chosen)))
+        for url in _container(rules(read_synonyms(chosen))):
+            yield url, None
         return
     try:
-        yield up(chosen, prepare=rules).url
+        url = up(chosen, prepare=rules).url
+        yield url, _login(chosen, url)
     finally:
         down(chosen)
+
+
+def _login(chosen, url):
+    from core.node import find_login
+
+    login = find_login(chosen, url)
+    return (login.user, login.password) if login else None
+
+
+def _log_in(login):
+    """Have whoever is given the address of this run get in: tests have cache folders of their own, without the node."""
+    if login:
+        os.environ["BOTHWAYS_ES_USER"], os.environ["BOTHWAYS_ES_PASSWORD"] = login
 
 
 def _container(rules):
@@ -101,7 +122,7 @@ def _container(rules):
 
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # read by the container's user
-        mounted = install_synonyms(Path(folder), rules).parent
+        mounted = install_synonyms(Path(folder), rules, container=True).parent
         container = (
             DockerContainer(IMAGE)
             .with_env("discovery.type", "single-node")

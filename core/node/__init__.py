@@ -8,16 +8,20 @@ from core.node.config import install_synonyms
 from core.node.docker import docker_available
 from core.node.fetch import fetch_distribution
 from core.node.jdk import find_jdk
-from core.node.local import down, purge, resolve_url, status, up
+from core.node.local import down, find_login, is_at, purge, resolve_url, status, up
+from core.node.login import Login
 from core.node.state import NodeInfo
 
 __all__ = [
+    "Login",
     "NodeInfo",
     "docker_available",
     "down",
     "fetch_distribution",
     "find_jdk",
+    "find_login",
     "install_synonyms",
+    "is_at",
     "purge",
     "resolve_url",
     "status",

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from core.node.place import Account, give_to, make_folder
+from core.private import FILE, FOLDER, write_private
 from core.synonyms import APPLIED
 
 SYNONYMS = "analysis/bothways_synonyms.txt"
@@ -32,11 +33,18 @@ last byte, and Elasticsearch gives up the indexes that it could not write (statu
 """
 
 
-def node_settings(home: Path, node: Path, port: int) -> dict[str, str | int | bool]:
-    """Give the settings of elasticsearch.yml.
+SECURITY: dict[str, bool] = {
+    "xpack.security.enabled": True,
+    "xpack.security.enrollment.enabled": False,
+    "xpack.security.http.ssl.enabled": False,
+    "xpack.security.transport.ssl.enabled": False,
+}
+"""Nobody gets in without the password, be it a page in a browser whose name was bound to loopback. No TLS: what goes
+over loopback is read only by who can read the password file, too."""
 
-    Security is off because the node listens on loopback alone and holds what its user can read anyway.
-    """
+
+def node_settings(home: Path, node: Path, port: int) -> dict[str, str | int | bool]:
+    """Give the settings of elasticsearch.yml."""
     settings: dict[str, str | int | bool] = {
         "cluster.name": "bothways",
         "node.name": "bothways",
@@ -46,40 +54,40 @@ def node_settings(home: Path, node: Path, port: int) -> dict[str, str | int | bo
         "transport.port": 0,
         "path.data": str(node / "data"),
         "path.logs": str(node / "logs"),
-        "xpack.security.enabled": False,
         "action.destructive_requires_name": True,
     }
-    settings |= DISK
+    settings.update(DISK)
+    settings.update(SECURITY)
     return settings | {name: False for name, module in _OPTIONAL.items() if (home / "modules" / module).is_dir()}
 
 
 def write_config(home: Path, node: Path, *, port: int, heap: str, account: Account | None) -> Path:
-    """Write the config folder and make the data, log and temporary folders; all belong to the user who runs it."""
-    config = make_folder(node / "config")
+    """Write the config folder and make the data, log and temporary folders: for the user alone who runs the node."""
+    config = make_folder(node / "config", FOLDER)
     shutil.copytree(home / "config", config, dirs_exist_ok=True, copy_function=shutil.copyfile)
-    config.chmod(0o755)
     settings = node_settings(home, node, port)
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items()]
     (config / "elasticsearch.yml").write_text("".join(lines), encoding="utf-8")
-    options = make_folder(config / "jvm.options.d") / "bothways.options"
+    options = make_folder(config / "jvm.options.d", FOLDER) / "bothways.options"
     options.write_text(f"-Xms{heap}\n-Xmx{heap}\n", encoding="utf-8")
+    for path in (config, *config.rglob("*")):
+        path.chmod(FOLDER if path.is_dir() else FILE)
     for folder in ("data", "logs", "tmp"):
-        give_to(account, make_folder(node / folder))
+        give_to(account, make_folder(node / folder, FOLDER))
     give_to(account, config)
     return config
 
 
-def install_synonyms(config: Path, rules: str, *, keep_applied: bool = False) -> Path:
+def install_synonyms(config: Path, rules: str, *, keep_applied: bool = False, container: bool = False) -> Path:
     """Put the synonyms where the node reads them, whole at any moment; a running node takes them when it reloads.
 
-    With `keep_applied`, a file that `bothways synonyms apply` wrote stays as it is.
+    With `keep_applied`, a file that `bothways synonyms apply` wrote stays as it is. `container`: folder and file are
+    readable to all, since they are mounted into a container that runs as a user of its own; the folder above is not.
     """
     path = config / SYNONYMS
-    make_folder(path.parent)
-    if keep_applied and path.is_file() and path.read_bytes().startswith(APPLIED.encode()):
-        return path
-    new = path.with_suffix(".new")
-    new.write_text(rules if rules.strip() else "# no synonyms\n", encoding="utf-8")
-    new.chmod(0o644)
-    new.replace(path)
+    make_folder(path.parent, FOLDER)
+    if not (keep_applied and path.is_file() and path.read_bytes().startswith(APPLIED.encode())):
+        write_private(path, rules if rules.strip() else "# no synonyms\n")
+    path.parent.chmod(0o755 if container else FOLDER)
+    path.chmod(0o644 if container else FILE)
     return path

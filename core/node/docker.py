@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from core.errors import NodeError
-from core.node.config import DISK
+from core.node.config import DISK, SECURITY
 from core.node.fetch import VERSION
 
 IMAGE = f"docker.elastic.co/elasticsearch/elasticsearch:{VERSION}"
@@ -40,7 +40,8 @@ def container_name(port: int) -> str:
 def run_command(*, port: int, heap: str, config: Path) -> list[str]:
     """Give the command that starts the container, published on loopback alone.
 
-    The folder of the synonyms is mounted, not the file: a mounted file would stay the old one when it is replaced.
+    The folder of the synonyms is mounted, not the file: a mounted file would stay the old one when it is replaced. The
+    files of `core/node/login.py` are written into, not replaced; they bring the password's hash, not the password.
     The data is in a volume of the container's name and outlives it.
     """
     name = container_name(port)
@@ -48,11 +49,12 @@ def run_command(*, port: int, heap: str, config: Path) -> list[str]:
         *("docker", "run", "-d", "--name", name),
         *("-p", f"127.0.0.1:{port}:9200"),
         *("-e", "discovery.type=single-node"),
-        *("-e", "xpack.security.enabled=false"),
+        *(part for name, on in SECURITY.items() for part in ("-e", f"{name}={str(on).lower()}")),
         *("-e", "action.destructive_requires_name=true"),
         *(part for name, value in DISK.items() for part in ("-e", f"{name}={value}")),
         *("-e", f"ES_JAVA_OPTS=-Xms{heap} -Xmx{heap}"),
         *("-v", f"{config / 'analysis'}:{CONFIG}/analysis:ro"),
+        *(part for name in ("users", "users_roles") for part in ("-v", f"{config / name}:{CONFIG}/{name}:ro")),
         *("-v", f"{name}-data:{_DATA}"),
         IMAGE,
     ]

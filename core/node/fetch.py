@@ -21,9 +21,10 @@ from filelock import FileLock
 
 from core.errors import NodeError
 from core.node.packaged import fetch_packaged
-from core.node.place import make_folder
+from core.node.place import PASSABLE, make_folder
 from core.node.progress import ShowProgress, show_progress
 from core.node.unpack import check_space, inside
+from core.private import FILE, write_private
 
 VERSION = "9.4.3"
 OFFICIAL = "https://artifacts.elastic.co/downloads/elasticsearch"
@@ -46,8 +47,8 @@ def fetch_distribution(cache_dir: Path, *, progress: ShowProgress = show_progres
         raise NodeError(
             f"No Elasticsearch can be run directly on {platform.system()}: start Docker, or set BOTHWAYS_ES_URL."
         )
-    make_folder(home.parent)
-    with FileLock(home.parent / ".lock", timeout=1800):
+    make_folder(home.parent, PASSABLE)
+    with FileLock(home.parent / ".lock", timeout=1800, mode=FILE):
         if not is_complete(home):
             _fetch(home, progress)
     return home
@@ -119,7 +120,7 @@ def _fetch(home: Path, progress: ShowProgress) -> None:
         folder = Path(temporary)
         fetched, source = _first(folder, progress)
         marker = {"version": distribution_version(fetched), "source": source}
-        (fetched / ".complete").write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        write_private(fetched / ".complete", json.dumps(marker) + "\n")
         if home.exists():
             shutil.rmtree(home)
         fetched.rename(home)

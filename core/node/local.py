@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import structlog
 from filelock import FileLock, Timeout
@@ -18,14 +19,18 @@ from core.node import docker
 from core.node.config import install_synonyms, write_config
 from core.node.fetch import VERSION, check_home, distribution_version, fetch_distribution
 from core.node.jdk import bundled_jdk, find_jdk
+from core.node.login import USER, Login, ensure_login, password_file, read_login
 from core.node.place import Place, find_place, give_to, make_folder
 from core.node.process import check_port, console_log, launch, stop, wait_until_ready, why_it_died
 from core.node.progress import ShowProgress, show_progress
 from core.node.state import NodeInfo, family, forget_state, living, read_state, started_times, write_state
+from core.private import FILE, FOLDER
 from core.settings import Settings
 from core.synonyms import read_synonyms
 
 Kind = Literal["local", "docker"]
+LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+"""What the node's address may be called."""
 
 _LOCK_TIMEOUT_S = 2400.0
 """Longer than the longest `up` that another program may be in the middle of, its download included."""
@@ -50,10 +55,16 @@ def up(
     """
     rules = prepare(read_synonyms(settings))
     with _alone(settings.cache_dir) as state:
-        if running := status(settings):
-            _install(running, settings, rules)
-            wait_until_ready(running.url, lambda: _check_alive(running))
+        running = status(settings)
+        if running and running.user:
+            login = _install(running, settings, rules)
+            wait_until_ready(running.url, lambda: _check_alive(running), login=login)
             return _remember(running, state)
+        if running:
+            log.warning("the node of an earlier version has no password: it is started again with one, data and all")
+            _end(running)
+            kind, home = running.kind, home or running.home
+            settings = settings.model_copy(update={"es_port": running.port})
         forget_state(state)
         check_port(settings.es_port)
         if kind == "docker" or (kind is None and docker.docker_available()):
@@ -72,16 +83,14 @@ def down(settings: Settings) -> bool:
         return False
     with _alone(settings.cache_dir) as state:
         info = status(settings)
-        if info is not None and info.container:
-            docker.stop_container(info.container)
-        elif info is not None:
-            stop(living(info.processes))
+        if info is not None:
+            _end(info)
         forget_state(state)
         return info is not None
 
 
 def purge(settings: Settings) -> bool:
-    """End the node and remove its config, logs and data; the fetched distribution stays."""
+    """End the node and remove its config, logs, data and password; the fetched distribution stays."""
     info = read_state(settings.cache_dir / "node")
     stopped = down(settings)
     if info is not None and info.container:
@@ -89,6 +98,7 @@ def purge(settings: Settings) -> bool:
     node = find_place(settings.cache_dir).node
     for folder in ("config", "data", "logs", "tmp"):
         shutil.rmtree(node / folder, ignore_errors=True)
+    password_file(node).unlink(missing_ok=True)
     return stopped
 
 
@@ -106,13 +116,33 @@ def resolve_url(settings: Settings) -> str | None:
     return info.url if info else None
 
 
+def find_login(settings: Settings, url: str) -> Login | None:
+    """Give how the node is entered that was started here, if that is what answers at `url`; None for any other.
+
+    It may be asked for by its address, too, as scripts do (`BOTHWAYS_ES_URL`). Where its password file is gone or
+    cannot be read, a `NodeError` says what to do.
+    """
+    if urlsplit(url).hostname not in LOOPBACK:
+        return None
+    info = status(settings)
+    if info is None or not is_at(info, url) or not info.user or not info.password_file:
+        return None
+    return read_login(info.user, info.password_file)
+
+
+def is_at(info: NodeInfo, url: str) -> bool:
+    """Whether an address is this node's."""
+    said = urlsplit(url)
+    return said.scheme == "http" and said.hostname in LOOPBACK and (said.port or 9200) == info.port
+
+
 @contextmanager
 def _alone(cache_dir: Path) -> Iterator[Path]:
     """Give the folder of the state while no other program starts or ends this node."""
     state = cache_dir / "node"
     try:
-        make_folder(state)
-        lock = FileLock(state / ".lock", timeout=_LOCK_TIMEOUT_S)
+        make_folder(state, find_place(cache_dir).mode)
+        lock = FileLock(state / ".lock", timeout=_LOCK_TIMEOUT_S, mode=FILE)
         lock.acquire()
     except Timeout as error:
         raise NodeError(f"Another program has been starting or stopping the node for too long: {state}.") from error
@@ -128,6 +158,13 @@ def _alive(info: NodeInfo) -> bool:
     return docker.is_running(info.container) if info.container else bool(living(info.processes))
 
 
+def _end(info: NodeInfo) -> None:
+    if info.container:
+        docker.stop_container(info.container)
+    else:
+        stop(living(info.processes))
+
+
 def _check_alive(info: NodeInfo) -> None:
     if _alive(info):
         return
@@ -136,20 +173,30 @@ def _check_alive(info: NodeInfo) -> None:
     raise NodeError(why_it_died(info.logs, None))
 
 
-def _install(info: NodeInfo, settings: Settings, rules: str) -> None:
-    account = None if info.container else find_place(settings.cache_dir).account
-    give_to(account, _install_rules(info.config, settings, rules).parent)
+def _install(info: NodeInfo, settings: Settings, rules: str) -> Login:
+    """Give a node the rules and its login, where it is lost a new one; it takes both while it runs."""
+    place = find_place(settings.cache_dir)
+    container = info.container is not None
+    login = _install_into(info.config, place, settings, rules, container=container)
+    return read_login(USER, login)
 
 
-def _install_rules(config: Path, settings: Settings, rules: str) -> Path:
-    """Install the rules that are set; those of the package give way to what was applied since."""
-    return install_synonyms(config, rules, keep_applied=settings.synonyms_path is None)
+def _install_into(config: Path, place: Place, settings: Settings, rules: str, *, container: bool) -> Path:
+    """Install the rules that are set and the login into the config folder; give the password file.
+
+    Rules of the package give way to what was applied since.
+    """
+    install_synonyms(config, rules, keep_applied=settings.synonyms_path is None, container=container)
+    path = ensure_login(place.node, config, container=container)
+    give_to(None if container else place.account, config)
+    return path
 
 
 def _up_docker(settings: Settings, rules: str) -> NodeInfo:
     state = settings.cache_dir / "node"
-    config = find_place(settings.cache_dir).node / "config"
-    _install_rules(config, settings, rules)
+    place = find_place(settings.cache_dir)
+    config = make_folder(make_folder(place.node, place.mode) / "config", FOLDER)
+    login = _install_into(config, place, settings, rules, container=True)
     name = docker.start_container(port=settings.es_port, heap=settings.es_heap, config=config)
     info = NodeInfo(
         kind="docker",
@@ -161,10 +208,12 @@ def _up_docker(settings: Settings, rules: str) -> NodeInfo:
         logs=Path(f"docker logs {name}"),
         started_at=_now(),
         container=name,
+        user=USER,
+        password_file=login,
     )
     write_state(state, info)
     try:
-        wait_until_ready(info.url, lambda: _check_alive(info))
+        wait_until_ready(info.url, lambda: _check_alive(info), login=read_login(USER, login))
     except BaseException:
         docker.stop_container(name)
         forget_state(state)
@@ -175,13 +224,13 @@ def _up_docker(settings: Settings, rules: str) -> NodeInfo:
 def _up_local(settings: Settings, rules: str, progress: ShowProgress, home: Path | None) -> NodeInfo:
     place = find_place(settings.cache_dir)
     try:
-        make_folder(place.base)
+        make_folder(place.base, place.mode, narrow=False)
         home = check_home(home) if home else fetch_distribution(place.base, progress=progress)
         jdk = bundled_jdk(home) or find_jdk(usable=lambda path: place.can_read(path / "bin/java"))
         _check_readable(place, home)
-        make_folder(place.node)
+        make_folder(place.node, place.mode)
         config = write_config(home, place.node, port=settings.es_port, heap=settings.es_heap, account=place.account)
-        give_to(place.account, _install_rules(config, settings, rules).parent)
+        login = _install_into(config, place, settings, rules, container=False)
         process = launch(home, jdk, place.node, account=place.account)
     except OSError as error:
         raise NodeError(f"The local Elasticsearch cannot be set up: {error}.") from error
@@ -196,6 +245,8 @@ def _up_local(settings: Settings, rules: str, progress: ShowProgress, home: Path
         started_at=_now(),
         home=home,
         processes=started_times(family(process.pid)),
+        user=USER,
+        password_file=login,
     )
 
     def check() -> None:
@@ -209,12 +260,16 @@ def _wait(info: NodeInfo, state: Path, pid: int, check: Callable[[], None]) -> N
     """Wait for a launched node and remember it; one that does not come up is ended, whatever stopped the waiting."""
     write_state(state, info)
     try:
-        wait_until_ready(info.url, check)
+        wait_until_ready(info.url, check, login=_login_of(info))
     except BaseException:
         stop(living(started_times(family(pid))))
         forget_state(state)
         raise
     return _remember(info, state)
+
+
+def _login_of(info: NodeInfo) -> Login | None:
+    return read_login(info.user, info.password_file) if info.user and info.password_file else None
 
 
 def _remember(info: NodeInfo, state: Path) -> NodeInfo:

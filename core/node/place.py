@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import NodeError
+from core.private import FOLDER, narrow_mode
 
 USER = "bothways-es"
 SYSTEM_BASE = Path("/var/lib/bothways")
+PASSABLE = 0o711
+"""Of folders of root's on the way to those of the node's user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class Place:
     base: Path
     node: Path
     account: Account | None
+
+    @property
+    def mode(self) -> int:
+        """Mode of the folders above those of Elasticsearch's own: the user that runs the node passes through them."""
+        return PASSABLE if self.account else FOLDER
 
     def can_read(self, path: Path) -> bool:
         """Whether the user that runs the node can read a path."""
@@ -94,12 +102,17 @@ def service_account() -> Account:
     )
 
 
-def make_folder(path: Path) -> Path:
-    """Make a folder that every user may look into, whatever the umask is; an existing one is left as it is."""
+def make_folder(path: Path, mode: int, *, narrow: bool = True) -> Path:
+    """Make a folder, and those above it that are missing, with this mode whatever the umask is.
+
+    An existing one is narrowed to it, unless `narrow` is off; those above it are left as they are.
+    """
     if not path.is_dir():
-        make_folder(path.parent)
+        make_folder(path.parent, mode, narrow=False)
         path.mkdir(exist_ok=True)
-        path.chmod(0o755)
+        path.chmod(mode)
+    elif narrow:
+        narrow_mode(path, mode)
     return path
 
 

@@ -16,8 +16,10 @@ import psutil
 import structlog
 
 from core.errors import NodeError
+from core.node.login import Login
 from core.node.place import Account
 from core.node.state import family
+from core.private import open_private
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
@@ -25,6 +27,8 @@ RED_S = 15.0
 """Seconds after which a node that opens no index, and is red, will not become better by itself."""
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "ES_JAVA_OPTS", "CLI_JAVA_OPTS")
 _GOOD = ("yellow", "green")
+_KNOWN = (*_GOOD, "red")
+_REFUSED = 401
 _SAYS_NOTHING = re.compile(
     r"\s*(at |(error|output):$|.*starting java failed|ERROR: Elasticsearch did not exit normally|Elasticsearch died)"
 )
@@ -60,7 +64,7 @@ def launch(home: Path, jdk: Path, node: Path, *, account: Account | None) -> sub
         own = f"-Djava.io.tmpdir={node / 'tmp'}"
         environment["CLI_JAVA_OPTS"] = f"{own} {environment.get('CLI_JAVA_OPTS', '')}".strip()
     identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
-    with console_log(node).open("wb") as output:
+    with open_private(console_log(node), "wb") as output:
         process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
             [str(home / "bin/elasticsearch")],
             env=environment,
@@ -69,6 +73,7 @@ def launch(home: Path, jdk: Path, node: Path, *, account: Account | None) -> sub
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077,
             **identity,
         )
     _started.append(process)
@@ -80,7 +85,9 @@ def console_log(node: Path) -> Path:
     return node / "logs" / "console.log"
 
 
-def wait_until_ready(url: str, check: Callable[[], None], *, timeout_s: float = START_TIMEOUT_S) -> None:
+def wait_until_ready(
+    url: str, check: Callable[[], None], *, login: Login | None = None, timeout_s: float = START_TIMEOUT_S
+) -> None:
     """Wait until the node answers and its indexes can be searched.
 
     `check` is called all the while and raises when waiting is in vain. A node that answers but stays red, though it
@@ -90,13 +97,15 @@ def wait_until_ready(url: str, check: Callable[[], None], *, timeout_s: float = 
     idle_since: float | None = None
     while time.monotonic() < deadline:
         check()
-        health = ask(f"{url}/_cluster/health?wait_for_status=yellow&timeout=1s")
+        health = ask(f"{url}/_cluster/health?wait_for_status=yellow&timeout=1s", login)
         if health and health.get("status") in _GOOD:
             return
         idle_since = (idle_since or time.monotonic()) if _is_idle(health) else None
         if idle_since and time.monotonic() - idle_since >= RED_S:
             break
         time.sleep(0.3)
+    if health and health.get("status") == _REFUSED:
+        raise NodeError(f"Elasticsearch at {url} refuses its own password: stop it with `bothways es down`, try again.")
     if not health or "status" not in health:
         raise NodeError(f"Elasticsearch at {url} did not answer within {timeout_s:.0f} s.")
     log.warning(
@@ -108,15 +117,16 @@ def wait_until_ready(url: str, check: Callable[[], None], *, timeout_s: float = 
 
 def _is_idle(health: dict[str, Any] | None) -> bool:
     """Whether a node answers and opens no index at the moment."""
-    if not health or "status" not in health:
+    if not health or health.get("status") not in _KNOWN:
         return False
     return not health.get("initializing_shards") and not health.get("number_of_pending_tasks")
 
 
-def ask(url: str) -> dict[str, Any] | None:
+def ask(url: str, login: Login | None = None) -> dict[str, Any] | None:
     """Give the JSON object behind a loopback address, whatever its status; None if no such thing answers."""
+    auth = httpx.BasicAuth(login.user, login.password) if login else None
     try:
-        with httpx.Client(trust_env=False, timeout=5.0) as client:
+        with httpx.Client(trust_env=False, timeout=5.0, auth=auth) as client:
             answer = client.get(url).json()
     except (httpx.HTTPError, ValueError):
         return None
@@ -166,8 +176,8 @@ def _taken(port: int) -> str:
         hint = f", or BOTHWAYS_ES_URL=http://127.0.0.1:{port} to use that Elasticsearch"
     elif isinstance(answer.get("error"), dict):
         who, hint = (
-            "what looks like an Elasticsearch with security on",
-            f", or BOTHWAYS_ES_URL=https://127.0.0.1:{port}",
+            "an Elasticsearch with a password that was not started from this cache folder",
+            f", or to use that one BOTHWAYS_ES_URL=http://127.0.0.1:{port}, BOTHWAYS_ES_USER and BOTHWAYS_ES_PASSWORD",
         )
     else:
         who, hint = "another program", ""

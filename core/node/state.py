@@ -12,6 +12,7 @@ from typing import Any, Literal
 import psutil
 
 from core.errors import NodeError
+from core.private import write_private
 
 _CLOCK_SLACK_S = 2.0
 """A start time is counted from the boot time, which moves a little when the clock is set."""
@@ -23,7 +24,8 @@ class NodeInfo:
 
     `processes` are (pid, start time in seconds since the epoch) pairs, the launcher first and the server last: a
     number alone could meanwhile belong to another program. A Docker node has `container` instead, and no `home`.
-    `config` holds the synonyms file, `logs` is the log file.
+    `config` holds the synonyms file, `logs` is the log file. A node is entered as `user` with the password that
+    `password_file` holds; one that an earlier version started has neither and lets everybody in.
     """
 
     kind: Literal["local", "docker"]
@@ -37,6 +39,8 @@ class NodeInfo:
     home: Path | None = None
     processes: tuple[tuple[int, float], ...] = ()
     container: str | None = None
+    user: str | None = None
+    password_file: Path | None = None
 
     @property
     def pid(self) -> int | None:
@@ -51,9 +55,10 @@ class NodeInfo:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> NodeInfo:
         """Read what `to_json` gave; a missing or unknown field raises `KeyError` or `TypeError`."""
+        values = {"user": None, "password_file": None, **values}
         known = {field.name: values[field.name] for field in fields(cls)}
         known |= {key: Path(known[key]) for key in ("config", "data", "logs")}
-        known["home"] = Path(known["home"]) if known["home"] else None
+        known |= {key: Path(known[key]) if known[key] else None for key in ("home", "password_file")}
         known["processes"] = tuple((int(pid), float(started)) for pid, started in known["processes"])
         return cls(**known)
 
@@ -72,9 +77,7 @@ def read_state(folder: Path) -> NodeInfo | None:
 
 def write_state(folder: Path, info: NodeInfo) -> None:
     """Write what was started, whole or not at all."""
-    new = folder / "node.json.new"
-    new.write_text(json.dumps(info.to_json(), indent=2) + "\n", encoding="utf-8")
-    new.replace(folder / "node.json")
+    write_private(folder / "node.json", json.dumps(info.to_json(), indent=2) + "\n")
 
 
 def forget_state(folder: Path) -> None:

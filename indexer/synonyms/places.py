@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from core.collection import alias_of, version_of
 from core.elastic import elasticsearch_errors
 from core.errors import CollectionNotFoundError, SynonymsError
-from core.node import NodeInfo, status
+from core.node import NodeInfo, is_at, status
 from core.node.config import SYNONYMS
 from core.settings import Settings
 from core.synonyms import Rule
@@ -31,7 +30,6 @@ SET = "bothways"
 """The id of the synonyms set that new indices use where the server has the API and no file."""
 
 _PAGE = 1000
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Place(Protocol):
@@ -238,10 +236,7 @@ def _place(client: Elasticsearch, settings: Settings, key: _Key, shared: _Shared
 
 
 def _same_server(settings: Settings, node: NodeInfo) -> bool:
-    if settings.es_url is None:
-        return True
-    said = urlsplit(settings.es_url)
-    return said.hostname in _LOOPBACK and (said.port or 9200) == node.port
+    return settings.es_url is None or is_at(node, settings.es_url)
 
 
 def _replace(path: Path, content: str) -> None:

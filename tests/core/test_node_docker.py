@@ -39,6 +39,7 @@ def engine(monkeypatch, tmp_path):
         return folder / "calls"
 
     monkeypatch.setattr(place, "is_root", lambda: False)
+    monkeypatch.delenv("BOTHWAYS_ES_URL", raising=False)
     return make
 
 
@@ -77,7 +78,13 @@ def test_the_command():
         "-e",
         "discovery.type=single-node",
         "-e",
-        "xpack.security.enabled=false",
+        "xpack.security.enabled=true",
+        "-e",
+        "xpack.security.enrollment.enabled=false",
+        "-e",
+        "xpack.security.http.ssl.enabled=false",
+        "-e",
+        "xpack.security.transport.ssl.enabled=false",
         "-e",
         "action.destructive_requires_name=true",
         "-e",
@@ -92,6 +99,10 @@ def test_the_command():
         "ES_JAVA_OPTS=-Xms1g -Xmx1g",
         "-v",
         "/c/analysis:/usr/share/elasticsearch/config/analysis:ro",
+        "-v",
+        "/c/users:/usr/share/elasticsearch/config/users:ro",
+        "-v",
+        "/c/users_roles:/usr/share/elasticsearch/config/users_roles:ro",
         "-v",
         "bothways-es-data:/usr/share/elasticsearch/data",
         "docker.elastic.co/elasticsearch/elasticsearch:9.4.3",
@@ -147,6 +158,8 @@ def test_docker_that_fails_is_a_local_node_instead(engine, monkeypatch, tmp_path
 @pytest.fixture
 def cli(monkeypatch, tmp_path):
     """The verbs, with settings of their own."""
+
+    monkeypatch.delenv("BOTHWAYS_ES_URL", raising=False)
 
     def run(*arguments, **settings):
         chosen = load_settings(cache_dir=tmp_path / "cache", **settings)

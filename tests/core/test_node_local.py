@@ -4,6 +4,7 @@ import socket
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -58,6 +59,7 @@ def plain(monkeypatch):
     monkeypatch.setattr(place, "is_root", lambda: False)
     monkeypatch.setattr(docker, "docker_available", lambda: False)
     monkeypatch.delenv("ES_HOME", raising=False)
+    monkeypatch.delenv("BOTHWAYS_ES_URL", raising=False)
 
 
 @pytest.fixture
@@ -85,6 +87,11 @@ def info_of(tmp_path, **values):
         started_at="2026-01-01T00:00:00+00:00",
     )
     return replace(made, **values)
+
+
+def this_process():
+    ours = psutil.Process(os.getpid())
+    return ours.pid, ours.create_time()
 
 
 def test_up_twice_is_one_node_and_down_ends_all_of_it(chosen, home):
@@ -151,7 +158,7 @@ def test_a_node_that_dies_at_its_start_says_why(chosen, tmp_path, printed, reaso
 
 def test_a_node_that_never_answers_is_ended(chosen, tmp_path, monkeypatch):
     home = make_home(tmp_path / "dumb", "echo $$ > $ES_TMPDIR/pid; exec sleep 60")
-    monkeypatch.setattr(local, "wait_until_ready", lambda url, check: process.wait_until_ready(url, check, timeout_s=1))
+    monkeypatch.setattr(local, "wait_until_ready", partial(process.wait_until_ready, timeout_s=1))
     with pytest.raises(NodeError, match="did not answer within 1 s"):
         up(chosen, home=home)
     assert not psutil.pid_exists(int((chosen.cache_dir / "node/tmp/pid").read_text()))
@@ -175,7 +182,7 @@ def test_a_taken_port_of_another_program(chosen, home):
 
 def test_a_stale_state_is_forgotten_and_its_number_never_killed(chosen, home, tmp_path):
     ours = psutil.Process(os.getpid())
-    folder = make_folder(chosen.cache_dir / "node")
+    folder = make_folder(chosen.cache_dir / "node", 0o700)
     write_state(folder, info_of(tmp_path, processes=((ours.pid, ours.create_time() - 3600),)))
     assert status(chosen) is None
     assert not down(chosen)
@@ -225,7 +232,7 @@ def test_settings_of_modules_only_where_they_are(tmp_path):
     (tmp_path / "modules/x-pack-ml").mkdir(parents=True)
     found = node_settings(tmp_path, tmp_path, 1)
     assert found["xpack.ml.enabled"] is False
-    assert (found["network.host"], found["xpack.security.enabled"]) == ("127.0.0.1", False)
+    assert (found["network.host"], found["xpack.security.enabled"]) == ("127.0.0.1", True)
 
 
 def test_empty_synonyms_are_a_comment(tmp_path):
@@ -251,10 +258,14 @@ def test_root_uses_a_cache_folder_that_its_user_can_enter(monkeypatch, tmp_path)
     assert find_place(tmp_path / "cache").node == tmp_path / "cache/node"
 
 
-def test_folders_can_be_entered_whatever_the_umask(tmp_path):
-    old = os.umask(0o077)
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize("mode", [0o700, 0o711])
+def test_folders_have_their_mode_whatever_the_umask(tmp_path, umask, mode):
+    (tmp_path / "old").mkdir(mode=0o755)
+    old = os.umask(umask)
     try:
-        made = make_folder(tmp_path / "a/b")
+        made = make_folder(tmp_path / "a/b", mode)
+        narrowed = make_folder(tmp_path / "old", mode)
     finally:
         os.umask(old)
-    assert made.stat().st_mode & 0o777 == made.parent.stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in (made, made.parent, narrowed)} == {mode}
