@@ -12,6 +12,7 @@ from cli.evaluate import AllowLeaksOption, QrelsOption, SplitOption, parse_split
 from cli.options import CollectionOption, JsonOption, parse_strategy
 from cli.output import out, print_json
 from cli.tune import bars, refuse_to_overwrite
+from core.private import private_folder
 from core.settings import settings
 from evaluation.calibrate import Calibration, Threshold
 from evaluation.calibrate import calibrate as find_threshold
@@ -51,7 +52,7 @@ def calibrate(
         )
     written = write if found.proposed is not None and found.is_setting else None
     if written is not None:
-        written.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(written.parent, narrow=False)
         written.write_text(settings_lines(found, collection=collection, queries_file=queries.name), encoding="utf-8")
     if as_json:
         print_json({**found.as_dict(), "written": str(written) if written else None})

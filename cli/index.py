@@ -20,6 +20,7 @@ from cli.outages import patience_of
 from cli.output import err, print_json, printable
 from core.datatypes import ChunkerName
 from core.errors import LeaseHeldError, UsageError
+from core.private import private_folder, write_private
 from core.settings import Settings, load_settings
 from indexer.acl import checked
 from indexer.build import build_parts, build_writer, default_job_options
@@ -193,11 +194,11 @@ def _keep_failures(report: JobReport, chosen: Settings) -> Path | None:
     if not report.failures:
         return None
     folder = chosen.cache_dir / "failures"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     path = folder / f"{report.collection}-{time.strftime('%Y%m%d-%H%M%S')}.json"
     for old in sorted(folder.glob("*.json"))[:-KEPT]:
         old.unlink(missing_ok=True)
-    path.write_text(json.dumps(report.as_dict()["failures"], ensure_ascii=False, indent=1), encoding="utf-8")
+    write_private(path, json.dumps(report.as_dict()["failures"], ensure_ascii=False, indent=1))
     return path
 
 

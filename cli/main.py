@@ -39,6 +39,7 @@ from cli import (
 from cli.output import fail
 from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
+from core.private import private_umask
 from core.settings import settings
 
 
@@ -103,7 +104,8 @@ def options(
 def main() -> None:
     """Run the command line; the console script's entry."""
     try:
-        app()
+        with private_umask():  # what is written holds documents and questions: it is the user's alone
+            app()
     except BrokenPipeError:
         # The reader of our output left, as `head` does; what remains is not wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

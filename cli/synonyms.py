@@ -14,6 +14,7 @@ from cli.output import err, out, print_json, printable
 from core.analysis import Segmenter, load_segmenter
 from core.collection import list_collections
 from core.elastic import connect
+from core.private import private_folder
 from core.settings import Settings, settings
 from core.synonyms import Rule, read_rules_file
 from indexer.synonyms import Applied, apply, find_places, in_force
@@ -40,7 +41,7 @@ def apply_command(
     rules = read_rules_file(file, segmenter)
     client, _ = connect(chosen)
     places = find_places(client, chosen, collection)
-    chosen.cache_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(chosen.cache_dir, narrow=False)
     lock = chosen.cache_dir / "synonyms.lock"
     applied = [apply(client, place, rules, add=add, lock=lock) for place in places]
     if as_json:

@@ -18,6 +18,7 @@ from core.collection import open_collection
 from core.elastic import connect
 from core.errors import UsageError
 from core.models.encoder import load_encoder
+from core.private import private_folder
 from core.settings import settings
 from evaluation.grid import GRIDS, Value, make_grid, told
 from evaluation.markdown import between, not_significant, p_value, signed, table
@@ -71,7 +72,7 @@ def tune_fusion(
         )
     if found.improves:
         lines = settings_lines(found, collection=collection, queries_file=queries.name)
-        write.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(write.parent, narrow=False)
         write.write_text(lines, encoding="utf-8")
     if as_json:
         print_json({**found.as_dict(), "written": str(write) if found.improves else None})
@@ -115,7 +116,7 @@ def study(
             progress=lambda told: bar.update(task, description=told),
         )
     if out_dir is not None:
-        out_dir.mkdir(parents=True, exist_ok=True)
+        private_folder(out_dir, narrow=False)
         (out_dir / "vectors.json").write_text(
             json.dumps(found.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )

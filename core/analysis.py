@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import SettingsError
+from core.private import private_folder
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Segmenter:
         tokenizer = jieba.Tokenizer()
         if self._cache_dir is not None:
             # jieba's own choice is a file of a known name in the shared temporary folder, which it would unmarshal.
-            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            private_folder(self._cache_dir)
             tokenizer.tmp_dir = str(self._cache_dir)
         tokenizer.initialize()
         if self._user_dict is not None:

@@ -17,6 +17,7 @@ from types import TracebackType
 import structlog
 
 from core.errors import SettingsError
+from core.private import private_file, private_folder
 
 log = structlog.get_logger()
 
@@ -81,7 +82,7 @@ class AnswerCache:
 
     def _open_or_replace(self) -> sqlite3.Connection:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._path.parent, narrow=False)
             return self._open()
         except sqlite3.DatabaseError as error:
             if _is_broken(error):
@@ -91,6 +92,7 @@ class AnswerCache:
             raise self._unusable(error) from error
 
     def _open(self) -> sqlite3.Connection:
+        private_file(self._path)  # SQLite gives its other files the mode of this one
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")

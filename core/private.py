@@ -36,7 +36,7 @@ def private_file(path: Path) -> Path:
 
 def open_private(path: Path, mode: str = "w", **options: Any) -> IO[Any]:  # noqa: ANN401
     """Open a file to write, as `Path.open` does; a new one is its owner's alone, an existing one becomes so."""
-    opened: IO[Any] = open(path, mode, opener=_opener, **options)  # noqa: SIM115 (`Path.open` has no opener)
+    opened: IO[Any] = open(path, mode, opener=private_opener, **options)  # noqa: SIM115 (`Path.open` has no opener)
     return opened
 
 
@@ -75,7 +75,8 @@ def narrow_mode(path: Path, mode: int) -> None:
         path.chmod(found & (mode | 0o7000))
 
 
-def _opener(path: str, flags: int) -> int:
+def private_opener(path: str, flags: int) -> int:
+    """Open a file for its owner alone: the `opener` of `open` and `FileIO`."""
     handle = os.open(path, flags, FILE)
     if hasattr(os, "fchmod") and os.fstat(handle).st_mode & 0o077 and os.fstat(handle).st_uid == os.geteuid():
         os.fchmod(handle, FILE)

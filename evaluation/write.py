@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from core.private import private_folder
 from evaluation.gold import relevance_of
 from evaluation.html import html_page
 from evaluation.markdown import markdown_page
@@ -32,7 +33,7 @@ class ReportFolder:
         self._stack = ExitStack()
 
     def __enter__(self) -> ReportFolder:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder, narrow=False)
         for name in _REPORTS:  # those of an earlier run would not belong to the rows that are written now
             (self._folder / name).unlink(missing_ok=True)
         self._rows = self._open(ROWS)

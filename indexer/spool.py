@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.errors import StorageFullError, UsageError
+from core.private import open_private, private_folder
 from core.valid_text import valid_text
 from indexer.jobs import is_id
 
@@ -78,7 +79,7 @@ class Incoming:
         if name.casefold() in self._names:
             raise UsageError(f"Two files of the upload have the name {name[:80]!r}.")
         self._names[name.casefold()] = name
-        with (self._folder / name).open("xb") as file:
+        with open_private(self._folder / name, "xb") as file:
             shutil.copyfileobj(content, file, 1024 * 1024)
             _to_disk(file)
         return name
@@ -99,10 +100,11 @@ class Spool:
         place = self._incoming / _checked(job_id)
         try:
             with room_for(self.folder):
-                (place / "files").mkdir(parents=True)
+                private_folder(self.folder)
+                private_folder(place / "files")
                 _write_note(place, {"collection": collection, "attempts": 0})
                 yield Incoming(place / "files")
-                self._queue.mkdir(exist_ok=True)
+                private_folder(self._queue)
                 place.replace(self._queue / job_id)
                 _folder_to_disk(self._queue)
         finally:
@@ -123,7 +125,7 @@ class Spool:
 
     def keep(self, upload: Upload) -> None:
         """Put an upload that did not succeed aside, for a retry."""
-        self._kept.mkdir(exist_ok=True)
+        private_folder(self._kept)
         target = self._kept / upload.id
         (self._queue / upload.id).replace(target)
         os.utime(target)
@@ -145,7 +147,7 @@ class Spool:
             raise UsageError(f"The files of the job {job_id} are not kept any more: upload them again.")
         with room_for(self.folder):
             _write_note(kept, {"collection": note.collection, "attempts": 0})
-            self._queue.mkdir(exist_ok=True)
+            private_folder(self._queue)
             kept.replace(self._queue / _checked(new_id))
 
     def sweep(self) -> None:
@@ -178,7 +180,7 @@ def _read(path: Path) -> Upload | None:
 def _write_note(place: Path, note: dict[str, Any]) -> None:
     """Write atomically: a process that dies in the middle leaves the note of before."""
     new = place / "upload.json.new"
-    with new.open("w", encoding="utf-8") as file:
+    with open_private(new, "w", encoding="utf-8") as file:
         json.dump(note, file)
         _to_disk(file)
     new.replace(place / "upload.json")

@@ -30,6 +30,7 @@ from core.errors import (
     StorageFullError,
     UsageError,
 )
+from core.private import FILE, private_folder
 from indexer.acl import checked
 from indexer.jobs import Job, new_id
 from indexer.parts import UPLOADED, JobOptions, Parts
@@ -213,8 +214,8 @@ class Uploads:
     def _alone_on(self, collection: str) -> FileLock:
         """Return the lock that other servers on this machine respect; raises `Timeout` where one holds it."""
         folder = self._spool.folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{alias_of(collection)}.lock", timeout=0)
+        private_folder(folder)
+        return FileLock(folder / f"{alias_of(collection)}.lock", timeout=0, mode=FILE)
 
     def _run(self, upload: Upload) -> _Outcome:
         """Run one upload and put its files where they belong by how it ended."""

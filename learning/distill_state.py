@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
+from core.private import private_folder
 from learning.reranker_state import differences
 
 FOLDER = "distillation"
@@ -28,7 +29,7 @@ class Distillation:
     def write(self, out: Path) -> None:
         """Write `distillation.json`, whole or not at all."""
         path = state_file(out)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent, narrow=False)
         part = path.with_name(f".{path.name}.part")
         part.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n", "utf-8")
         part.replace(path)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from core.errors import UsageError
+from core.private import private_folder
 from learning.expansion_samples import Sample, Source, Wanted
 from search.rewrite import clean_pseudo_doc
 
@@ -103,7 +104,7 @@ def begin(folder: Path, begun_with: Mapping[str, Any], *, resume: bool) -> None:
     if not resume:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} is taken: name another folder, or add --resume to go on with a run in it.")
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder, narrow=False)
         path.write_text(json.dumps(begun_with, ensure_ascii=False, indent=1) + "\n", "utf-8")
         return
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
+from core.private import private_folder
 from learning.clicks import Tally
 from learning.judgements import Bounds, Judged, Judgement, Verdict
 from learning.propensity import as_table
@@ -44,7 +45,7 @@ class Outcome:
 def write_judgements(outcome: Outcome, folder: Path) -> dict[str, Any]:
     """Write all files into a folder, over those of before; gives the report."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder, narrow=False)
         queries, lines, left_out = _beir(outcome.judged.judgements)
         _write(folder / "queries.jsonl", queries)
         _write(folder / "qrels.tsv", lines)

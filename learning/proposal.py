@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from core.errors import SynonymsError
+from core.private import private_folder
 from learning.candidates import Candidate
 
 _SHOWN = 80
@@ -17,7 +18,7 @@ def write_proposal(
     """Write the candidates to a new file; rules scoring `accept_above` or more are on. A file that is there stays."""
     text = "".join(f"{line}\n" for line in proposal_lines(candidates, collection, accept_above, path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent, narrow=False)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:

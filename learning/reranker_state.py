@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import UsageError
+from core.private import private_folder
 
 Loss = Literal["listwise", "bce", "margin-mse", "kl"]
 TAUGHT: frozenset[Loss] = frozenset({"margin-mse", "kl"})
@@ -98,7 +99,7 @@ def begin(
                 f"{out} is not empty: name another folder, or add --resume to go on with a training that was begun "
                 "there."
             )
-        (out / FOLDER).mkdir(parents=True, exist_ok=True)
+        private_folder(out / FOLDER, narrow=False)
         training = Training(arguments, sources, command=command)
         training.write(out)
         return training

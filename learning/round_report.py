@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
+from core.private import private_folder
 from learning.round_parts import Run, Step
 
 _NAMED = 30
@@ -59,7 +60,7 @@ def write_run(out: Path, folder: Path, report: Mapping[str, Any]) -> None:
     lines = "".join(f"{line}\n" for line in markdown(report))
     try:
         for place in (folder, out):
-            place.mkdir(parents=True, exist_ok=True)
+            private_folder(place, narrow=False)
             (place / "report.json").write_text(text, encoding="utf-8")
             (place / "report.md").write_text(lines, encoding="utf-8")
         with (out / "history.jsonl").open("a", encoding="utf-8") as file:

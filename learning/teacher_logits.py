@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.errors import UsageError
+from core.private import private_folder
 from learning.reranker_data import Group
 
 SHARD = 64
@@ -40,7 +41,7 @@ def write_logits(
     progress: Progress = lambda _done, _of: None,
 ) -> int:
     """Score the shards that are not there yet; gives their number. The teacher is loaded only where one is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder, narrow=False)
     missing = [(path, shard) for path, shard in _shards(groups, folder) if not path.is_file()]
     done = len(groups) - sum(len(shard) for _, shard in missing)
     teacher = load() if missing else None

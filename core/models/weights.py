@@ -15,6 +15,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from core.errors import MissingExtraError, ModelError
+from core.private import FILE
 
 INSTALL_TORCH = 'pip install "bothways[torch]"'
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
@@ -37,7 +38,7 @@ def ensure_torch_weights(folder: Path) -> None:
         from safetensors.numpy import save_file
     except ImportError as error:
         raise MissingExtraError(f"Torch weights need the extra torch: {INSTALL_TORCH}.") from error
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
+    with FileLock(folder.with_name(f"{folder.name}.lock"), mode=FILE):
         if has_torch_weights(folder):
             return
         weights = _named_weights(onnx.load(folder / "onnx" / "model.onnx"), onnx.numpy_helper.to_array)

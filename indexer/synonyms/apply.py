@@ -12,6 +12,7 @@ from elasticsearch import Elasticsearch
 from filelock import FileLock
 
 from core.errors import BothwaysError, ElasticsearchError
+from core.private import FILE
 from core.synonyms import Rule, rules_text, split_rules
 from indexer.synonyms.acting import not_acting, reload, require_reloaded
 from indexer.synonyms.places import FilePlace, IndexPlace, Place, SetPlace
@@ -51,7 +52,7 @@ def apply(client: Elasticsearch, place: Place, rules: Sequence[Rule], *, add: bo
     Each of `rules` is proved in every live index that reads the place. Raises `ElasticsearchError` when the server
     does not take the rules or a rule does not act; the place is then as it was. `lock` keeps a second `apply` waiting.
     """
-    with FileLock(lock):
+    with FileLock(lock, mode=FILE):
         before = split_rules(place.read() or "")
         known = {rule.meaning: rule for rule in before}
         wanted = {rule.meaning: rule for rule in (*(before if add else ()), *rules)}

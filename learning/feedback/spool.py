@@ -19,6 +19,7 @@ import orjson
 import structlog
 from filelock import FileLock, Timeout
 
+from core.private import FILE, open_private, private_folder, private_opener
 from learning.feedback.rows import Row
 
 log = structlog.get_logger()
@@ -62,7 +63,7 @@ class Spool:
 
     def open(self) -> None:
         """Begin to take rows; raises `OSError` where the folder cannot be used."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         with self._lock:
             self._name = f"{time.time_ns():x}-{secrets.token_hex(4)}"
             self._number = 0
@@ -151,14 +152,14 @@ class Spool:
         kept = _size_of(self.folder.glob("*.refused"))
         lines = [orjson.dumps({"reason": why, "_id": row.id, "_source": row.source}) + b"\n" for row, why in rows]
         if lines and kept + sum(map(len, lines)) <= self.limit // REFUSED_SHARE:
-            with self._path("refused").open("ab") as file:
+            with open_private(self._path("refused"), "ab") as file:
                 file.writelines(lines)
 
     def _begin_segment(self) -> FileIO:
         self._number += 1
         self._size = 0
         # Unbuffered: a write is over when the system has it.
-        self._file = FileIO(self._path(f"{self._number:08d}.jsonl"), "ab")
+        self._file = FileIO(self._path(f"{self._number:08d}.jsonl"), "ab", opener=private_opener)
         return self._file
 
     def _end_segment(self) -> None:
@@ -202,7 +203,7 @@ class Spool:
         return self.folder / f"{self._name}.{suffix}"
 
     def _lock_of(self, name: str) -> FileLock:
-        return FileLock(self.folder / f"{name}.lock", thread_local=False)
+        return FileLock(self.folder / f"{name}.lock", thread_local=False, mode=FILE)
 
 
 def waiting_in(folder: Path) -> int:

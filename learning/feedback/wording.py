@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.datatypes import QueryText
 from core.errors import SettingsError
+from core.private import private_folder
 
 _KEY_BYTES = 32
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
@@ -43,7 +44,7 @@ def _key(folder: Path) -> bytes:
     """Read the key, making it where there is none: readable for its owner alone, the same for all processes."""
     path = folder / "query-text.key"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         if not path.exists():
             _make(path)
         key = path.read_bytes()
