@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import contextmanager
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,6 +18,7 @@ from indexer.parts import JobOptions, Parts
 from search.pipeline import Searcher
 from tests.es_proxy import TROUBLES, Proxy
 from tests.fakes import FixedWriter, HashEncoder
+from tests.full_disk import full_disk
 from tests.llm_server import Scripted
 
 pytestmark = pytest.mark.elasticsearch
@@ -146,20 +148,24 @@ def test_a_collection_that_was_removed_makes_nothing_unready(troubled):
     assert http.get("/health/ready").status_code == 200
 
 
+@contextmanager
+def read_only(client, index):
+    client.indices.put_settings(index=index, settings={"index.blocks.write": True})
+    try:
+        yield
+    finally:
+        client.indices.put_settings(index=index, settings={"index.blocks.write": None})
+
+
 @pytest.mark.parametrize(
-    ("block", "status", "says"),
-    [("index.blocks.read_only_allow_delete", 507, "Make room"), ("index.blocks.write", 409, "Take the block off")],
+    ("blocked", "status", "says"), [(full_disk, 507, "Make room"), (read_only, 409, "Take the block off")]
 )
-def test_an_index_that_takes_no_writes_is_said_at_once(troubled, es, block, status, says):
+def test_an_index_that_takes_no_writes_is_said_at_once(troubled, es, blocked, status, says):
     _, served, name = troubled
     http = served()
-    client, _ = es
-    client.indices.put_settings(index=f"bothways-{name}-v1", settings={block: True})
-    try:
+    with blocked(es[0], f"bothways-{name}-v1"):
         answer = http.delete(f"/api/v1/collections/{name}/documents/leave")
         assert http.post("/api/v1/search", json={"query": "请假", "collection": name}).status_code == 200
-    finally:
-        client.indices.put_settings(index=f"bothways-{name}-v1", settings={block: None})
     assert (answer.status_code, says in answer.json()["detail"]) == (status, True)
     assert "retry-after" not in answer.headers
     assert http.get(f"/api/v1/collections/{name}/documents/leave").status_code == 200

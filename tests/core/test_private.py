@@ -8,8 +8,15 @@ import pytest
 
 from core.analysis import Segmenter
 from core.answer_cache import AnswerCache
-from core.private import narrow_mode, open_private, private_file, private_folder, private_opener, private_umask
-from core.private import write_private
+from core.private import (
+    narrow_mode,
+    open_private,
+    private_file,
+    private_folder,
+    private_opener,
+    private_umask,
+    write_private,
+)
 
 
 @pytest.fixture(autouse=True)

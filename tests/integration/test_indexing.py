@@ -20,6 +20,7 @@ from indexer.bulk import bulk
 from indexer.versions import chunk_mapping, create_version, versions
 from search.options import SearchOptions
 from tests.fakes import DyingWriter, FixedWriter
+from tests.full_disk import full_disk
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -354,11 +355,8 @@ def test_a_full_disk_stops_the_job_with_what_to_do_and_it_goes_on_later(folder, 
     client, _ = es
     build(folder)
     (folder / "new.txt").write_text("新的一份文件。", encoding="utf-8")
-    block = "index.blocks.read_only_allow_delete"
-    client.indices.put_settings(index=f"bothways-{collection}-v1", settings={block: True})
-    with pytest.raises(ElasticsearchError, match="disk is full"):
+    with full_disk(client, f"bothways-{collection}-v1"), pytest.raises(ElasticsearchError, match="disk is full"):
         build(folder)
-    client.indices.put_settings(index=f"bothways-{collection}-v1", settings={block: None})
     assert (build(folder).new, build(folder).unchanged) == (1, 8)
 
 

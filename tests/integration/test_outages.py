@@ -18,6 +18,7 @@ from indexer.record import Stop
 from indexer.run import open_desk, recorded_options, run_job
 from tests.es_proxy import Proxy
 from tests.fakes import FixedWriter, HashEncoder
+from tests.full_disk import full_disk
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -188,16 +189,13 @@ def test_a_job_that_waits_can_be_stopped(proxy, job):
 def test_a_full_disk_is_said_at_once(proxy, job, es, collection):
     assert job().succeeded
     index = f"bothways-{collection}-v1"
-    es[0].indices.put_settings(index=index, settings={"index.blocks.read_only_allow_delete": True})
-    try:
+    with full_disk(es[0], index):
         started = time.monotonic()
         with pytest.raises(IndexFullError, match=r"disk is full\. Make room"):
             job(writer=FixedWriter())
         assert time.monotonic() - started < 10
         assert job.said == []
         assert "disk is full" in job.record().error
-    finally:
-        es[0].indices.put_settings(index=index, settings={"index.blocks.read_only_allow_delete": None})
     assert job(writer=FixedWriter()).succeeded
 
 

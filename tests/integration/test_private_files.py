@@ -1,4 +1,4 @@
-"""What lies on disk after an upload, a search, a click, an index run and an evaluation: nothing that others can read."""
+"""What is on disk after an upload, a search, a click, a build and an evaluation: nothing that others can read."""
 
 import json
 import os
