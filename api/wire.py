@@ -14,7 +14,7 @@ from core.collection import Collection
 from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
-from indexer.rollback import Version
+from indexer.rollback import Version, passed_over
 from learning.feedback.rows import Action
 from search.filters import Scalar
 
@@ -53,8 +53,8 @@ class VersionOut(BaseModel):
 class CollectionOut(BaseModel):
     """One collection and what it was built with; `chunker` and `max_chars` are null where that was not noted.
 
-    `acl_field`: the metadata field of the access groups, if any. `problem`: why the collection cannot be searched, and
-    what to do; then `index` is empty, and all that is known is in `versions`.
+    `acl_field`: the metadata field of the access groups, if any. `problem`: what is wrong
+    with its alias, and what to do; where it cannot be searched, `index` is empty and `versions` has all that is known.
     """
 
     name: str
@@ -221,6 +221,7 @@ def collection_out(
         metadata_fields=sorted(collection.metadata_fields),
         acl_field=collection.acl_field or None,
         versions=[_version(version) for version in versions],
+        problem=passed_over(collection.name, versions) or None,
     )
 
 

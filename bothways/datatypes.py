@@ -158,7 +158,7 @@ class Delta:
 class Collection:
     """One collection and what it was built with.
 
-    `problem` says why it cannot be searched and what to do; then `index` is "".
+    `problem` says what is wrong with its alias and what to do; `index` is "" where it cannot be searched.
     """
 
     name: str

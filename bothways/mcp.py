@@ -175,7 +175,7 @@ def build_server(target: Target) -> MCPServer[None]:
     async def list_collections(ctx: Context[None, Any]) -> Annotated[CallToolResult, Collections]:
         """List the collections that can be searched, with their size and the metadata fields to filter by."""
         async with keyed.client(ctx) as client:
-            listed = [one for one in await client.collections() if not one.problem]
+            listed = [one for one in await client.collections() if one.index]
         rows = [CollectionInfo.model_validate(asdict(one)) for one in listed]
         lines = [
             f"{row.name}: {row.documents} documents, {row.chunks} chunks; "
@@ -241,7 +241,7 @@ async def _chosen(client: AsyncClient, collection: str | None) -> str:
     """Give the collection that is meant: the only one where none is named."""
     if collection:
         return collection
-    names = [one.name for one in await client.collections() if not one.problem]
+    names = [one.name for one in await client.collections() if one.index]
     if len(names) == 1:
         return names[0]
     raise ToolError(

@@ -43,8 +43,9 @@ def collections(ctx: typer.Context, as_json: JsonOption = False) -> None:
         return
     if rows:
         _print_table(rows)
-    for row in broken:
-        err.print(f"{row.name}: {row.problem}", markup=False)
+    for row in rows + broken:
+        if row.problem:
+            err.print(f"{row.name}: {row.problem}", markup=False)
 
 
 def _print_table(rows: list[CollectionOut]) -> None:

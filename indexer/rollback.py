@@ -6,6 +6,7 @@ forward again; no rebuild goes on with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -65,6 +66,22 @@ def list_versions(client: Elasticsearch, name: str) -> list[Version]:
         chunks = count_chunks(client, index)
         found.append(Version(collection, version_of(index), state, chunks, str(meta.get("created_at", ""))))
     return found
+
+
+def passed_over(name: str, there: Sequence[Version]) -> str:
+    """Say which newer version was live and is not, though nobody went back from it; "" where there is none.
+
+    That is what a snapshot that was restored in part looks like.
+    """
+    live = next((version.number for version in there if version.state == "live"), None)
+    newer = [version.number for version in there if version.state == "kept" and live and version.number > live]
+    if not newer:
+        return ""
+    return (
+        f"The alias of {name!r} points to v{live}, though v{newer[-1]} was live later and nobody went back from it, as "
+        f"after a snapshot was restored in part: `bothways collections adopt {name} --version {newer[-1]}` goes to it, "
+        f"--version {live} stays."
+    )
 
 
 def _state(meta: dict[str, Any], index: str, *, live: str | None) -> State:

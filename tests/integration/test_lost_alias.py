@@ -253,12 +253,18 @@ def test_a_job_killed_while_a_rebuild_goes_live_is_mended_by_the_next(
 
 
 def test_an_alias_on_an_older_version_deletes_no_newer_one_that_was_live(
-    folder, one, build, es, collection, versions, segmenter
+    folder, one, build, es, collection, versions, run
 ):
     build(folder)
     build(folder, recreate=True)
     build(one)
+    assert collection + ": " not in run("collections")[2]
     swap_alias(es[0], f"bothways-{collection}", to=f"bothways-{collection}-v1")
+    code, out, _ = run("collections", "--json")
+    (row,) = [row for row in json.loads(out) if row["name"] == collection]
+    assert (code, row["index"]) == (0, f"bothways-{collection}-v1")
+    assert "points to v1, though v2 was live later" in row["problem"]
+    assert row["problem"] in run("collections")[2]
     with structlog.testing.capture_logs() as logs:
         report = build(folder, recreate=True, embedding_model="fake/other")
     assert report.succeeded
