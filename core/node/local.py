@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from core.errors import NodeError
 from core.node import docker
 from core.node.config import install_synonyms, write_config
+from core.node.data_lock import require_unused
 from core.node.fetch import VERSION, check_home, distribution_version, fetch_distribution
 from core.node.jdk import bundled_jdk, find_jdk
 from core.node.login import USER, Login, ensure_login, password_file, read_login
@@ -90,12 +91,16 @@ def down(settings: Settings) -> bool:
 
 
 def purge(settings: Settings) -> bool:
-    """End the node and remove its config, logs, data and password; the fetched distribution stays."""
+    """End the node and remove its config, logs, data and password; the fetched distribution stays.
+
+    Raises `NodeError` where an Elasticsearch that was not stopped uses the data.
+    """
     info = read_state(settings.cache_dir / "node")
     stopped = down(settings)
     if info is not None and info.container:
         docker.remove_data(info.container)
     node = find_place(settings.cache_dir).node
+    require_unused(node / "data")
     for folder in ("config", "data", "logs", "tmp"):
         shutil.rmtree(node / folder, ignore_errors=True)
     password_file(node).unlink(missing_ok=True)

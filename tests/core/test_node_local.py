@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -210,6 +211,33 @@ def test_purge_removes_what_the_node_made(chosen, home):
     assert not living(info.processes)
     assert not info.config.exists()
     assert not info.data.exists()
+
+
+HOLDS = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_purge_removes_no_data_that_a_node_uses_of_which_nothing_is_noted(chosen):
+    """The file that names the node's process is lost; the lock in its data is not."""
+    data = place.find_place(chosen.cache_dir).node / "data"
+    data.mkdir(parents=True)
+    (data / "node.lock").touch()
+    (data / "segment").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, data / "node.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as node:
+        assert node.stdout.readline() == b"held\n"
+        with pytest.raises(NodeError, match=r"still uses .*nothing was removed"):
+            purge(chosen)
+        assert (data / "segment").exists()
+        node.stdin.close()
+    assert not purge(chosen)
+    assert not data.exists()
 
 
 def test_a_home_that_is_none_is_refused(chosen, tmp_path):
