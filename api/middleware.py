@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -63,6 +64,13 @@ class RequestContext:
                 await self.app(scope, receive, send_with_headers)
             except ClientDisconnect:
                 status = CLIENT_LEFT
+            except asyncio.CancelledError:
+                # The server ends and has waited as long as it does (api/ending.py); nobody else cancels a request.
+                log.warning("cut_off_by_the_end", path=scope["path"])
+                if not status:
+                    detail = "The server is about to end and did not finish this: send it again in a moment."
+                    again = {"Retry-After": "5"}
+                    await problem(Request(scope), 503, detail, headers=again)(scope, receive, send_with_headers)
             except Exception as error:
                 log.exception("unforeseen_error", path=scope["path"], kind=type(error).__name__)
                 if not status:

@@ -32,6 +32,9 @@ DRAIN_S, DRAIN_IDLE_S = 30.0, 5.0
 DRAIN_BYTES = 256_000_000
 """And how much of it: an upload of twice the default limit gets its 413 even if its client reads nothing before."""
 
+SEND_S = 30.0
+"""A client that takes in nothing of an answer for so long is left alone, with what is not sent yet."""
+
 TOO_MUCH: Final = (431, f"The headers have more than {MAX_HEAD} bytes, or are more than {MAX_HEADERS}: send fewer.")
 
 
@@ -78,8 +81,8 @@ class Lingering:
             self._transport.resume_reading()
 
     def abandon(self) -> None:
-        """Close the connection, whatever still comes."""
-        self._transport.close()
+        """Close the connection, whatever still comes or was to be sent."""
+        self._transport.abort()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -94,6 +97,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _left = 0
     _last_byte = 0.0
     _drain_until = 0.0
+    _unsent = 0
+    _writing_clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin with a connection; its first request has to come in time."""
@@ -103,6 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End with it."""
         self._stop_clock()
+        self._stop_writing_clock()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -178,6 +184,30 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.is_receiving and not self._in_head and self.cycle.response_complete and not self._draining:
             self.begin_drain()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not keep up; it has to go on taking something in."""
+        super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stop_writing_clock()
+        self._writing_clock = self.loop.call_later(SEND_S, self._check_writing)
+
+    def resume_writing(self) -> None:
+        """Note that it does."""
+        self._stop_writing_clock()
+        super().resume_writing()
+
+    def _check_writing(self) -> None:
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        if self._unsent < before:
+            self._writing_clock = self.loop.call_later(SEND_S, self._check_writing)
+        else:
+            self._abandon()
+
+    def _stop_writing_clock(self) -> None:
+        if self._writing_clock is not None:
+            self._writing_clock.cancel()
+            self._writing_clock = None
 
     def shutdown(self) -> None:
         """Close the connection, or let it end after what is being answered."""

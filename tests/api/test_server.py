@@ -119,6 +119,13 @@ class Client:
         return True
 
 
+def until(done):
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def refused(client, status):
     got, headers, content = client.answer()
     assert got == status, content
@@ -357,8 +364,30 @@ def test_the_host_of_a_whole_address_counts(server, target, host, status):
         assert client.answer()[0] == expected
 
 
+BUNDLE = "/docs/lib/swagger-ui-bundle.js"
+"""A megabyte and a half."""
+
+
+def test_a_client_that_takes_nothing_in_is_left_alone(server, monkeypatch):
+    monkeypatch.setattr(protocol, "SEND_S", 0.3)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(head("GET", BUNDLE) * 20)
+        until(lambda: server.connections() == 0)
+
+
+def test_one_that_is_slow_gets_all(server, monkeypatch):
+    monkeypatch.setattr(protocol, "SEND_S", 0.5)
+    with Client(server) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.send(head("GET", BUNDLE, "Connection: keep-alive") * 9 + head("GET", BUNDLE, "Connection: close"))
+        taken = 0
+        while piece := client.socket.recv(500_000):
+            taken += len(piece)
+            time.sleep(0.02)
+    assert taken > 10 * 1_500_000
+
+
 def test_no_connection_is_left(server):
-    deadline = time.monotonic() + 30
-    while server.connections():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: server.connections() == 0)

@@ -138,6 +138,25 @@ def test_connections_that_ask_nothing_or_stop_in_the_middle_hold_nobody_up(serve
         assert idle.recv(1) == half.recv(1) == b""
 
 
+def test_what_has_not_ended_by_then_is_told_so_too(serve, monkeypatch, caplog):  # noqa: F811
+    monkeypatch.setattr("api.server.GRACEFUL_S", 1)
+    server = serve()
+    held = threading.Event()
+    begun = threading.Event()
+    server.app.state.searcher = lambda: begun.set() or held.wait(60)
+    found = []
+    asking = threading.Thread(target=lambda: found.append(httpx.get(f"{server.url}/health/ready", timeout=60)))
+    asking.start()
+    assert begun.wait(30)
+    threading.Thread(target=server.close).start()
+    asking.join(30)
+    held.set()
+    (answer,) = found
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "about to end" in answer.json()["detail"]
+    assert "Traceback" not in caplog.text
+
+
 def test_serve_ends_so_on_sigterm(es_url, filled, llm):  # noqa: F811
     """The process as an engine stops it: the stream has its last event, the log no traceback."""
     port = free_port()
