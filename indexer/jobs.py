@@ -168,6 +168,21 @@ class JobStore:
             if self._write_if(job_id, version, changes):
                 return self.get(job_id)
 
+    def queued_uploads(self) -> list[Job]:
+        """List the uploads that wait, newest first; of very many the newest."""
+        filters = [{"term": {"state": "queued"}}, {"term": {"kind": "upload"}}]
+        return self._search({"bool": {"filter": filters}}, size=1000)[0]
+
+    def lose_queued(self, job_id: str, why: str, *, unless: Callable[[], bool]) -> bool:
+        """Mark a job as lost that is queued still, unless; returns whether it was.
+
+        `unless` is asked between reading and writing, and a record that somebody has changed meanwhile is left alone.
+        """
+        job, version = self._read(job_id)
+        if job.state != "queued" or unless():
+            return False
+        return self._write_if(job_id, version, {"state": "lost", "error": why, "finished": self.now()})
+
     def end(self, job_id: str, state: State, *, error: str = "", **changes: Any) -> None:  # noqa: ANN401
         """Record how a job ended."""
         self.update(job_id, refresh=True, state=state, error=error, finished=self.now(), **changes)
@@ -206,15 +221,16 @@ class JobStore:
         return [_from_source(hit["_source"]) for hit in hits["hits"]], int(hits["total"]["value"])
 
     def _mark_lost(self) -> None:
-        running, _ = self._search({"term": {"state": "running"}}, size=1000)
-        for job in running:
+        unended, _ = self._search({"terms": {"state": ["running", "queued"]}}, size=1000)
+        for job in unended:
             if self._is_lost(job):
                 _, version = self._read(job.id)
                 why = f"{job.holder.who} was not heard of since {job.heartbeat or job.created}."
                 self._write_if(job.id, version, {"state": "lost", "error": why})
 
     def _is_lost(self, job: Job) -> bool:
-        if job.state != "running":
+        """Tell whether nothing more will come of it: uploads that wait are in a folder, others in their process."""
+        if job.state != "running" and (job.state, job.kind) != ("queued", "path"):
             return False
         silent_since = self._at(self._clock() - LOST_AFTER_S)
         return (job.heartbeat or job.created) < silent_since or job.holder.is_known_dead()

@@ -1,8 +1,9 @@
 """Uploaded files on disk, from the moment they are received until they are indexed: a restart loses none.
 
 Below one folder: `incoming/` is being received, `queue/` waits or runs, `kept/` did not succeed and can be retried. A
-job's folder is named by its id and moves from one to the next by a rename, so it is never half there. Names that come
-from outside name files only after `safe_name` has been over them.
+job's folder is named by its id and moves from one to the next by a rename, so it is never half there. While it is being
+received its server holds a lock beside it, so that one that starts knows what a dead server left. Names that come from
+outside name files only after `safe_name` has been over them.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from core.errors import StorageFullError, UsageError
-from core.private import open_private, private_folder
+from core.private import FILE, open_private, private_folder, write_private
 from core.valid_text import valid_text
 from indexer.jobs import is_id
 
@@ -30,6 +34,7 @@ KEPT_DAYS = 7
 """How long the files of an upload that did not succeed can be retried."""
 _HALF_RECEIVED_S = 86_400.0
 _MAX_NAME_BYTES = 200
+_NOTE = "upload.json"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -67,6 +72,11 @@ class Incoming:
         self._folder = folder
         self._names: dict[str, str] = {}
 
+    def all_there(self) -> None:
+        """Note that no file follows: from now on a server that starts after a crash goes on with the upload."""
+        note = json.loads((self._folder.parent / _NOTE).read_text(encoding="utf-8"))
+        _write_note(self._folder.parent, {**note, "all_there": True})
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the files so far, in order."""
@@ -98,17 +108,34 @@ class Spool:
     def receive(self, job_id: str, collection: str) -> Iterator[Incoming]:
         """Take files in; they are in the queue when the `with` ends well, and gone when it does not."""
         place = self._incoming / _checked(job_id)
-        try:
+        with room_for(self.folder):
+            private_folder(self.folder)
+            private_folder(self._incoming)
+            try:
+                with self._received(job_id):
+                    private_folder(place / "files")
+                    _write_note(place, {"collection": collection, "attempts": 0})
+                    yield Incoming(place / "files")
+                    self._to_queue(place)
+            finally:
+                shutil.rmtree(place, ignore_errors=True)
+                self._lock_of(job_id).unlink(missing_ok=True)
+
+    @property
+    def name(self) -> str:
+        """What records name this folder by, on whichever machine and in whichever container: made once."""
+        path = self.folder / "name"
+        if not path.exists():
             with room_for(self.folder):
-                private_folder(self.folder)
-                private_folder(place / "files")
-                _write_note(place, {"collection": collection, "attempts": 0})
-                yield Incoming(place / "files")
-                private_folder(self._queue)
-                place.replace(self._queue / job_id)
-                _folder_to_disk(self._queue)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+                made = write_private(private_folder(self.folder) / f"name.{secrets.token_hex(8)}", secrets.token_hex(8))
+                with suppress(FileExistsError):  # another server was faster
+                    path.hardlink_to(made)
+                made.unlink()
+        return path.read_text(encoding="ascii")
+
+    def holds(self, job_id: str) -> bool:
+        """Tell whether files of a job are here, in whichever state."""
+        return any((folder / job_id).is_dir() for folder in (self._incoming, self._queue, self._kept))
 
     def waiting(self) -> list[Upload]:
         """List what is to be indexed, oldest first."""
@@ -151,12 +178,41 @@ class Spool:
             kept.replace(self._queue / _checked(new_id))
 
     def sweep(self) -> None:
-        """Remove what nobody will ask for: uploads broken off in the middle, and failed ones after some days."""
+        """Clear up after servers that died: what they had received goes into the queue, what was half there goes.
+
+        What a living server of this machine is receiving is left alone. Failed uploads go after some days.
+        """
+        for lock in self._incoming.glob("*.lock"):
+            with suppress(Timeout), FileLock(lock, timeout=0, mode=FILE):
+                self._take_over(self._incoming / lock.stem)
+                lock.unlink(missing_ok=True)
         now = time.time()
         for folder, age in ((self._incoming, _HALF_RECEIVED_S), (self._kept, KEPT_DAYS * 86_400.0)):
             for path in _below(folder):
-                if path.stat().st_mtime < now - age:
+                if path.stat().st_mtime < now - age and not self._lock_of(path.name).exists():
                     shutil.rmtree(path, ignore_errors=True)
+
+    def _take_over(self, place: Path) -> None:
+        """Go on with an upload whose server is dead, where all of it is there; nobody was told that half of it was."""
+        note = _note_of(place)
+        if note is not None and note.get("all_there"):
+            with room_for(self.folder):
+                self._to_queue(place)
+        else:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _to_queue(self, place: Path) -> None:
+        private_folder(self._queue)
+        place.replace(self._queue / place.name)
+        _folder_to_disk(self._queue)
+
+    def _lock_of(self, job_id: str) -> Path:
+        """Return the file that its receiver holds a lock on: a dead process holds none, in whichever container."""
+        return self._incoming / f"{job_id}.lock"
+
+    def _received(self, job_id: str) -> FileLock:
+        # Not at once: a server that starts may look at it just now.
+        return FileLock(self._lock_of(job_id), timeout=5, mode=FILE)
 
 
 def _checked(job_id: str) -> str:
@@ -170,20 +226,25 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Upload | None:
+    note = _note_of(path)
+    return None if note is None else Upload(path.name, note["collection"], path / "files", note["attempts"])
+
+
+def _note_of(path: Path) -> dict[str, Any] | None:
     try:
-        note = json.loads((path / "upload.json").read_text(encoding="utf-8"))
+        note: dict[str, Any] = json.loads((path / _NOTE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return Upload(path.name, note["collection"], path / "files", note["attempts"])
+    return note
 
 
 def _write_note(place: Path, note: dict[str, Any]) -> None:
     """Write atomically: a process that dies in the middle leaves the note of before."""
-    new = place / "upload.json.new"
+    new = place / f"{_NOTE}.new"
     with open_private(new, "w", encoding="utf-8") as file:
         json.dump(note, file)
         _to_disk(file)
-    new.replace(place / "upload.json")
+    new.replace(place / _NOTE)
 
 
 def _to_disk(file: IO[Any]) -> None:

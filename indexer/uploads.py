@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Literal
@@ -40,6 +40,7 @@ from indexer.record import JobRecord, Stop
 from indexer.run import Desk, options_of, recorded_options, run_job
 from indexer.slots import Slots
 from indexer.spool import Spool, Upload
+from indexer.stranded import SPOOL, end_stranded
 
 log = structlog.get_logger()
 
@@ -83,14 +84,18 @@ class Uploads:
         alias_of(collection)
         acl_field = checked(acl_field) if acl_field else ""
         job_id = new_id()
-        with self._spool.receive(job_id, collection) as incoming:
+        created: list[Job] = []
+        with self._ended_where_it_fails(created), self._spool.receive(job_id, collection) as incoming:
             for name, content in files:
                 _require_readable(incoming.add(name, content))
             if not incoming.names:
                 raise UsageError("The upload has no files.")
-            options = recorded_options(replace(self._options, collection=collection, acl_field=acl_field))
+            incoming.all_there()
+            chosen = replace(self._options, collection=collection, acl_field=acl_field)
+            options = recorded_options(chosen, **{SPOOL: self._spool.name})
             job = Job(job_id, collection, kind="upload", files=incoming.names, options=options)
-            job = self._desk().store.create(job)
+            created.append(self._desk().store.create(job))
+        (job,) = created
         self.start()
         return job
 
@@ -106,10 +111,21 @@ class Uploads:
             raise JobStateError(f"The files of the job {job.id} are not on this machine any more: upload them again.")
         new = Job(new_id(), job.collection, "upload", files=job.files, options=job.options, retry_of=job.id)
         new = self._desk().store.create(new)
-        self._spool.again(job.id, new.id)
+        with self._ended_where_it_fails([new]):
+            self._spool.again(job.id, new.id)
         if start:
             self.start()
         return new
+
+    @contextmanager
+    def _ended_where_it_fails(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Let no record wait for files that do not come: it ends with the error."""
+        try:
+            yield
+        except BothwaysError as error:
+            for job in jobs:
+                JobRecord(self._desk().store, job, Stop()).ended("failed", str(error))
+            raise
 
     def cancel(self, job_id: str) -> None:
         """End a job of this process at its next step, without waiting for its heartbeat."""
@@ -127,10 +143,24 @@ class Uploads:
         self._wake.set()
 
     def resume(self) -> None:
-        """Go on with what an earlier server left; without anything left, nothing is started."""
+        """Go on with what an earlier server left, and end the records of uploads whose files never arrived."""
         self._spool.sweep()
+        threading.Thread(target=self._end_stranded, name="stranded uploads", daemon=True).start()
         if self._spool.waiting():
             self.start()
+
+    def _end_stranded(self) -> None:
+        """Do it when Elasticsearch is there: a server starts without it, too."""
+        while not self._ending.is_set():
+            try:
+                end_stranded(self._desk().store, self._spool)
+            except ElasticsearchUnavailableError:
+                self._ending.wait(self._again_after_s)
+            except (BothwaysError, OSError) as error:
+                log.warning("stranded_uploads_not_ended", reason=str(error))
+                return
+            else:
+                return
 
     def close(self, timeout_s: float = 10.0) -> None:
         """End the threads, within so many seconds; what they were doing goes on when a server starts again."""

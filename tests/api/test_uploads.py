@@ -460,6 +460,7 @@ def test_an_upload_that_waited_while_the_alias_was_lost_is_kept_for_a_retry(serv
     client, alias = es[0], f"bothways-{collection}"
     http = serve()
     ended(http, http.post(documents, files=files(leave__txt=LEAVE)))
+    until(lambda: Leases(client).read(f"collection {collection}") is None)  # let go of a moment after the record ends
     with Leases(client).hold(f"collection {collection}", note="other"):
         waiting = http.post(documents, files=files(pay__txt="工资每月十号发放。"))
         assert waiting.status_code == 202

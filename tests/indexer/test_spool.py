@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -125,3 +127,58 @@ def test_sweeping(spool):
     os.utime(half, (old, old))
     spool.sweep()
     assert (spool.has_kept(JOB), spool.has_kept(LATER), half.exists()) == (False, True, False)
+
+
+DYING = """
+import io, os, sys
+from pathlib import Path
+from indexer.spool import Spool
+with Spool(Path(sys.argv[1])).receive(sys.argv[2], "law") as incoming:
+    incoming.add("a.txt", io.BytesIO(b"1"))
+    if sys.argv[3] == "all there":
+        incoming.all_there()
+    if sys.argv[3] == "lives":
+        print("receives", flush=True)
+        sys.stdin.read()
+    else:
+        os._exit(9)
+"""
+
+
+def receiver(spool, how, **pipes):
+    return subprocess.Popen([sys.executable, "-c", DYING, str(spool.folder), JOB, how], text=True, **pipes)
+
+
+def test_what_a_dead_server_had_received_is_queued(spool):
+    assert receiver(spool, "all there").wait() == 9
+    assert spool.waiting() == []
+    assert spool.holds(JOB)
+    spool.sweep()
+    (upload,) = spool.waiting()
+    assert (upload.id, upload.collection) == (JOB, "law")
+    assert (upload.folder / "a.txt").read_bytes() == b"1"
+    assert list((spool.folder / "incoming").iterdir()) == []
+
+
+def test_what_a_dead_server_had_received_in_part_is_removed(spool):
+    assert receiver(spool, "half").wait() == 9
+    spool.sweep()
+    assert spool.waiting() == []
+    assert not spool.holds(JOB)
+    assert list((spool.folder / "incoming").iterdir()) == []
+
+
+def test_what_a_living_server_receives_is_left_alone(spool):
+    with receiver(spool, "lives", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == "receives\n"
+        spool.sweep()
+        assert (spool.folder / "incoming" / JOB / "files" / "a.txt").exists()
+        other.stdin.close()
+        assert other.wait() == 0
+    spool.sweep()
+    assert [upload.id for upload in spool.waiting()] == [JOB]
+
+
+def test_a_folder_has_a_name_that_stays(spool, tmp_path):
+    assert spool.name == Spool(spool.folder).name
+    assert spool.name != Spool(tmp_path / "other").name

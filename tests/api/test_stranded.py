@@ -1,0 +1,134 @@
+"""A server that dies while it takes an upload in: the next one goes on, or says that the files never arrived."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from core.errors import StorageFullError
+from core.holder import Holder
+from indexer.jobs import Job, JobStore, new_id
+from indexer.parts import JobOptions
+from indexer.run import Desk, open_desk
+from indexer.spool import Spool
+from indexer.stranded import SPOOL
+from indexer.uploads import Uploads
+
+pytestmark = pytest.mark.elasticsearch
+
+DEAD = replace(Holder.here(), started=1.0)
+
+
+@pytest.fixture
+def store(es, collection):
+    return JobStore(es[0])
+
+
+@pytest.fixture
+def serve(es, tmp_path):
+    """Start the uploads of a server, which run nothing: `serve(folder)`; they are ended with the test."""
+    running = []
+
+    def start(name="cache"):
+        uploads = Uploads(
+            Spool(tmp_path / name),
+            desk=lambda: open_desk(es[0]),
+            parts=None,
+            options=JobOptions(""),
+            again_after_s=0.05,
+        )
+        uploads.start = lambda: None
+        running.append(uploads)
+        return uploads
+
+    yield start
+    for uploads in running:
+        uploads.close()
+
+
+def until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+def queued(store, collection, **fields):
+    return store.create(Job(new_id(), collection, "upload", files=("a.txt",), **fields))
+
+
+def test_a_queued_record_whose_files_never_arrived_ends(serve, store, collection):
+    uploads = serve()
+    stranded = queued(store, collection, options={SPOOL: uploads._spool.name})
+    before_folders_had_names = queued(store, collection, holder=DEAD)
+    uploads.resume()
+    for job in (stranded, before_folders_had_names):
+        ended = until(lambda job=job: (found := store.get(job.id)).has_ended and found)
+        assert (ended.state, "upload them again" in ended.error) == ("lost", True)
+        assert ended.finished is not None
+
+
+def test_records_whose_files_are_there_or_are_other_servers_stay(serve, store, collection):
+    uploads, other = serve(), serve("other")
+    with uploads._spool.receive(waits := new_id(), collection):
+        pass
+    store.create(Job(waits, collection, "upload", options={SPOOL: uploads._spool.name}))
+    elsewhere = queued(store, collection, options={SPOOL: other._spool.name}, holder=DEAD)
+    living = queued(store, collection)
+    stranded = queued(store, collection, options={SPOOL: uploads._spool.name})
+    with uploads._spool.receive(arrives := new_id(), collection):
+        store.create(Job(arrives, collection, "upload", options={SPOOL: uploads._spool.name}))
+        uploads.resume()
+        until(lambda: store.get(stranded.id).has_ended)
+    assert [store.get(job_id).state for job_id in (waits, elsewhere.id, living.id, arrives)] == ["queued"] * 4
+
+
+def test_a_retry_that_was_cut_off_says_what_to_retry(serve, store, collection):
+    uploads = serve()
+    (uploads._spool.folder / "kept" / "the-first").mkdir(parents=True)
+    job = queued(store, collection, retry_of="the-first", options={SPOOL: uploads._spool.name})
+    uploads.resume()
+    assert "retry the job the-first" in until(lambda: (found := store.get(job.id)).has_ended and found).error
+
+
+def test_records_are_ended_when_elasticsearch_is_back(serve, store, collection, es):
+    uploads = serve()
+    stranded = queued(store, collection, options={SPOOL: uploads._spool.name})
+    tries = []
+
+    def desk():
+        tries.append(True)
+        client = es[0] if len(tries) > 2 else es[0].__class__("http://127.0.0.1:9", max_retries=0)
+        return Desk(JobStore(client), None)
+
+    uploads._desk = desk
+    uploads.resume()
+    assert until(lambda: (found := store.get(stranded.id)).has_ended and found).state == "lost"
+    assert len(tries) == 3
+
+
+def test_a_move_that_fails_leaves_no_record_that_waits(serve, store, collection, monkeypatch):
+    uploads = serve()
+
+    def full(*_):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("indexer.spool.Path.replace", full)
+    monkeypatch.setattr("indexer.spool._write_note", lambda *_: None)
+    monkeypatch.setattr("indexer.spool.Incoming.all_there", lambda _: None)
+    with pytest.raises(StorageFullError):
+        uploads.submit(collection, [("a.txt", io.BytesIO(b"1"))])
+    found, total = store.find(collection=collection)
+    assert (total, found[0].state, "is full" in found[0].error) == (1, "failed", True)
+
+
+def test_a_run_of_the_command_line_that_died_while_it_waited_is_lost(store, collection):
+    waits = store.create(Job(new_id(), collection, heartbeat=store.now()))
+    died = store.create(Job(new_id(), collection, holder=DEAD))
+    states = {job.id: job.state for job in store.find(collection=collection)[0]}
+    assert states == {waits.id: "queued", died.id: "lost"}
