@@ -118,6 +118,7 @@ def test_a_move_that_fails_leaves_no_record_that_waits(serve, store, collection,
     def full(*_):
         raise OSError(28, os.strerror(28))
 
+    assert uploads._spool.name
     monkeypatch.setattr("indexer.spool.Path.replace", full)
     monkeypatch.setattr("indexer.spool._write_note", lambda *_: None)
     monkeypatch.setattr("indexer.spool.Incoming.all_there", lambda _: None)
