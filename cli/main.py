@@ -36,7 +36,7 @@ from cli import (
     synonyms,
     tune,
 )
-from cli.output import fail
+from cli.output import fail, printable
 from core.errors import BothwaysError, UsageError
 from core.logs import configure_logs
 from core.private import private_umask
@@ -50,6 +50,10 @@ class Verbs(TyperGroup):
         """Run what was typed."""
         try:
             return super().invoke(ctx)
+        except Exception as error:
+            if hasattr(error, "format_message"):  # of bad usage: names of files that `*` stands for may hold anything
+                error.message = printable(str(getattr(error, "message", "")))  # type: ignore[attr-defined]
+            raise
         except KeyboardInterrupt:
             fail("Interrupted. Nothing is lost: run the same command again to go on.", 1)
 

@@ -1,4 +1,8 @@
-"""Log lines on stderr, so that stdout is for answers; colours and times only where a person reads them."""
+"""Log lines on stderr, so that stdout is for answers; colours and times only where a person reads them.
+
+What comes from outside (paths of requests, messages of endpoints, names of files) is written out where it is no plain
+text: no line of a log can be forged, and no terminal told to do anything.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,17 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict
+
+from core.printable import printable, printable_line
+
+
+class Escaping(logging.Formatter):
+    """Writes lines of other libraries, which may quote anything."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line; a traceback's line ends stay."""
+        return printable(super().format(record))
 
 
 def configure_logs(level: str) -> None:
@@ -21,6 +36,7 @@ def configure_logs(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso"),
             structlog.processors.format_exc_info,
+            written_out,
             structlog.dev.ConsoleRenderer(colors=terminal)
             if terminal
             else structlog.processors.LogfmtRenderer(bool_as_flag=False),
@@ -30,3 +46,17 @@ def configure_logs(level: str) -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
+    if logging.lastResort is not None:  # what writes lines that no handler of somebody else takes
+        logging.lastResort.setFormatter(Escaping())
+
+
+def written_out(_: object, __: str, entry: EventDict) -> EventDict:
+    """Write out control characters in a log entry; only a traceback keeps its line ends."""
+    return {name: _value(name, value) for name, value in entry.items()}
+
+
+def _value(name: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float | dict | list | tuple | set | frozenset):
+        return value  # the texts inside are shown by `repr`, which writes them out
+    text = value if isinstance(value, str) else str(value)
+    return printable(text) if name == "exception" else printable_line(text)

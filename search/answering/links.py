@@ -40,19 +40,16 @@ _LONGEST_ALT = 300
 _CITATION = re.compile(r"!\[\d+\]")
 _CITED = re.compile(r"\[\d+\Z")
 
-_FORBIDDEN = dict.fromkeys(
-    [
-        *(*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)),
-        *(*range(0x202A, 0x202F), *range(0x2066, 0x206A)),
-        *range(0xE0000, 0xE0080),
-    ]
-)
-"""Control characters, marks that turn the direction of writing round, and letters that nobody can see."""
+_MISLEADING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE0080)])
+"""Marks that turn the direction of writing round, and letters that nobody can see."""
 
 
 def readable(text: str) -> str:
-    """Give text without the characters that no answer needs and that a terminal obeys or that hide others."""
-    return text.translate(_FORBIDDEN)
+    """Give text without the characters by which it would read otherwise than it is.
+
+    Control characters stay: JSON escapes them, and who prints an answer writes them out (core/printable.py).
+    """
+    return text.translate(_MISLEADING)
 
 
 def held_addresses(passages: Iterable[Passage]) -> frozenset[str]:

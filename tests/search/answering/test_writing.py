@@ -77,10 +77,10 @@ def test_the_whole_word_counts_even_where_the_connection_is_lost_behind_it():
 
 
 def test_addresses_of_the_passages_stay_and_others_lead_nowhere():
-    pieces = ["见 https://a.example/b", "[1]，![](ht", "tp://evil/?q=1)", "\x1b[31m"]
+    pieces = ["见 https://a.example/b", "[1]，![](ht", "tp://evil/?q=1)", "\u202e。"]
     writing = Writing("在哪里", n=1, addresses=frozenset({"https://a.example/b"}))
     shown = "".join([*map(writing.feed, pieces), writing.close()])
-    assert shown == writing.text == "见 https://a.example/b[1]，[] (hxxp://evil/?q=1)[31m"
+    assert shown == writing.text == "见 https://a.example/b[1]，[] (hxxp://evil/?q=1)。"
     assert writing.cited == [1]
 
 
