@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from fastapi import Request
@@ -11,12 +12,14 @@ from structlog.testing import capture_logs
 
 from api.admission import Admission
 from api.answering import ABANDONED, ClientLeft, Events, Turns, while_there
+from api.ending import Ending
 from core.errors import OverloadedError, QueryError
 from core.settings import load_settings
 
 
 def request(receive):
-    return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+    app = SimpleNamespace(state=SimpleNamespace(ending=Ending()))
+    return Request({"type": "http", "method": "POST", "path": "/", "headers": [], "app": app}, receive)
 
 
 async def stay():
@@ -64,7 +67,7 @@ def test_work_for_a_client_that_leaves_is_cancelled():
     assert ended == [True]
 
 
-def test_a_client_that_takes_nothing_in_is_taken_for_gone():
+def test_a_client_that_takes_nothing_in_is_taken_for_gone(monkeypatch):
     ended = []
 
     async def events():
@@ -79,10 +82,9 @@ def test_a_client_that_takes_nothing_in_is_taken_for_gone():
             await stay()
 
     async def scene():
+        monkeypatch.setattr("api.answering.SEND_TIMEOUT_S", 0.05)
         with capture_logs() as logs:
-            await asyncio.wait_for(
-                Events(events(), send_timeout=0.05)({"type": "http", "method": "POST"}, stay, send), 10
-            )
+            await asyncio.wait_for(Events(events())({"type": "http", "method": "POST"}, stay, send), 10)
         assert [row["event"] for row in logs] == ["client_stuck"]
 
     asyncio.run(scene())
