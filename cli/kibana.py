@@ -71,8 +71,12 @@ def _kibana(chosen: Settings, url: str | None) -> Kibana:
 
 def _login_of_our_node(chosen: Settings, url: str) -> Login | None:
     """Give the login of the node of our own where both it and Kibana are on this machine: it is shown to no other."""
+    try:
+        is_here = urlsplit(url).hostname in LOOPBACK
+    except ValueError:  # no address: the import says so
+        return None
     es_url = resolve_url(chosen)
-    return find_login(chosen, es_url) if es_url and urlsplit(url).hostname in LOOPBACK else None
+    return find_login(chosen, es_url) if es_url and is_here else None
 
 
 def _plain(secret: SecretStr | None) -> str | None:

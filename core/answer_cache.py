@@ -11,17 +11,19 @@ import json
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import structlog
 
 from core.errors import SettingsError
-from core.private import private_file, private_folder
+from core.private import FILE, narrow_mode, private_file, private_folder
 
 log = structlog.get_logger()
 
 _BUSY_S = 30.0
+_BESIDE = ("-wal", "-shm")
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -92,7 +94,10 @@ class AnswerCache:
             raise self._unusable(error) from error
 
     def _open(self) -> sqlite3.Connection:
-        private_file(self._path)  # SQLite gives its other files the mode of this one
+        private_file(self._path)  # SQLite gives its other files the mode of this one, when it makes them
+        for suffix in _BESIDE:
+            with suppress(FileNotFoundError):
+                narrow_mode(self._path.with_name(self._path.name + suffix), FILE)
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -109,7 +114,7 @@ class AnswerCache:
         aside = self._path.with_name(f"{self._path.name}.broken-{time.time_ns()}")
         try:
             self._path.rename(aside)
-            for suffix in ("-wal", "-shm"):
+            for suffix in _BESIDE:
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             fresh = self._open()
         except (OSError, sqlite3.DatabaseError) as second:

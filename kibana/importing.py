@@ -47,9 +47,9 @@ class Kibana:
     """
 
     url: str
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     ca_certs: Path | None = None
 
     def import_objects(self, ndjson: str, *, overwrite: bool, space: str = "") -> Imported:

@@ -6,7 +6,9 @@ import os
 from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
+from cli.kibana import _kibana
 from core.elastic import connect
 from core.errors import ElasticsearchUnavailableError, NodeError
 from core.node import find_login
@@ -118,3 +120,13 @@ def test_a_login_in_the_settings_goes_first(node, monkeypatch, tmp_path):
     monkeypatch.setenv("BOTHWAYS_ES_PASSWORD", "mine")
     with pytest.raises(ElasticsearchUnavailableError):
         connect(load_settings(cache_dir=node.cache_dir))
+
+
+def test_kibana_on_this_machine_is_entered_as_the_node_is_and_no_other(node):
+    found = _kibana(node, None)
+    assert (found.user, found.password) == ("bothways", find_login(node, "http://127.0.0.1:9399").password)
+    assert found.password not in repr(found)
+    for url in ("https://kibana.example.org", "http://[::1"):
+        assert _kibana(node, url).user is None
+    keyed = node.model_copy(update={"kibana_api_key": SecretStr("k")})
+    assert (_kibana(keyed, None).api_key, _kibana(keyed, None).user) == ("k", None)

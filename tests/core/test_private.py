@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from io import FileIO
 
 import pytest
@@ -87,10 +88,12 @@ def test_a_cache_of_answers_is_private_with_all_its_files(tmp_path):
 
 def test_a_cache_that_was_open_is_narrowed(tmp_path):
     path = tmp_path / "answers.sqlite"
-    sqlite3.connect(path).close()
-    path.chmod(0o644)
-    with AnswerCache(path):
-        assert not open_to_others(tmp_path)
+    with closing(sqlite3.connect(path)) as earlier:
+        earlier.execute("PRAGMA journal_mode = WAL")
+        earlier.execute("CREATE TABLE answers (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        assert open_to_others(tmp_path) == ["answers.sqlite", "answers.sqlite-shm", "answers.sqlite-wal"]
+        with AnswerCache(path):
+            assert not open_to_others(tmp_path)
 
 
 def test_the_words_of_the_dictionary_are_private(tmp_path):
