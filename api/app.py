@@ -12,13 +12,14 @@ import structlog
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from api import console, docs, problems
+from api import console, docs, openapi, problems
 from api.admission import Admission
 from api.answering import Turns
 from api.body import BoundedBody, Limits
 from api.deps import require_key
 from api.ending import Ending
 from api.keys import load_keys
+from api.methods import Methods
 from api.middleware import RequestContext
 from api.origin_check import OriginCheck, origins_of
 from api.readiness import LastSearches
@@ -75,6 +76,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_name,
     )
     app.state.settings = settings
     app.state.admission = Admission(
@@ -94,19 +96,19 @@ def create_app(
     app.state.recorder = recorder
     app.state.url = lambda: built()[1].url
     problems.install(app)
+    openapi.install(app, has_keys=bool(settings.api_keys or settings.api_keys_file))
     # The last one that is added is the first one that a request meets.
+    app.add_middleware(Methods)
     app.add_middleware(
         BoundedBody, limits=Limits(settings.max_body_mb, settings.max_upload_mb), ending=app.state.ending
     )
     app.add_middleware(OriginCheck, origins=origins_of(settings))
     app.add_middleware(RequestContext)
     app.include_router(health.router)
-    app.include_router(ask.plain_router, dependencies=[Depends(require_key)], responses=problems.RESPONSES)
+    app.include_router(ask.plain_router, dependencies=[Depends(require_key)])
     app.include_router(openai.router, prefix="/v1", dependencies=[Depends(require_key)])
     for module in (search, ask, feedback, collections, documents, jobs):
-        app.include_router(
-            module.router, prefix="/api/v1", dependencies=[Depends(require_key)], responses=problems.RESPONSES
-        )
+        app.include_router(module.router, prefix="/api/v1", dependencies=[Depends(require_key)])
     console.install(app)
     docs.install(app)
     return app

@@ -66,13 +66,6 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
 """The first type that fits gives the status."""
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": HTTPStatus(status).phrase}
-    for status in (400, 401, 403, 404, 409, 422, 502, 503, 504, 507)
-}
-"""What every route may answer besides its own, for the OpenAPI description."""
-
-
 def problem(
     request: Request,
     status: int,

@@ -144,6 +144,74 @@ def completion(answer: Answer, identity: str) -> dict[str, Any]:
     }
 
 
+class OpenAIErrorBody(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error, as OpenAI has it."""
+
+    error: OpenAIErrorBody
+
+
+class Model(BaseModel):
+    """A collection as OpenAI shows a model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: Literal["bothways"]
+
+
+class Models(BaseModel):
+    """Collections as OpenAI lists models."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class CompletionMessage(BaseModel):
+    """The answer's text."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class CompletionChoice(BaseModel):
+    """The one answer that is given."""
+
+    index: int
+    message: CompletionMessage
+    finish_reason: Literal["stop"]
+    logprobs: None
+
+
+class CompletionUsage(BaseModel):
+    """Tokens that the language model read and wrote, estimated by their characters."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Completion(BaseModel):
+    """An answer as a whole; `bothways` is what `POST /api/v1/ask` says beside the text."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: CompletionUsage
+    bothways: dict[str, Any]
+
+
 class Chunks:
     """Makes the chunks of one streamed answer. With `counted`, each says `usage: null`, and one at the end has it."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.bounds import NAME, NOT_EMPTY
 from api.conditions import Condition
 from api.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
 from api.shown import ContextOut, FacetOut, context_out, facet_out
@@ -18,10 +19,10 @@ from search.paging import MOST_OFFSET, MOST_WINDOW
 class SearchRequest(BaseModel):
     """A search. Unknown fields are refused, so that a misspelt option is noticed."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": SEARCH_EXAMPLES})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": SEARCH_EXAMPLES})
 
-    query: str = Field(description="the question, in the user's words")
-    collection: str = Field(description="where to search")
+    query: str = Field(description="the question, in the user's words", json_schema_extra=NOT_EMPTY)
+    collection: str = Field(description="where to search", json_schema_extra=NAME)
     top_k: int = Field(5, ge=1, le=100, description="hits to return")
     strategy: Strategy = Field("hybrid_rerank", description="how to search")
     filters: dict[str, Condition] = Field(

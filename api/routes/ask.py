@@ -24,8 +24,14 @@ from search.pipeline import Searcher
 router = APIRouter(tags=["ask"], route_class=KeyedRoute)
 plain_router = APIRouter(tags=["ask"], route_class=KeyedRoute)
 
+_EVENT = {
+    "type": "object",
+    "description": "one event: `data` is JSON",
+    "required": ["event", "data"],
+    "properties": {"event": {"enum": ["delta", "done", "error"]}, "data": {"type": "string"}},
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer"}
+    200: {"content": {"text/event-stream": {"schema": _EVENT}}, "description": "The answer"}
 }
 
 
@@ -44,7 +50,9 @@ async def ask(request: Request, asked: AskRequest, answerer: AnswererDep, settin
     return await _answered(request, asked, asked.collection, answerer, settings)
 
 
-@plain_router.post("/ask", response_model=PlainAskResponse, responses=_STREAM, dependencies=[Depends(answering)])
+@plain_router.post(
+    "/ask", response_model=PlainAskResponse, responses=_STREAM, dependencies=[Depends(answering)], name="ask_plain"
+)
 @for_readers
 async def plain_ask(
     request: Request, asked: PlainAskRequest, answerer: AnswererDep, searcher: SearcherDep, settings: SettingsDep

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.bounds import CollectionPath
 from api.deps import KeyedRoute, SearcherDep, for_readers
 from api.wire import AclIn, CollectionOut, RollbackOut, broken_out, collection_out, rollback_out
 from core.collection import (
@@ -25,7 +26,7 @@ from search.pipeline import Searcher
 router = APIRouter(tags=["collections"], route_class=KeyedRoute)
 
 
-@router.get("/collections")
+@router.get("/collections", name="list_collections")
 @for_readers
 def list_all(searcher: SearcherDep) -> list[CollectionOut]:
     """List all collections; a key with access groups is told of those in which it sees something.
@@ -42,9 +43,9 @@ def list_all(searcher: SearcherDep) -> list[CollectionOut]:
     return shown + (_broken(searcher) if searcher.sees_all else [])
 
 
-@router.get("/collections/{name}")
+@router.get("/collections/{name}", name="get_collection")
 @for_readers
-def get_one(name: str, searcher: SearcherDep) -> CollectionOut:
+def get_one(name: CollectionPath, searcher: SearcherDep) -> CollectionOut:
     """Say what a collection holds and was built with."""
     require_known(searcher.client, name)
     collection = open_collection(searcher.client, name)
@@ -53,16 +54,16 @@ def get_one(name: str, searcher: SearcherDep) -> CollectionOut:
 
 
 @router.put("/collections/{name}/acl")
-def set_access_groups(name: str, acl: AclIn, searcher: SearcherDep) -> CollectionOut:
+def set_access_groups(name: CollectionPath, acl: AclIn, searcher: SearcherDep) -> CollectionOut:
     """Name the metadata field that holds the access groups of each document, or null; in force within seconds."""
     set_acl(searcher.client, name, acl.field)
     searcher.versions.forget(name)
     return get_one(name, searcher)
 
 
-@router.post("/collections/{name}/rollback")
+@router.post("/collections/{name}/rollback", name="roll_back_collection")
 def roll_back(
-    name: str,
+    name: CollectionPath,
     searcher: SearcherDep,
     to: Annotated[int | None, Query(ge=1, description="number of the version to go to; else the one before")] = None,
 ) -> RollbackOut:
@@ -73,8 +74,8 @@ def roll_back(
     return rollback_out(left, live, what_to_set)
 
 
-@router.delete("/collections/{name}", status_code=204)
-def delete(name: str, searcher: SearcherDep) -> None:
+@router.delete("/collections/{name}", status_code=204, name="delete_collection")
+def delete(name: CollectionPath, searcher: SearcherDep) -> None:
     """Delete a collection with all its versions."""
     delete_collection(searcher.client, name)
     searcher.versions.forget(name)

@@ -15,9 +15,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
+from api.bounds import CollectionPath, DocumentPath
 from api.deps import KeyedRoute, SearcherDep, UploadsDep, for_readers
-from api.multipart import read_files
-from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, Problem, document_out, document_row, job_out
+from api.multipart import MAX_FILES, read_files
+from api.routes.jobs import QUEUED
+from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, document_out, document_row, job_out
 from core.collection import require_alias
 from core.errors import UsageError
 from indexer.documents import delete_document, get_document, list_documents
@@ -41,23 +43,32 @@ _TWO_FORMS = {
                 "schema": {
                     "type": "object",
                     "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "minItems": 1,
+                            "maxItems": MAX_FILES,
+                        }
+                    },
+                    "additionalProperties": False,
                 }
             },
             "application/json": {"schema": _documents_schema()},
         },
     }
 }
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    413: {"model": Problem, "description": "The upload is larger than BOTHWAYS_MAX_UPLOAD_MB"},
-    415: {"model": Problem, "description": "Neither files nor JSON"},
-    507: {"model": Problem, "description": "The server's disk is full"},
-}
 
 
-@router.post("/collections/{collection}/documents", status_code=202, openapi_extra=_TWO_FORMS, responses=_REFUSED)
+@router.post(
+    "/collections/{collection}/documents",
+    status_code=202,
+    openapi_extra=_TWO_FORMS,
+    responses=QUEUED,
+    name="upload_documents",
+)
 async def upload(
-    collection: str,
+    collection: CollectionPath,
     request: Request,
     response: Response,
     uploads: UploadsDep,
@@ -90,10 +101,10 @@ async def upload(
     return job_out(job)
 
 
-@router.get("/collections/{collection}/documents")
+@router.get("/collections/{collection}/documents", name="list_documents")
 @for_readers
 def list_all(
-    collection: str,
+    collection: CollectionPath,
     searcher: SearcherDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     after: Annotated[str | None, Query(description="the last id of the page before")] = None,
@@ -102,15 +113,15 @@ def list_all(
     return [document_row(row) for row in list_documents(searcher.client, collection, size=limit, after=after)]
 
 
-@router.get("/collections/{collection}/documents/{doc_id:path}")
+@router.get("/collections/{collection}/documents/{doc_id:path}", name="get_document")
 @for_readers
-def get_one(collection: str, doc_id: str, searcher: SearcherDep) -> DocumentOut:
+def get_one(collection: CollectionPath, doc_id: DocumentPath, searcher: SearcherDep) -> DocumentOut:
     """Give a document with its chunks and their questions, without vectors."""
     return document_out(get_document(searcher.client, collection, doc_id))
 
 
-@router.delete("/collections/{collection}/documents/{doc_id:path}", status_code=204)
-def delete(collection: str, doc_id: str, searcher: SearcherDep) -> None:
+@router.delete("/collections/{collection}/documents/{doc_id:path}", status_code=204, name="delete_document")
+def delete(collection: CollectionPath, doc_id: DocumentPath, searcher: SearcherDep) -> None:
     """Delete a document; when this returns, no search finds anything of it."""
     delete_document(searcher.client, collection, doc_id)
 

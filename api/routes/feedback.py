@@ -11,7 +11,7 @@ from core.errors import FeedbackOffError
 router = APIRouter(tags=["feedback"], route_class=KeyedRoute)
 
 
-@router.post("/feedback", status_code=202, response_class=Response)
+@router.post("/feedback", status_code=202, response_class=Response, name="send_feedback")
 @for_readers
 def feedback(request: FeedbackRequest, recorder: RecorderDep) -> Response:
     """Say what a user did with a hit; once this is answered 202, no restart loses it."""

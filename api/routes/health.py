@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 
 from api.problems import headers_of, problem
 from core.elastic import probe
@@ -13,14 +16,28 @@ from core.errors import BothwaysError
 router = APIRouter(tags=["health"])
 
 
-@router.head("/health/live", include_in_schema=False)
-@router.get("/health/live")
-def live() -> dict[str, str]:
+class Live(BaseModel):
+    """The process runs."""
+
+    status: Literal["live"] = "live"
+
+
+class Ready(BaseModel):
+    """A search can be answered, by this version of Elasticsearch and with this model."""
+
+    status: Literal["ready"]
+    elasticsearch: str
+    licence: str
+    embedding_model: str
+
+
+@router.get("/health/live", name="health_live")
+def live() -> Live:
     """Say that the process runs."""
-    return {"status": "live"}
+    return Live()
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", response_model=Ready, name="health_ready")
 def ready(request: Request) -> Response:
     """Say whether Elasticsearch answers, searches too, and the encoder is loaded; 503 with the reason if not."""
     try:

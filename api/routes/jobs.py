@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from api.bounds import JobPath
 from api.deps import DeskDep, KeyedRoute, UploadsDep
 from api.wire import JobList, JobOut, job_out
 from indexer.jobs import State
 
 router = APIRouter(tags=["jobs"], route_class=KeyedRoute)
+
+QUEUED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "The job is queued",
+        "headers": {
+            "Location": {
+                "description": "its address",
+                "required": True,
+                "schema": {"type": "string", "pattern": "^/api/v1/jobs/.+"},
+            }
+        },
+    }
+}
+"""How operations answer that queue a job."""
 
 
 @router.get("/jobs")
@@ -27,21 +42,21 @@ def list_jobs(
 
 
 @router.get("/jobs/{job_id}")
-def get_job(job_id: str, desk: DeskDep) -> JobOut:
+def get_job(job_id: JobPath, desk: DeskDep) -> JobOut:
     """Say how a job stands."""
     return job_out(desk.store.get(job_id))
 
 
-@router.delete("/jobs/{job_id}", status_code=202)
-def cancel(job_id: str, desk: DeskDep, uploads: UploadsDep) -> JobOut:
+@router.delete("/jobs/{job_id}", status_code=202, name="cancel_job")
+def cancel(job_id: JobPath, desk: DeskDep, uploads: UploadsDep) -> JobOut:
     """Cancel a job: one that waits at once, one that runs within seconds; what it has indexed stays."""
     job = desk.store.cancel(job_id)
     uploads.cancel(job_id)
     return job_out(job)
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202)
-def retry(job_id: str, desk: DeskDep, uploads: UploadsDep, response: Response) -> JobOut:
+@router.post("/jobs/{job_id}/retry", status_code=202, responses=QUEUED, name="retry_job")
+def retry(job_id: JobPath, desk: DeskDep, uploads: UploadsDep, response: Response) -> JobOut:
     """Queue an upload that did not succeed once more, as a new job."""
     job = uploads.retry(desk.store.get(job_id))
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"

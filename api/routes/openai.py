@@ -14,12 +14,24 @@ from fastapi.responses import JSONResponse, Response
 from sse_starlette import ServerSentEvent
 
 from api.answering import ABANDONED, ClientLeft, Events, answering, count, while_there
+from api.bounds import CollectionPath
 from api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
 from api.ending import Ending
 from api.problems import status_of
 from api.routes.ask import AnswererDep
 from api.wire_ask import to_ask
-from api.wire_openai import ChatRequest, Chunks, completion, error_of, model, models, to_ask_request
+from api.wire_openai import (
+    ChatRequest,
+    Chunks,
+    Completion,
+    Model,
+    Models,
+    completion,
+    error_of,
+    model,
+    models,
+    to_ask_request,
+)
 from core.collection import list_collections
 from core.errors import BothwaysError, CollectionNotFoundError
 from core.seen import as_seen, open_seen
@@ -30,12 +42,24 @@ log = structlog.get_logger()
 
 router = APIRouter(tags=["openai"], route_class=KeyedRoute)
 
+_EVENT = {
+    "type": "object",
+    "description": "one event: `data` is a chunk as JSON, at the end `[DONE]`",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}},
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer"}
+    200: {"content": {"text/event-stream": {"schema": _EVENT}}, "description": "The answer"}
 }
 
 
-@router.post("/chat/completions", responses=_STREAM, dependencies=[Depends(answering)])
+@router.post(
+    "/chat/completions",
+    response_model=Completion,
+    responses=_STREAM,
+    dependencies=[Depends(answering)],
+    name="create_chat_completion",
+)
 @for_readers
 async def chat(request: Request, asked: ChatRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
     """Answer the last user message from the collection that is named as the model, with its sources below."""
@@ -54,7 +78,7 @@ async def chat(request: Request, asked: ChatRequest, answerer: AnswererDep, sett
     return JSONResponse(completion(answer, identity))
 
 
-@router.get("/models")
+@router.get("/models", response_model=Models)
 @for_readers
 def list_models(searcher: SearcherDep) -> dict[str, Any]:
     """List the collections that the key may see."""
@@ -65,9 +89,9 @@ def list_models(searcher: SearcherDep) -> dict[str, Any]:
     return models(names)
 
 
-@router.get("/models/{name}")
+@router.get("/models/{name}", response_model=Model)
 @for_readers
-def get_model(name: str, searcher: SearcherDep) -> dict[str, Any]:
+def get_model(name: CollectionPath, searcher: SearcherDep) -> dict[str, Any]:
     """Say that there is such a collection."""
     return model(open_seen(searcher.client, name).name)
 
