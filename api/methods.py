@@ -57,5 +57,4 @@ def _allowed(path: str, methods: dict[str, Any]) -> tuple[re.Pattern[str], str]:
     # The id of a document may have slashes in it; no other part of a path has.
     pattern = _VARIABLE.sub(lambda found: ".*" if found[1] == "doc_id" else "[^/]+", re.escape(path))
     taken = {method.upper() for method in methods}
-    more = {"HEAD", "OPTIONS"} if "GET" in taken else {"OPTIONS"}
-    return re.compile(pattern, re.DOTALL), ", ".join(sorted(taken | more))
+    return re.compile(pattern, re.DOTALL), ", ".join(sorted(taken | ({"HEAD"} if "GET" in taken else set())))
