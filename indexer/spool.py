@@ -23,12 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import structlog
 from filelock import FileLock, Timeout
 
 from core.errors import StorageFullError, UsageError
 from core.private import FILE, open_private, private_folder, write_private
 from core.valid_text import valid_text
 from indexer.jobs import is_id
+
+log = structlog.get_logger()
 
 KEPT_DAYS = 7
 """How long the files of an upload that did not succeed can be retried."""
@@ -180,7 +183,8 @@ class Spool:
     def sweep(self) -> None:
         """Clear up after servers that died: what they had received goes into the queue, what was half there goes.
 
-        What a living server of this machine is receiving is left alone. Failed uploads go after some days.
+        What a living server of this machine is receiving is left alone. Failed uploads go after some days, and
+        a warning names their files, which are nowhere else here.
         """
         for lock in self._incoming.glob("*.lock"):
             with suppress(Timeout), FileLock(lock, timeout=0, mode=FILE):
@@ -190,6 +194,9 @@ class Spool:
         for folder, age in ((self._incoming, _HALF_RECEIVED_S), (self._kept, KEPT_DAYS * 86_400.0)):
             for path in _below(folder):
                 if path.stat().st_mtime < now - age and not self._lock_of(path.name).exists():
+                    if folder == self._kept:
+                        names = sorted(file.name for file in (path / "files").glob("*"))
+                        log.warning("failed_upload_removed", job=path.name, files=names, kept_days=KEPT_DAYS)
                     shutil.rmtree(path, ignore_errors=True)
 
     def _take_over(self, place: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+import structlog
 
 from core.errors import StorageFullError, UsageError
 from indexer.spool import Spool, safe_name
@@ -125,8 +126,10 @@ def test_sweeping(spool):
     half = spool.folder / "incoming" / "20260101-100000-000aaaaaa"
     half.mkdir(parents=True)
     os.utime(half, (old, old))
-    spool.sweep()
+    with structlog.testing.capture_logs() as logs:
+        spool.sweep()
     assert (spool.has_kept(JOB), spool.has_kept(LATER), half.exists()) == (False, True, False)
+    assert [(line["event"], line["job"], line["files"]) for line in logs] == [("failed_upload_removed", JOB, ["a.txt"])]
 
 
 DYING = """
