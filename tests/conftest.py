@@ -8,8 +8,8 @@ import sys
 import uuid
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 import structlog
@@ -24,8 +24,7 @@ from tests.fakes import Clock
 
 pytest_plugins = ["tests.turns", "tests.own_node"]
 
-_NODE, _URL, _TURNS = pytest.StashKey[ExitStack](), pytest.StashKey[str](), pytest.StashKey[str]()
-_LOGIN = pytest.StashKey[tuple[str, str] | None]()
+_STACK, _NODE, _TURNS = pytest.StashKey[ExitStack](), pytest.StashKey["Node"](), pytest.StashKey[str]()
 _KEPT = {"BOTHWAYS_CACHE_DIR", *(f"BOTHWAYS_ES_{name}" for name in ("URL", "USER", "PASSWORD", "API_KEY", "CA_CERTS"))}
 
 
@@ -46,55 +45,70 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class Node(NamedTuple):
+    """The Elasticsearch of a run: its user and password, if any, and the folder of the rules where it is a container."""
+
+    url: str
+    login: tuple[str, str] | None = None
+    analysis: str | None = None
+
+
 @pytest.fixture(scope="session")
-def es_url(request):
-    """Address of the Elasticsearch of this run, in the contract's order."""
-    if url := getattr(request.config, "workerinput", {}).get("es_url"):
-        _log_in(request.config.workerinput["es_login"])
-        yield url
+def es_node(request):
+    """The Elasticsearch of this run, in the contract's order."""
+    if given := getattr(request.config, "workerinput", {}).get("es_node"):
+        node = Node(*given)
+        _log_in(node.login)
+        yield node
         return
-    with _elasticsearch() as (url, login):
-        _log_in(login)
-        yield url
+    with _elasticsearch() as node:
+        _log_in(node.login)
+        yield node
+
+
+@pytest.fixture(scope="session")
+def es_url(es_node):
+    """Address of the Elasticsearch of this run."""
+    return es_node.url
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node):
     """Tell each process of pytest-xdist of the one Elasticsearch that all of them share."""
     config = node.config
-    if _NODE not in config.stash:
-        stack = config.stash[_NODE] = ExitStack()
-        config.stash[_URL], config.stash[_LOGIN] = stack.enter_context(_elasticsearch())
+    if _STACK not in config.stash:
+        stack = config.stash[_STACK] = ExitStack()
+        config.stash[_NODE] = stack.enter_context(_elasticsearch())
         config.stash[_TURNS] = stack.enter_context(TemporaryDirectory())
-    node.workerinput["es_url"] = config.stash[_URL]
-    node.workerinput["es_login"] = config.stash[_LOGIN]
+    node.workerinput["es_node"] = tuple(config.stash[_NODE])
     node.workerinput["turns"] = config.stash[_TURNS]
 
 
 def pytest_unconfigure(config):
     """Stop the Elasticsearch that the processes shared."""
-    if _NODE in config.stash:
-        config.stash[_NODE].close()
+    if _STACK in config.stash:
+        config.stash[_STACK].close()
 
 
 @contextmanager
 def _elasticsearch():
-    """Give address and login (user and password, or None)."""
     from core.node import docker_available, down, resolve_url, up
 
     if url := os.environ.get("BOTHWAYS_ES_URL") or resolve_url(load_settings()):
-        yield url, _login(load_settings(), url)
+        yield Node(url, _login(load_settings(), url))
         return
     chosen = load_settings(es_port=free_port())
     segmenter = load_segmenter(chosen)
     rules = partial(segment_synonyms, segmenter=segmenter)
     if docker_available():
-        for url in _container(rules(read_synonyms(chosen))):
-            yield url, None
+        from tests.container import elasticsearch_container
+
+        with elasticsearch_container(rules(read_synonyms(chosen))) as (url, analysis):
+            yield Node(url, analysis=str(analysis))
         return
     try:
         url = up(chosen, prepare=rules).url
-        yield url, _login(chosen, url)
+        yield Node(url, _login(chosen, url))
     finally:
         down(chosen)
 
@@ -110,38 +124,6 @@ def _log_in(login):
     """Have whoever is given the address of this run get in: tests have cache folders of their own, without the node."""
     if login:
         os.environ["BOTHWAYS_ES_USER"], os.environ["BOTHWAYS_ES_PASSWORD"] = login
-
-
-def _container(rules):
-    """Run the image of the product's own node, with the synonyms file that every index wants to read."""
-    from testcontainers.core.container import DockerContainer
-
-    from core.node.config import install_synonyms
-    from core.node.docker import CONFIG, IMAGE
-    from core.node.process import wait_until_ready
-
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # read by the container's user
-        mounted = install_synonyms(Path(folder), rules, container=True).parent
-        container = (
-            DockerContainer(IMAGE)
-            .with_env("discovery.type", "single-node")
-            .with_env("xpack.security.enabled", "false")
-            .with_env("action.destructive_requires_name", "true")
-            .with_env("ES_JAVA_OPTS", "-Xms1g -Xmx1g")
-            .with_volume_mapping(str(mounted), f"{CONFIG}/analysis", "ro")
-            .with_exposed_ports(9200)
-        )
-        with container:
-            url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
-            wait_until_ready(url, lambda: _require_running(container))
-            yield url
-
-
-def _require_running(container):
-    wrapped = container.get_wrapped_container()
-    wrapped.reload()
-    assert wrapped.status in {"created", "running"}, wrapped.logs(tail=20).decode("utf-8", "replace")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from elasticsearch import ApiError, Elasticsearch
@@ -45,17 +46,21 @@ def make(es, collection, segmenter):
 
 
 @pytest.fixture
-def own_file(es, es_settings, collection, make):
+def own_file(es, es_node, es_settings, collection, make, monkeypatch):
     """A file place that only this test's index reads."""
     client, _ = es
     relative = f"analysis/{collection}.txt"
+    if es_node.analysis:
+        mounted = Path(es_node.analysis, f"{collection}.txt")
+        monkeypatch.setenv("BOTHWAYS_SYNONYMS_PATH", str(mounted))
+        es_settings = es_settings.model_copy(update={"synonyms_path": mounted})
     try:
         path = server_file(es_settings, relative)
     except SynonymsError as error:
         pytest.skip(f"the server's config folder is not here: {error}")
     path.write_text(BEFORE, encoding="utf-8")
     try:
-        path.chmod(0o640)
+        path.chmod(0o644 if es_node.analysis else 0o640)
         if os.geteuid() == 0:
             os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)
         index = make(synonyms_path=relative, updateable=True, lenient=False)
