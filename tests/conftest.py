@@ -46,7 +46,7 @@ def free_port():
 
 
 class Node(NamedTuple):
-    """The Elasticsearch of a run: its user and password, if any, and the folder of the rules where it is a container."""
+    """The Elasticsearch of a run: its user and password, if any, and the rules' folder of a container."""
 
     url: str
     login: tuple[str, str] | None = None
