@@ -7,7 +7,6 @@ to it.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
@@ -43,7 +42,7 @@ class ChatEndpoint(EndpointModel):
         )
         try:
             if "json" in opened.headers.get("content-type", ""):
-                yield text_of(await self._within(_json(opened), deadline))
+                yield text_of(await self._within(read_whole(opened), deadline))
                 return
             async with aclosing(self._texts(opened, deadline)) as texts:
                 async for text in texts:
@@ -103,11 +102,6 @@ class ChatEndpoint(EndpointModel):
 
 
 _END = object()
-
-
-async def _json(opened: httpx.Response) -> object:
-    answer: object = json.loads(await read_whole(opened))
-    return answer
 
 
 def _is_framed(headers: Mapping[str, str]) -> bool:

@@ -24,6 +24,9 @@ MAX_ANSWER_BYTES = 2 << 20
 """Of an answer as one document: 128,000 tokens of Chinese, all escaped as `\\uXXXX`, take about 1.2 MB."""
 MAX_ERROR_BYTES = 64 << 10
 """Of the answer to a request that is refused; what is longer is no message for people, and is not read."""
+MAX_CONTAINERS = 50_000
+"""Lists and objects of a document or an event, which are what takes time to read: 700,000 empty ones in 2 MB would hold
+an event loop for half a second. A completion has a dozen; the rest is room for the braces of an answer's own text."""
 MAX_EVENT_BYTES = 256 << 10
 """Of one event of a stream, which holds a few words; some endpoints send a whole answer as one event."""
 MAX_EVENTS = 200_000
@@ -78,8 +81,7 @@ class LLMHttp:
         """
         response = await self.open(method, path, body, timeout_s=timeout_s)
         try:
-            answer: object = json.loads(await read_whole(response))
-            return answer
+            return await read_whole(response)
         finally:
             await close(response)
 
@@ -110,12 +112,12 @@ async def close(response: httpx.Response) -> None:
         await response.aclose()
 
 
-async def read_whole(response: httpx.Response) -> bytes:
-    """Read an answer to its end; raises `LLMAnswerTooLargeError` where that comes too late."""
+async def read_whole(response: httpx.Response) -> object:
+    """Read an answer to its end as JSON; raises `LLMAnswerTooLargeError` where that comes too late."""
     length = response.headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20 and int(length) > MAX_ANSWER_BYTES:
         raise _too_large(MAX_ANSWER_BYTES)
-    return b"".join([piece async for piece in _pieces(response, MAX_ANSWER_BYTES)])
+    return _parsed(b"".join([piece async for piece in _pieces(response, MAX_ANSWER_BYTES)]))
 
 
 async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
@@ -130,10 +132,10 @@ async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
             for data in events.feed(piece):
                 if data.startswith(b"[DONE]"):
                     return
-                yield json.loads(data)
+                yield _parsed(data)
     for data in events.feed(b"\n\n"):  # of an endpoint that forgets the empty line after its last event
         if not data.startswith(b"[DONE]"):
-            yield json.loads(data)
+            yield _parsed(data)
 
 
 async def _pieces(response: httpx.Response, most: int) -> AsyncGenerator[bytes, None]:
@@ -153,9 +155,18 @@ async def _error_body(response: httpx.Response) -> object:
     """Give the body of a refusal as JSON, None where there is none or it is too long."""
     try:
         content = b"".join([piece async for piece in _pieces(response, MAX_ERROR_BYTES)])
-        return json.loads(content)
+        return _parsed(content)
     except (LLMAnswerTooLargeError, ValueError, RecursionError):
         return None
+
+
+def _parsed(content: bytes) -> object:
+    if content.count(b"{") + content.count(b"[") > MAX_CONTAINERS:
+        raise LLMAnswerTooLargeError(
+            f"The language model's answer was given up, since it has more than {MAX_CONTAINERS:,} lists and objects."
+        )
+    parsed: object = json.loads(content)
+    return parsed
 
 
 def _too_large(most: int) -> LLMAnswerTooLargeError:

@@ -83,6 +83,8 @@ TOO_LARGE = [
     pytest.param(Raw(pour(b" " * 65536, 8000)), id="500 MB of spaces"),
     pytest.param(Raw(lambda: itertools.chain([HUGE], itertools.repeat(b"x" * 65536, 500))), id="30 MB of text"),
     pytest.param(Raw(pour(b"[", 1), headers=(("Content-Length", str(30 * MB)),)), id="30 MB that are announced"),
+    pytest.param(Raw(pour(b"[" + b"{}," * 600_000 + b"1]", 1)), id="600,000 objects"),
+    pytest.param(Raw(pour(b"data: [" + b"{}," * 80_000 + b"1]\n\n", 1), SSE), id="80,000 objects in an event"),
     pytest.param(Raw(pour(b"data: " + b"x" * 65536, 8000), SSE), id="an event of 500 MB without a line's end"),
     pytest.param(Raw(pour(b"data: " + b"x" * 1000 + b"\n", 500_000), SSE), id="an event of 500 MB in lines"),
     pytest.param(Raw(pour(b": still here\n\n" * 4000, 10_000), SSE), id="500 MB of comments"),
@@ -108,8 +110,8 @@ def test_what_is_too_large_is_given_up_at_its_bound_in_little_memory(server, way
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (Raw(pour(b"[" * 1000, 500)), "nested too deeply"),
-        (Raw(pour(b'{"a":' * 1000, 300)), "nested too deeply"),
+        (Raw(pour(b"[" * 1000, 40)), "nested too deeply"),
+        (Raw(pour(b'{"a":' * 1000, 40)), "nested too deeply"),
         (Raw(pour(gzip.compress(b" " * 50 * MB), 1), headers=(("Content-Encoding", "gzip"),)), "compressed"),
         (Raw(pour(b"\xff\xfe", 1)), "not a chat completion"),
         (Raw(pour(b"9" * 10_000, 1)), "not a chat completion"),
