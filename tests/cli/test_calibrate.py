@@ -83,8 +83,8 @@ def test_settings_that_cannot_be_are_told_before_any_search(environment, message
 
 
 def test_somebody_elses_file_is_left_alone(run, tmp_path):
-    (tmp_path / ".env").write_text("BOTHWAYS_ES_USER=me\n", "utf-8")
+    (tmp_path / ".env").write_text("BOTHWAYS_LLM_MODEL=mine\n", "utf-8")
     code, _, err = run("eval", "calibrate", "/no/such/file", "--collection", "c", "--write", tmp_path / ".env")
     assert code == 2
     assert "was not written by `bothways eval calibrate`" in err
-    assert load_settings().es_user is None
+    assert load_settings().llm_model is None

@@ -101,6 +101,7 @@ def test_what_is_no_address(url):
         connect(load_settings(es_url=url))
 
 
-def test_user_and_password_go_together():
+def test_user_and_password_go_together(monkeypatch):
+    monkeypatch.delenv("BOTHWAYS_ES_PASSWORD", raising=False)
     with pytest.raises(SettingsError, match="BOTHWAYS_ES_PASSWORD"):
         connect(load_settings(es_url="http://127.0.0.1:1", es_user="elastic"))
