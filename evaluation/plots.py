@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
 
 from core.errors import MissingExtraError
+from core.settings import settings
 from evaluation.report import Report
 from evaluation.slices import LENGTH
 
@@ -93,6 +95,8 @@ def svg(name: str, draw: Callable[[Any], None]) -> str:
 
 @contextmanager
 def _figure(name: str) -> Iterator[Any]:
+    # Its list of fonts is kept with all else of ours, and not in the home folder.
+    os.environ.setdefault("MPLCONFIGDIR", str(settings().cache_dir / "matplotlib"))
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure

@@ -105,3 +105,16 @@ def test_every_room_switches_it_off_before_a_library_is_loaded(room):
     seen = json.loads(done.stdout)
     assert {"onnxruntime", "huggingface_hub"} <= seen.keys()
     assert all(found == OFF | {"HF_HUB_OFFLINE": "1"} for found in seen.values())
+
+
+def test_plots_keep_their_fonts_with_all_else_of_ours(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MPL"))}
+    subprocess.run(
+        [sys.executable, "-c", "from evaluation.plots import _figure\nwith _figure('x') as made: made.subplots()"],
+        env=environment
+        | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "BOTHWAYS_CACHE_DIR": str(tmp_path / "cache" / "bothways")},
+        check=True,
+        cwd=tmp_path,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    assert list((tmp_path / "cache" / "bothways" / "matplotlib").glob("fontlist*"))
