@@ -66,6 +66,9 @@ STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
 """The first type that fits gives the status."""
 
 
+NUMBER_TOO_LONG = "A number of the body has more digits than can be read: send it as text."
+
+
 def problem(
     request: Request,
     status: int,
@@ -119,4 +122,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400 and type(error.__cause__) is ValueError:
+            # Python reads no whole number of more than 4,300 digits: the body is JSON, and what it says is too much.
+            return problem(request, 422, NUMBER_TOO_LONG)
         return problem(request, error.status_code, str(error.detail), headers=error.headers)

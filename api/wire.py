@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core.collection import Collection
+from core.document_id import MAX_ID_BYTES
 from core.valid_text import valid_text
 from indexer.documents import StoredDocument
 from indexer.jobs import Job, State
@@ -21,6 +22,13 @@ from search.filters import Scalar
 FilterValues = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
 
 _PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
+
+
+def _short_enough(doc_id: str) -> str:
+    size = len(valid_text(doc_id).encode())
+    if size > MAX_ID_BYTES:
+        raise ValueError(f"an id has {MAX_ID_BYTES} bytes at most, this one has {size} in UTF-8")
+    return doc_id
 
 
 class FeedbackRequest(BaseModel):
@@ -95,7 +103,9 @@ class DocumentIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(min_length=1, max_length=480, pattern=r"\S", description="what it is known and replaced by")
+    id: Annotated[str, AfterValidator(_short_enough)] = Field(
+        min_length=1, max_length=MAX_ID_BYTES, pattern=r"\S", description="what it is known and replaced by"
+    )
     title: str = Field("", description="its title, indexed in front of each chunk")
     text: str = Field(min_length=1, pattern=r"\S", description="its text")
     metadata: dict[str, FilterValues] = Field(default_factory=dict, max_length=100, description="to filter by")

@@ -38,6 +38,7 @@ ACL_FIELD = "acl_field"
 RERANKER = "reranker"
 """Where `_meta` names the folder of a reranker that was learnt for this collection."""
 
+_TEXT_TYPES = frozenset({"keyword", "constant_keyword", "wildcard"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _LIKE_A_VERSION = re.compile(r"-v\d+$")
 
@@ -184,21 +185,21 @@ def _show_all(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> No
 
 def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
     """Read a collection from an index's mapping (the object under `mappings`)."""
-    meta = mappings.get("_meta", {})
+    meta = mappings.get("_meta") or {}
     properties = mappings.get("properties", {})
-    fields = properties.get("metadata", {}).get("properties", {})
+    fields = filterable(properties)
     return Collection(
         name=name,
         index=index,
         embedding_model=str(meta.get("embedding_model", "")),
-        dimension=int(meta.get("dimension", 0)),
+        dimension=_number(meta.get("dimension")),
         analyzer=str(meta.get("analyzer", "")),
-        schema_version=int(meta.get("schema_version", 0)),
+        schema_version=_number(meta.get("schema_version")),
         metadata_fields=frozenset(fields),
         built_from=str(meta.get("built_from", "")),
         is_discarded=bool(meta.get("failed_check") or meta.get("rolled_back_at")),
-        chunker=meta.get("chunker"),
-        max_chars=meta.get("max_chars"),
+        chunker=str(meta["chunker"]) if meta.get("chunker") else None,
+        max_chars=_number(meta.get("max_chars")) or None,
         range_fields=frozenset(
             name for name, field in fields.items() if {"number", "date"} <= field.get("fields", {}).keys()
         ),
@@ -206,6 +207,21 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
         acl_field=str(meta.get(ACL_FIELD) or ""),
         reranker=str(meta.get(RERANKER) or ""),
     )
+
+
+def filterable(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata fields of a mapping that hold text as our readers write it, by name.
+
+    Others, as of an index that somebody else made or changed (objects, aliases, numbers), are no fields to us: a filter
+    on one would fail in Elasticsearch, in a form of its own.
+    """
+    fields = properties.get("metadata", {}).get("properties", {})
+    return {name: field for name, field in fields.items() if field.get("type") in _TEXT_TYPES}
+
+
+def _number(value: object) -> int:
+    """Return a number of `_meta`; 0 for what is none, as in an index that is not ours."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def list_collections(client: Elasticsearch) -> list[tuple[Collection, int, int]]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 
 import structlog
 from elasticsearch import Elasticsearch
 
-from core.collection import ACL_FIELD, alias_of, open_collection
+from core.collection import ACL_FIELD, alias_of, no_collection, open_collection
 from core.elastic import elasticsearch_errors
-from core.errors import ElasticsearchError, UsageError
+from core.errors import CollectionGoneError, ElasticsearchError, UsageError
 from indexer.versions import note, versions
 
 log = structlog.get_logger()
@@ -46,9 +47,13 @@ def write_acl(client: Elasticsearch, name: str, field: str | None) -> None:
     for _ in range(_TRIES):
         wrong = [index for index, has in acl_fields(client, alias).items() if has != (field or "")]
         for index in wrong:
-            note(client, index, **{ACL_FIELD: field})
+            with suppress(CollectionGoneError):  # a version that a rebuild, or somebody who deletes, has removed since
+                note(client, index, **{ACL_FIELD: field})
         time.sleep(_LOOK_AGAIN_S)
-        if all(has == (field or "") for has in acl_fields(client, alias).values()):
+        now = acl_fields(client, alias)
+        if not now:
+            raise no_collection(name)
+        if all(has == (field or "") for has in now.values()):
             log.info("acl_set", collection=name, field=field)
             return
     raise ElasticsearchError(f"The access groups of {name!r} could not be set: another process goes on changing it.")

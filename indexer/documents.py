@@ -98,6 +98,7 @@ def delete_document(client: Elasticsearch, collection: str, doc_id: str) -> int:
     """
     open_collection(client, collection)
     with alone_on(client, collection) as lease, elasticsearch_errors(f"deleting a document of {collection}"):
+        open_collection(client, collection)  # it may have been deleted by whoever was waited for
         every = ",".join(versions(client, alias_of(collection)))
         require_writable(client, every)
         deleted = 0
@@ -123,15 +124,18 @@ def _is(doc_id: str) -> dict[str, Any]:
 
 
 def _document(doc_id: str, source: dict[str, Any], count: int, chunks: Sequence[StoredChunk] = ()) -> StoredDocument:
-    return StoredDocument(doc_id, source["title"], source["source"], count, source.get("metadata", {}), tuple(chunks))
+    # Whoever puts chunks of their own into an index may leave fields out.
+    metadata = source.get("metadata") if isinstance(source.get("metadata"), dict) else {}
+    title, file = str(source.get("title") or ""), str(source.get("source") or "")
+    return StoredDocument(doc_id, title, file, count, metadata or {}, tuple(chunks))
 
 
 def _chunk(source: dict[str, Any]) -> StoredChunk:
     return StoredChunk(
-        chunk_id=source["chunk_id"],
-        position=source["position"],
+        chunk_id=str(source.get("chunk_id") or ""),
+        position=source.get("position") or 0,
         heading=source.get("heading", ""),
-        text=source["text"],
+        text=str(source.get("text") or ""),
         questions=tuple(question["text"] for question in source.get("questions", ())),
         generation=source.get("generation", ""),
     )

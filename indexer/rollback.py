@@ -108,6 +108,7 @@ def rollback(client: Elasticsearch, name: str, *, to: int | None = None) -> tupl
     """
     open_collection(client, name)
     with alone_on(client, name) as lease:
+        open_collection(client, name)  # it may have been deleted by whoever was waited for
         there = list_versions(client, name)
         left = next(version for version in there if version.state == "live")
         target = _target(there, left, to, name)

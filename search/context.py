@@ -122,4 +122,5 @@ def _context(hit: Hit, beside: Beside, n: int, found: Found) -> Context:
 
 
 def _neighbour(source: Mapping[str, Any]) -> Neighbour:
-    return Neighbour(source["chunk_id"], source["doc_id"], source["position"], source["title"], source["text"])
+    title, text = source.get("title", ""), source.get("text", "")
+    return Neighbour(source.get("chunk_id", ""), source["doc_id"], source.get("position", 0), title, text)

@@ -42,7 +42,7 @@ def matched_words(source: Mapping[str, Any], terms: Sequence[Term], query: str) 
     questions = source.get("questions", ())
     in_chunk = {term for term in terms if _has(source.get("text_kw", ""), term)}
     found = [term for term in terms if term in in_chunk or any(_has(row["text_kw"], term) for row in questions)]
-    texts = [source.get("heading", ""), source["text"], *(row["text"] for row in questions)]
+    texts = [source.get("heading", ""), source.get("text", ""), *(row["text"] for row in questions)]
     return MatchedWords(
         words=tuple(term.text for term in found if not term.is_synonym),
         synonyms={term.text: term.asked for term in found if term.is_synonym},

@@ -37,6 +37,7 @@ MAX_DEPTH = 4
 MAX_CHARS = 8191
 """Longest value that the index holds, in characters: a longer one in a filter is refused."""
 
+_MOST_BITS = 4096
 PLAIN = frozenset({"doc_id", "source", "chunk_id"})
 _BOUNDS: tuple[Bound, ...] = ("gte", "gt", "lte", "lt")
 _DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?", re.ASCII)
@@ -167,12 +168,19 @@ def _keyword(name: str, value: object) -> str:
     """Write a value as the readers write it into the index."""
     if not isinstance(value, str | int | float):
         raise UsageError(f"The filter on {name[:80]!r} wants text, numbers, true or false, not {type(value).__name__}.")
+    if _is_huge(value):
+        raise UsageError(f"The filter on {name[:80]!r} has a number of more digits than the index holds.")
     text = valid_text(str(value).lower() if isinstance(value, bool) else str(value))
     if len(text) > MAX_CHARS:
         raise UsageError(
             f"The filter on {name[:80]!r} has a value of {len(text)} characters, {MAX_CHARS} are the most."
         )
     return text
+
+
+def _is_huge(value: object) -> bool:
+    """Tell whether a whole number has more bits than any that is meant: Python writes none of 4,300 digits."""
+    return isinstance(value, int) and value.bit_length() > _MOST_BITS
 
 
 def _number(value: object) -> float | None:
@@ -193,7 +201,8 @@ def _period(value: object) -> tuple[str, str | None] | None:
 
     2020 is a year, 2020-05 a month, 2020-05-01 a day: "later than 2020" begins in 2021.
     """
-    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    is_text = isinstance(value, str | int) and not isinstance(value, bool) and not _is_huge(value)
+    text = str(value).strip() if is_text else ""
     if match := _DAY.fullmatch(text):
         year, month, day = (int(part) if part else None for part in match.groups())
         try:

@@ -137,19 +137,31 @@ def _why(error: Mapping[str, Any]) -> str:
 
 def to_hit(hit: Mapping[str, Any], leg: Leg, rank: int) -> Hit:
     """Make a hit of one of Elasticsearch's, remembering the leg, rank and score that it comes with."""
-    source = hit["_source"]
+    source = hit.get("_source") or {}
     score = float(hit["_score"])
     return Hit(
         chunk_id=hit["_id"],
         score=score,
-        doc_id=source["doc_id"],
-        position=source["position"],
-        title=source["title"],
-        text=source["text"],
-        source=source["source"],
-        metadata=source.get("metadata", {}),
+        # Whoever puts chunks of their own into an index may leave fields out.
+        doc_id=source.get("doc_id") or hit["_id"],
+        position=source.get("position") or 0,
+        title=source.get("title") or "",
+        text=source.get("text") or "",
+        source=source.get("source") or "",
+        metadata=_as_text(source.get("metadata")),
         legs={leg: LegScore(rank, score, _matched(hit))},
     )
+
+
+def _as_text(metadata: object) -> dict[str, str | list[str]]:
+    """Return metadata as our readers write it; what is neither text nor a list of texts is left out."""
+    if not isinstance(metadata, Mapping):
+        return {}
+    return {name: value for name, value in metadata.items() if isinstance(value, str) or _is_texts(value)}
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _matched(hit: Mapping[str, Any]) -> str | None:

@@ -63,7 +63,7 @@ class Scripts:
             found = self._client.search(
                 index=index, query=chance, size=SAMPLE, source_includes=["text"], ignore_unavailable=True
             )
-        return "\n".join(hit["_source"]["text"] for hit in found["hits"]["hits"])
+        return "\n".join(str(hit["_source"].get("text") or "") for hit in found["hits"]["hits"])
 
 
 def script_of(text: str) -> Script | None:

@@ -65,7 +65,9 @@ def set_access_groups(name: CollectionPath, acl: AclIn, searcher: SearcherDep) -
 def roll_back(
     name: CollectionPath,
     searcher: SearcherDep,
-    to: Annotated[int | None, Query(ge=1, description="number of the version to go to; else the one before")] = None,
+    to: Annotated[
+        int | None, Query(ge=1, le=1_000_000_000, description="number of the version to go to; else the one before")
+    ] = None,
 ) -> RollbackOut:
     """Let searches go to the version before the last rebuild, or to another one that is kept."""
     left, live = rollback(searcher.client, name, to=to)

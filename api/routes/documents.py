@@ -18,6 +18,7 @@ from starlette.datastructures import UploadFile
 from api.bounds import CollectionPath, DocumentPath
 from api.deps import KeyedRoute, SearcherDep, UploadsDep, for_readers
 from api.multipart import MAX_FILES, read_files
+from api.problems import NUMBER_TOO_LONG
 from api.routes.jobs import QUEUED
 from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, document_out, document_row, job_out
 from core.collection import require_alias
@@ -144,4 +145,6 @@ def _documents(body: bytes) -> list[tuple[str, IO[bytes]]]:
         raise HTTPException(400, "The body is not JSON in UTF-8, or nested too deep.") from error
     except ValidationError as error:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from error
+    except ValueError as error:
+        raise UsageError(NUMBER_TOO_LONG) from error
     return [(one.file_name, io.BytesIO(one.record().encode())) for one in parsed.documents]

@@ -16,7 +16,7 @@ from typing import IO
 import ijson
 
 from core.datatypes import Document
-from core.document_id import document_id
+from core.document_id import MAX_ID_BYTES, document_id
 from core.errors import ReadError
 from core.valid_text import valid_text
 from indexer.read.encoding import decode
@@ -24,7 +24,6 @@ from indexer.read.folder import Source
 
 _TEXT_FIELDS = ("text", "content", "body")
 _OWN_FIELDS = frozenset({"_id", "id", "title", "metadata"})
-_MAX_ID_BYTES = 480
 _HOPELESS = 100
 _MAX_DEPTH = 200
 
@@ -121,8 +120,8 @@ def _record_id(fields: Mapping[str, object]) -> str:
     for key in ("_id", "id"):
         value = fields.get(key)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            if len(valid_text(str(value)).encode()) > _MAX_ID_BYTES:
-                raise ReadError(f"has an `{key}` of more than {_MAX_ID_BYTES} bytes.")
+            if len(valid_text(str(value)).encode()) > MAX_ID_BYTES:
+                raise ReadError(f"has an `{key}` of more than {MAX_ID_BYTES} bytes.")
             return valid_text(str(value))
     return ""
 
@@ -175,7 +174,7 @@ def _array(source: Source) -> Iterator[Document]:
                 fields = next(records)
             except StopIteration:
                 break
-            except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+            except (ijson.JSONError, ValueError, RecursionError) as error:
                 what = re.sub(r"\s+", " ", str(error)).strip()[:120]
                 raise ReadError(f"The file is not valid JSON after record {number}: {what}") from error
             number += 1
