@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeGuard
 from urllib.parse import urlsplit, urlunsplit
 
+from bothways.role_tokens import break_role_tokens
 from core.errors import ModelError, SettingsError
 
 Protocol = Literal["cohere", "jina", "tei"]
@@ -55,10 +56,14 @@ def _spoken(path: str, host: str) -> Protocol:
 
 
 def request_body(protocol: Protocol, model: str | None, query: str, passages: Sequence[str]) -> dict[str, Any]:
-    """Give what is sent; all passages are to be scored, and none of them sent back."""
+    """Give what is sent; all passages are to be scored, and none of them sent back.
+
+    Role tokens are broken up in all of it: many of today's rerankers are language models with a prompt around it.
+    """
+    query, passages = break_role_tokens(query), [break_role_tokens(passage) for passage in passages]
     if protocol == "tei":
-        return {"query": query, "texts": list(passages), "raw_scores": True, "truncate": True}
-    body = {"model": model, "query": query, "documents": list(passages), "top_n": len(passages)}
+        return {"query": query, "texts": passages, "raw_scores": True, "truncate": True}
+    body = {"model": model, "query": query, "documents": passages, "top_n": len(passages)}
     return {**body, "return_documents": False} if protocol == "jina" else body
 
 
