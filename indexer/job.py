@@ -7,28 +7,27 @@ what is unchanged by content hash and does no work for it; an interrupted run is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import structlog
 from elasticsearch.helpers import scan
 
-from core.datatypes import Chunk, Document, Failure
+from core.datatypes import Chunk, Failure
 from core.elastic import elasticsearch_errors
 from core.errors import LLMUnavailableError, UsageError
 from core.models.usage import TokenUsage
 from indexer.bulk import bulk, delete_actions
-from indexer.chunk import chunk
 from indexer.expand import REFUSED
 from indexer.filter import FilterReport, filter_questions, filtered
 from indexer.known import Differences, SeenChunks, gone, only_changed
 from indexer.origins import keep_uploads, require_nothing_left_out
 from indexer.parts import JobOptions, Parts
 from indexer.publish import live_version, open_version, publish
-from indexer.read.apart import ReadLimits, prepare, read_apart
 from indexer.read.folder import relative_name
+from indexer.read.spares import prepare
+from indexer.reading import chunks_of
 from indexer.report import JobReport
 from indexer.reuse import KnownText, only_unknown_texts, to_copy
 from indexer.write import Progress, Target, Write, write
@@ -72,16 +71,7 @@ def index_path(
     report.index = compare_with or ""
     generations = _done_generations(options, parts)
 
-    # Closed here: what ends the job ends the process that reads for it at once.
-    with SeenChunks() as seen, closing(_read(path, options, report, progress)) as found:
-        documents = _counted(found, report)
-        pieces = chunk(
-            documents,
-            options.chunker,
-            max_chars=options.max_chars,
-            encoder=parts.encoder,
-            segmentation=parts.segmentation,
-        )
+    with SeenChunks() as seen, chunks_of(path, options, parts, report, progress) as pieces:
         chunks = _first_of_each_id(pieces, seen, report)
         changed = only_changed(
             _noted(chunks, report, differences, progress),
@@ -226,19 +216,6 @@ def _scope(path: Path, options: JobOptions) -> tuple[str, Sequence[str] | None]:
     return (str(full.parent), (full.name,)) if full.is_file() else (str(full), None)
 
 
-def _read(path: Path, options: JobOptions, report: JobReport, progress: Progress) -> Generator[Document, None, None]:
-    """Read in a process of its own; `progress`, which ends the job where it is cancelled, is told meanwhile, too."""
-    return read_apart(
-        path,
-        max_file_mb=options.max_file_mb,
-        case_sections=options.case_sections,
-        limits=ReadLimits(options.read_timeout_s, options.read_memory_mb),
-        on_failure=report.failures.append,
-        on_skip=lambda item, why: report.skipped.append((item, why)),
-        look=lambda: progress(report),
-    )
-
-
 def _done_generations(options: JobOptions, parts: Parts) -> frozenset[str] | None:
     """Name the generations that need no new questions; what was refused is asked again only on request."""
     if parts.writer is None:
@@ -251,12 +228,6 @@ def _done_generations(options: JobOptions, parts: Parts) -> frozenset[str] | Non
         return None
     done = {wanted} if parts.question_filter is None else {wanted, filtered(wanted, parts.question_filter)}
     return frozenset(done if options.retry_failed else {*done, REFUSED + wanted})
-
-
-def _counted(documents: Iterable[Document], report: JobReport) -> Iterator[Document]:
-    for document in documents:
-        report.documents += 1
-        yield document
 
 
 def _first_of_each_id(chunks: Iterable[Chunk], seen: SeenChunks, report: JobReport) -> Iterator[Chunk]:

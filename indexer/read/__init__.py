@@ -14,6 +14,7 @@ from pathlib import Path
 from core.datatypes import Document, Failure
 from core.document_id import document_id
 from core.errors import UsageError
+from indexer.read.bounds import bounded
 from indexer.read.delimited import read_csv
 from indexer.read.folder import CASE_SECTIONS, Source, walk
 from indexer.read.other import not_read, read_other
@@ -78,7 +79,7 @@ def read_mail(source: Source) -> Iterator[Document]:
     return read_message(source, READERS)
 
 
-__all__ = ["READERS", "document_id", "read"]
+__all__ = ["READERS", "document_id", "read", "read_file"]
 
 READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
     ".txt": read_text,
@@ -112,6 +113,12 @@ READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
 """The reader for each file name extension, in lower case."""
 
 
+def read_file(source: Source) -> Iterator[Document]:
+    """Read one file by the reader of its type. Raises whatever its library raises over it."""
+    for document in READERS[source.path.suffix.lower()](source):
+        yield bounded(document, source)
+
+
 def read(
     path: Path,
     *,
@@ -142,11 +149,10 @@ def _read(
     on_skip: Callable[[str, str], None],
 ) -> Iterator[Document]:
     for file, relative in walk(path, on_failure=on_failure, on_skip=on_skip):
-        reader = READERS.get(file.suffix.lower())
-        if reader is None:
+        if file.suffix.lower() not in READERS:
             on_skip(relative, not_read(file.suffix))
             continue
         try:
-            yield from reader(to_source(file, relative))
+            yield from read_file(to_source(file, relative))
         except Exception as error:  # noqa: BLE001 – whatever a library raises over a file is that file's failure
             on_failure(Failure("read", relative, reason_of(error)))

@@ -1,6 +1,7 @@
 """What a job and the process that reads its files say to each other, as pickles with their length in front.
 
-Requests go one way. For each of them the other way come documents, failures and skips as they are found, then an end.
+Requests go one way. For each of them the other way come documents (or, cut already, the chunks of each), failures and
+skips as they are found, then an end.
 """
 
 from __future__ import annotations
@@ -11,19 +12,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.datatypes import CaseSection
+from core.datatypes import CaseSection, ChunkerName
 
 LENGTH = struct.Struct(">Q")
 
-Kind = Literal["ready", "document", "failure", "skip", "end"]
+Kind = Literal["ready", "document", "chunks", "failure", "skip", "end"]
 
 Event = tuple[Kind, Any]
-"""What is said of a file: a `Document`, a `Failure`, a skip as (source, reason), or None with the other two kinds."""
+"""What is said of a file: a `Document`, the `Chunk`s of one, a `Failure`, a skip as (source, reason), or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How documents are cut into chunks; see `indexer.chunk.chunk`."""
+
+    chunker: ChunkerName
+    max_chars: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One file to read: as a `Source` has it, with what it may take. `relative` is the name that it goes by."""
+    """One file to read: as a `Source` has it, with what it may take. `relative` is the name that it goes by.
+
+    Without `cut`, documents come back whole.
+    """
 
     path: str
     relative: str
@@ -31,6 +43,7 @@ class Request:
     case_sections: Sequence[CaseSection]
     timeout_s: float
     memory_mb: float
+    cut: Cut | None = None
 
 
 def framed(said: Request | Event) -> bytes:

@@ -79,7 +79,7 @@ class Reader:
         documents = 0
         try:
             while (event := self._next(look, request.memory_mb))[0] != "end":
-                documents += event[0] == "document"
+                documents += event[0] in {"document", "chunks"}
                 yield event
         except _EndedError as ended:
             yield "failure", Failure("read", request.relative, _reason(str(ended), documents))

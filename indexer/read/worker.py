@@ -16,10 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-from core.datatypes import Failure
-from indexer.read import READERS
+from core.datatypes import Document, Failure
+from indexer.chunk import chunk
+from indexer.read import read_file
 from indexer.read.folder import Source
-from indexer.read.frames import Event, Request, framed, take
+from indexer.read.frames import Cut, Event, Request, framed, take
 from indexer.read.reason import reason_of
 
 SILENT_BYTES = 10_000_000
@@ -42,7 +43,10 @@ def main() -> None:
 
 
 def answer(request: Request, answers: int) -> None:
-    """Read one file and send what is found, piece by piece, to the file descriptor `answers`."""
+    """Read one file, cut its documents if that is asked for, and send what is found, piece by piece.
+
+    `answers` is the file descriptor of the pipe.
+    """
     alarm = Alarm(request.timeout_s, _size(request.path))
 
     def tell(event: Event) -> None:
@@ -63,12 +67,18 @@ def answer(request: Request, answers: int) -> None:
     _limit_memory(request.memory_mb)
     alarm.start()
     try:
-        for document in READERS[source.path.suffix.lower()](source):
-            tell(("document", document))
+        for document in read_file(source):
+            tell(_cut(document, request.cut))
     except BaseException as error:  # noqa: BLE001 – whatever a library raises, SystemExit too, is this file's failure
         tell(("failure", Failure("read", request.relative, reason_of(error))))
     alarm.stop()
     _send(answers, ("end", None))
+
+
+def _cut(document: Document, cut: Cut | None) -> Event:
+    if cut is None:
+        return "document", document
+    return "chunks", list(chunk([document], cut.chunker, max_chars=cut.max_chars))
 
 
 class Alarm:

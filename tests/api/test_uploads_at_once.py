@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from core.errors import StorageFullError
-from indexer.read.apart import end_spare_processes
+from indexer.read.spares import end_spare_processes
 from indexer.slots import AT_ONCE
 from tests.api.test_uploads import LEAVE, Pausing, documents, ended, files, serve, until
 from tests.fakes import FixedWriter

@@ -15,9 +15,12 @@ import psutil
 import pytest
 
 from core.errors import JobCancelledError, ReaderError, UsageError
-from indexer.read import apart, read
-from indexer.read.apart import ReadLimits, end_spare_processes, prepare, read_apart
+from indexer.chunk import chunk
+from indexer.read import read, spares
+from indexer.read.apart import Reading, ReadLimits, chunks_apart, read_apart
+from indexer.read.frames import Cut
 from indexer.read.process import AHEAD
+from indexer.read.spares import end_spare_processes, prepare
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 HANDBOOK, FORMATS = SAMPLES / "handbook" / "docs", SAMPLES / "formats" / "docs"
@@ -55,20 +58,23 @@ def folder(tmp_path):
     return made
 
 
+def apart(path, **how):
+    return read_apart(path, Reading(**how))
+
+
 class Apart:
     """What reading in another process gave, in order."""
 
-    def __init__(self, path, *, look=lambda: None, timeout_s=60, memory_mb=2000, **more):
+    def __init__(self, path, *, look=lambda: None, timeout_s=60, memory_mb=2000):
         self.failures, self.skipped = [], []
         self.documents = list(
-            read_apart(
+            apart(
                 path,
                 max_file_mb=200,
                 on_failure=self.failures.append,
                 on_skip=lambda *what: self.skipped.append(what),
                 limits=ReadLimits(timeout_s, memory_mb),
                 look=look,
-                **more,
             )
         )
 
@@ -103,13 +109,33 @@ def test_the_same_documents_as_in_this_process(path):
     assert Apart(path).documents == list(read(path, max_file_mb=200, on_failure=print))
 
 
+@pytest.mark.parametrize("chunker", ["sentence", "section", "statute"])
+def test_the_same_chunks_as_in_this_process(chunker):
+    counted = []
+    how = Reading(max_file_mb=200, on_failure=print)
+    found = list(chunks_apart(HANDBOOK, how, Cut(chunker, 80), lambda: counted.append(1)))
+    documents = list(read(HANDBOOK, max_file_mb=200, on_failure=print))
+    assert found == list(chunk(documents, chunker, max_chars=80))
+    assert len(counted) == len(documents)
+
+
+def test_cutting_is_the_file_s_time_too(tmp_path):
+    """A million lines of one character each: minutes of cutting, in which a job would not see that it is cancelled."""
+    (tmp_path / "a.txt").write_text("好\n\n" * 300_000, encoding="utf-8")
+    (tmp_path / "b.txt").write_text("好。", encoding="utf-8")
+    failures = []
+    how = Reading(max_file_mb=200, on_failure=failures.append, limits=ReadLimits(timeout_s=1, memory_mb=2000))
+    assert [piece.source for piece in chunks_apart(tmp_path, how, Cut("sentence", 300))] == ["b.txt"]
+    assert ["BOTHWAYS_READ_TIMEOUT_S" in failure.reason for failure in failures] == [True]
+
+
 def test_failures_and_skips_keep_their_order(tmp_path):
     for number in range(3 * AHEAD):
         (tmp_path / f"{number:03}.txt").write_text("" if number % 3 == 1 else "好。", encoding="utf-8")
         (tmp_path / f"{number:03}.xyz").write_text("x", encoding="utf-8")
     told = []
     tell = told.append
-    for document in read_apart(
+    for document in apart(
         tmp_path,
         max_file_mb=1,
         on_failure=lambda failure: tell(failure.item),
@@ -122,10 +148,10 @@ def test_failures_and_skips_keep_their_order(tmp_path):
 def test_options_reach_the_readers(tmp_path):
     (tmp_path / "a.txt").write_text("好" * 500_000, encoding="utf-8")
     failures = []
-    assert not list(read_apart(tmp_path, max_file_mb=0.5, on_failure=failures.append))
+    assert not list(apart(tmp_path, max_file_mb=0.5, on_failure=failures.append))
     assert "BOTHWAYS_MAX_FILE_MB" in failures[0].reason
     with pytest.raises(UsageError, match="no file or folder"):
-        read_apart(tmp_path / "none", max_file_mb=1, on_failure=failures.append)
+        apart(tmp_path / "none", max_file_mb=1, on_failure=failures.append)
 
 
 def test_names_that_are_no_text(tmp_path):
@@ -206,7 +232,7 @@ def test_a_busy_caller_is_not_the_file_s_time(tmp_path):
     text = "好" * 10_000
     (tmp_path / "a.jsonl").write_text(f'{{"text": "{text}"}}\n' * 40, encoding="utf-8")
     failures = []
-    documents = read_apart(
+    documents = apart(
         tmp_path, max_file_mb=10, on_failure=failures.append, limits=ReadLimits(timeout_s=1, memory_mb=2000)
     )
     next(documents)
@@ -228,7 +254,7 @@ def test_a_file_that_fills_the_memory_is_given_up(folder):
 def test_memory_is_bounded_while_the_caller_looks_away(library, folder):
     library("held = [bytearray(10_000_000) for _ in range(100)]\nwhile True: pass")
     failures = []
-    documents = read_apart(folder, max_file_mb=1, on_failure=failures.append, limits=ReadLimits(60, 200))
+    documents = apart(folder, max_file_mb=1, on_failure=failures.append, limits=ReadLimits(60, 200))
     assert next(documents).source == "a.txt"
     time.sleep(1)  # in which the next file is read
     (reader,) = readers()
@@ -257,7 +283,7 @@ def test_the_caller_can_stop_while_a_file_hangs(library, folder):
 
 def test_closing_ends_the_process_that_is_at_work(library, folder):
     library("while True: pass")
-    with closing(read_apart(folder, max_file_mb=1, on_failure=print)) as documents:
+    with closing(apart(folder, max_file_mb=1, on_failure=print)) as documents:
         next(documents)
         assert readers()
     assert not readers()
@@ -275,7 +301,7 @@ def test_a_process_that_is_done_is_used_again(folder):
 
 
 def test_a_process_that_nobody_needs_ends(folder, monkeypatch):
-    monkeypatch.setattr(apart, "IDLE_S", 0.3)
+    monkeypatch.setattr(spares, "IDLE_S", 0.3)
     (folder / "m.docx").unlink()
     Apart(folder)
     assert len(readers()) == 1
@@ -316,8 +342,8 @@ def test_temporary_files_of_a_killed_process_are_removed(library, folder, tmp_pa
 PARENT = """
 import sys
 from pathlib import Path
-from indexer.read.apart import read_apart
-documents = read_apart(Path(sys.argv[1]), max_file_mb=1, on_failure=print)
+from indexer.read.apart import Reading, read_apart
+documents = read_apart(Path(sys.argv[1]), Reading(max_file_mb=1, on_failure=print))
 print(next(documents).source, flush=True)
 list(documents)
 """

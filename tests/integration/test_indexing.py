@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,6 +18,7 @@ from core.errors import (
     UsageError,
 )
 from indexer.bulk import bulk
+from indexer.reading import chunks_of
 from indexer.versions import chunk_mapping, create_version, versions
 from search.options import SearchOptions
 from tests.fakes import DyingWriter, FixedWriter
@@ -320,19 +322,21 @@ def test_a_dead_server_stops_the_job_with_what_to_do(segmenter):
         bulk(gone, [{"_op_type": "index", "_index": "x", "_id": "1", "text": "a"}])
 
 
-def test_the_pipeline_is_lazy(tmp_path, build, encoder):
+def test_the_pipeline_is_lazy(tmp_path, build, encoder, monkeypatch):
     """The first chunks are encoded before the last line of a large file is read."""
     rows = 2000
     (tmp_path / "c.jsonl").write_text("".join(json.dumps({"text": f"记录 {i}。"}) + "\n" for i in range(rows)))
     read_when_first_encoded = []
     original = encoder.encode_documents
-    import indexer.job as job
-
     counter = {"n": 0}
-    real = job.chunk
 
-    def counting(documents, *chunker, **options):
-        for piece in real(documents, *chunker, **options):
+    @contextmanager
+    def counting(*what):
+        with chunks_of(*what) as chunks:
+            yield counted(chunks)
+
+    def counted(chunks):
+        for piece in chunks:
             counter["n"] += 1
             yield piece
 
@@ -340,12 +344,9 @@ def test_the_pipeline_is_lazy(tmp_path, build, encoder):
         read_when_first_encoded.append(counter["n"])
         return original(texts)
 
-    encoder.encode_documents = noting
-    job.chunk = counting
-    try:
-        build(tmp_path)
-    finally:
-        job.chunk = real
+    monkeypatch.setattr(encoder, "encode_documents", noting)
+    monkeypatch.setattr("indexer.job.chunks_of", counting)
+    build(tmp_path)
     assert read_when_first_encoded[0] < rows / 2
     assert threading.active_count() < 50
 
