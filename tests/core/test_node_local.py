@@ -6,6 +6,7 @@ import sys
 import threading
 from dataclasses import replace
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from core.node.local import down, status, up
 from core.node.place import Account, find_place, make_folder
 from core.node.state import NodeInfo, living, read_state, write_state
 from core.settings import load_settings
+from tests.http_server import LocalServer
 
 SERVER = """
 import json, pathlib, sys
@@ -172,6 +174,27 @@ def test_a_taken_port_names_an_elasticsearch_that_is_there(chosen, home, tmp_pat
     expected = rf"Port {port} is taken by an Elasticsearch 9\.9\.9 \(cluster c\).*BOTHWAYS_ES_PORT.*BOTHWAYS_ES_URL"
     with pytest.raises(NodeError, match=expected):
         up(other, home=home)
+
+
+def test_a_taken_port_names_an_elasticsearch_with_a_password(chosen, home):
+    class Locked(BaseHTTPRequestHandler):
+        def do_GET(self):
+            answer = json.dumps({"error": {"type": "security_exception"}, "status": 401}).encode()
+            self.send_response(401)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    server = LocalServer(Locked)
+    try:
+        there = chosen.model_copy(update={"es_port": server.server.server_port})
+        with pytest.raises(NodeError, match=r"an Elasticsearch with a password.*BOTHWAYS_ES_USER"):
+            up(there, home=home)
+    finally:
+        server.close()
 
 
 def test_a_taken_port_of_another_program(chosen, home):
