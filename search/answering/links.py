@@ -36,6 +36,12 @@ _PLAIN_TAG = re.compile(
 _MARKS_AFTER = 64
 """Characters of punctuation that may stand behind an address."""
 _LONGEST_TAG = 14
+_HELD_TAG = re.compile(
+    r"</?(?!(?:script|style|iframe|frame|frameset|object|embed|applet|link|meta|base|form|input|button|svg|math|template"
+    r"|noscript|noembed|plaintext|xmp|img|image|video|audio|source|track|a)\b)[A-Za-z][A-Za-z0-9_.:-]{0,60} ?/?>",
+    re.IGNORECASE,
+)
+"""A tag without attributes that no browser fetches or runs anything for, as documents about XML are full of."""
 _LONGEST_ALT = 300
 _CITATION = re.compile(r"!\[\d+\]")
 _CITED = re.compile(r"\[\d+\Z")
@@ -53,9 +59,10 @@ def readable(text: str) -> str:
 
 
 def held_addresses(passages: Iterable[Passage]) -> frozenset[str]:
-    """Give the addresses that passages hold, in their text, title, source or metadata."""
+    """Give the addresses that passages hold, in their text, title, source or metadata, and their harmless tags."""
     held: set[str] = set()
     for passage in passages:
+        held.update(_HELD_TAG.findall(passage.text))
         for text in (passage.text, passage.hit.title, about(passage.hit)):
             for run in _HELD.findall(text):
                 held |= {run, run.rstrip(_TRAILING), _ascii(run), _ascii(run).rstrip(_TRAILING)}
@@ -144,11 +151,15 @@ class Links:
             return "<", begin + 1
         if tag := _PLAIN_TAG.match(text, begin):
             return tag.group(), tag.end()
+        if (tag := _HELD_TAG.match(text, begin)) and tag.group() in self._known:
+            return tag.group(), tag.end()
         end = self._target_end(text, begin, ">", final=final)
         if end:
             return text[begin:end], end
-        waits = not final and len(text) - begin < _LONGEST_TAG and not re.search(r"[>\n]", text[begin:])
-        return None if end is None or waits else ("< ", begin + 1)
+        begun = text[begin : begin + self._most]
+        waits = len(begun) < _LONGEST_TAG and not re.search(r"[>\n]", begun)
+        waits = waits or (begin + len(begun) == len(text) and any(one.startswith(begun) for one in self._known))
+        return None if end is None or (waits and not final) else ("< ", begin + 1)
 
     def _picture(self, text: str, begin: int, *, final: bool) -> tuple[str, int] | None:
         """Drop the mark of a picture that no passage holds; what becomes of the rest is told by its brackets."""

@@ -12,7 +12,9 @@ from core.datatypes import Hit
 from search.answering.links import Links, held_addresses, readable
 from search.answering.types import Passage
 
-HELD = frozenset({"https://a.example/b", "http://docs.example/x?y=1&z=2", "www.held.example", "ftp://old.example/f"})
+HELD = frozenset(
+    {"https://a.example/b", "http://docs.example/x?y=1&z=2", "www.held.example", "ftp://old.example/f", "<dependency>"}
+)
 
 
 def checked(text, *, size=1, held=HELD):
@@ -52,6 +54,7 @@ def checked(text, *, size=1, held=HELD):
         ("with www and w and http", "with www and w and http"),
         ("[1][2] [x] a[i] b", "[1][2] [x] a[i] b"),
         ("[1]：见", "[1]：见"),
+        ("<dependency>x</dependency> <dependenci>", "<dependency>x< /dependency> < dependenci>"),
         ("12:30 a:b a:/b", "12:30 a:b a:/b"),
         # What a passage holds stays, to the letter.
         ("见 https://a.example/b。", "见 https://a.example/b。"),
@@ -124,7 +127,10 @@ def test_the_addresses_of_passages():
     hit = Hit(
         "d-0", 1.0, "d", 0, "题 http://title.example", "", "https://source.example/f.html", {"url": "http://m.example/"}
     )
-    text = "见[此](https://a.example/b)和 <http://c.example/d>。www.e.example, http://f.example/维基了解 http:// x"
+    text = (
+        "<x.y> </x.y> <script> <img src=x> <a> <b c=d>见[此](https://a.example/b)和 <http://c.example/d>。"
+        "www.e.example, http://f.example/维基了解 http:// x"
+    )
     held = held_addresses([Passage(1, hit, 1, "d-0", ("d-0",), text)])
     assert {
         "http://title.example",
@@ -136,6 +142,7 @@ def test_the_addresses_of_passages():
         "http://f.example/维基了解",
         "http://f.example/",
     } <= held
+    assert {one for one in held if one.startswith("<")} == {"<x.y>", "</x.y>"}
     assert checked("[此](https://a.example/b) http://f.example/维基", held=held) == (
         "[此](https://a.example/b) http://f.example/ 维基"
     )
