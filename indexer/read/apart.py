@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,8 @@ from indexer.read import READERS, read
 from indexer.read.folder import CASE_SECTIONS, walk
 from indexer.read.frames import Cut, Request
 from indexer.read.other import not_read
-from indexer.read.process import Reader
+from indexer.read.process import AHEAD, Reader
 from indexer.read.spares import spares
-
-_MOST_WAITING = 64
 
 _Item = Request | Callable[[], None]
 """A file to read, or what is to be said of one that is not read, when its turn comes."""
@@ -158,10 +157,10 @@ def _asked_ahead(items: Iterator[_Item], reader: Reader) -> Iterator[_Item]:
     """Yield the items in order, each file after it was asked for, with as many behind it as the reader takes."""
     waiting: deque[_Item] = deque()
     while True:
-        while len(waiting) < _MOST_WAITING and reader.takes_more and (item := next(items, None)) is not None:
-            if isinstance(item, Request):
-                reader.ask(item)
-            waiting.append(item)
+        if reader.takes_more and len(waiting) < AHEAD:
+            more = list(islice(items, AHEAD - AHEAD // 2))
+            reader.ask([item for item in more if isinstance(item, Request)])
+            waiting.extend(more)
         if not waiting:
             return
         yield waiting.popleft()

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
@@ -27,8 +27,6 @@ from indexer.read.frames import Event, Request, framed, take
 
 AHEAD = 8
 """Files that are asked for at once."""
-_AHEAD_BYTES = 8_000
-"""Requests that are on their way may be so large: more would not fit into the pipe, and both sides wait for ever."""
 _LOOK_S = 0.1
 """How often the waiting job looks whether it is to end, and at the memory of the process."""
 _START_S = 60.0
@@ -60,15 +58,14 @@ class Reader:
 
     @property
     def takes_more(self) -> bool:
-        """Whether another file may be asked for now."""
-        on_the_way = sum(len(data) for _, data in self._asked)
-        return not self._asked or (len(self._asked) < AHEAD and on_the_way < _AHEAD_BYTES)
+        """Whether files may be asked for now: several at a time, since each request wakes the process."""
+        return len(self._asked) <= AHEAD // 2
 
-    def ask(self, request: Request) -> None:
-        """Ask for a file, behind those that were asked for before."""
-        data = framed(request)
-        self._asked.append((request, data))
-        self._write(data)
+    def ask(self, requests: Sequence[Request]) -> None:
+        """Ask for files, behind those that were asked for before."""
+        frames = [(request, framed(request)) for request in requests]
+        self._asked.extend(frames)
+        self._write(b"".join(data for _, data in frames))
 
     def answers(self, look: Callable[[], None]) -> Iterator[Event]:
         """Yield what is said of the file that was asked for first, as it comes, up to its end.
@@ -133,8 +130,7 @@ class Reader:
     def _replace(self) -> None:
         self.close()
         self._start()
-        for _, data in self._asked:
-            self._write(data)
+        self._write(b"".join(data for _, data in self._asked))
 
     def _write(self, data: bytes) -> None:
         with suppress(BrokenPipeError):  # it has ended, which is noticed where its answer is waited for

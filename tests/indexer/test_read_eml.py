@@ -10,7 +10,7 @@ from pathlib import Path
 import docx
 import pytest
 
-from indexer.read import document_id
+from indexer.read import READERS, document_id
 from tests.indexer.reading import Reading
 
 HEAD = b"From: a@example.com\r\nSubject: =?utf-8?B?6YCa55+l?=\r\nDate: Mon, 6 May 2024 09:00:00 +0800\r\n"
@@ -163,3 +163,20 @@ def test_parts_nested_without_end(tmp_path: Path) -> None:
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3_000))
     reading = Reading(saved(HEAD + deep + b"\r\n\r\ntext", tmp_path))
     assert len(reading.failures) + len(reading.documents) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("code=4: no such thing"), KeyError("x"), OSError(5, "Input/output error")]
+)
+def test_whatever_happens_over_an_attachment_leaves_the_others(tmp_path: Path, monkeypatch, error) -> None:
+    def fails(source):
+        raise error
+
+    monkeypatch.setitem(READERS, ".docx", fails)
+    message = mail()
+    message.add_attachment(b"PK", maintype="application", subtype="octet-stream", filename="坏.docx")
+    message.add_attachment("姓名,电话\n张三,1\n", subtype="csv", filename="电话.csv")
+    reading = Reading(saved(message, tmp_path))
+    assert [document.metadata.get("attachment") for document in reading.documents] == [None, "电话.csv"]
+    [failure] = reading.failures
+    assert failure.startswith("Attachment '坏.docx': The file ca")
