@@ -31,8 +31,7 @@ _LOOK_S = 0.1
 """How often the waiting job looks whether it is to end, and at the memory of the process."""
 _START_S = 60.0
 _MOST_FILES = 10_000
-_MOST_IDLE_MB = 400.0
-"""After so many files, or with so much memory after a file, the process is replaced by a new one."""
+"""After so many files, or with half of its memory taken after a file, the process is replaced by a new one."""
 _READ_BYTES = 1_000_000
 
 
@@ -85,7 +84,7 @@ class Reader:
             return
         self._asked.popleft()
         self._files += 1
-        if self._files >= _MOST_FILES or self._rss_mb() > _MOST_IDLE_MB:
+        if self._files >= _MOST_FILES or self._rss_mb() > request.memory_mb / 2:
             self._replace()
 
     def close(self) -> None:

@@ -28,7 +28,10 @@ def others(es, collection):
     for name in names:
         for index in client.indices.get(index=f"bothways-{name}-v*").body:
             client.indices.delete(index=index)
-    client.delete_by_query(index="bothways-jobs", query={"terms": {"collection": names}}, refresh=True)
+    client.indices.refresh(index="bothways-jobs")
+    client.delete_by_query(
+        index="bothways-jobs", query={"terms": {"collection": names}}, conflicts="proceed", refresh=True
+    )
 
 
 @pytest.fixture
