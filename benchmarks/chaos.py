@@ -2,8 +2,9 @@
 
 In the end exactly the right documents must be there, each once and with its questions, and no call of the language
 model may have been paid twice beyond those that were in flight when something was killed. Then the alias is taken away,
-and a snapshot is restored without aliases (benchmarks/chaos_aliases.py): nothing may be lost by that. The node, the
-cache folder and the language model are its own: nothing of anybody else's is touched.
+and a snapshot is restored without aliases (benchmarks/chaos_aliases.py); a server dies taking an upload in, a holder's
+clock is a day ahead, the disk is full, and Elasticsearch answers 429 (benchmarks/chaos_outages.py): nothing may be lost
+by that. The node, the cache folder and the language model are its own: nothing of anybody else's is touched.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from elasticsearch.helpers import scan
 
 import core.node.config
 from benchmarks.chaos_aliases import CASES, Scene
+from benchmarks.chaos_outages import CASES as OUTAGES
 from benchmarks.corpus import ROOT
 from core.analysis import load_segmenter, segment_synonyms
 from core.elastic import connect
@@ -65,13 +67,13 @@ def main() -> int:
             job = _job(corpus, environment)
             _wait_for_work(job, settings, asked)
             time.sleep(moments.uniform(0, 5))
-            flying += _interrupt(event, job, settings, in_flight)
+            flying += _interrupt(event, job, settings, in_flight, asked)
             print(f"{number}. killed the {event}: {_count(settings)} chunks so far, {sum(asked.values())} calls")
         started = time.monotonic()
         code = _job(corpus, environment).wait()
         print(f"last run: exit code {code} after {time.monotonic() - started:.0f} s")
         problems = check(settings, wanted.documents, asked, flying) + ([f"exit code {code}"] if code else [])
-        problems += _aliases(settings, environment)
+        problems += _cases(settings, environment)
         problems += check(settings, wanted.documents, asked, flying)
     for problem in problems:
         print(f"WRONG: {problem}")
@@ -120,12 +122,12 @@ def check(settings: Settings, documents: int, asked: Counter[str], flying: int) 
     return problems
 
 
-def _aliases(settings: Settings, environment: dict[str, str]) -> list[str]:
-    """Do to the finished collection's alias what can be done to it; say what is not as it must be."""
+def _cases(settings: Settings, environment: dict[str, str]) -> list[str]:
+    """Do what can be done to the finished collection, its server and its node; say what is not as it must be."""
     client = _client(settings, 120)
     scene = Scene(client, environment, settings.cache_dir, _repository(settings))
     problems = []
-    for name, case in CASES.items():
+    for name, case in {**CASES, **OUTAGES}.items():
         wrong = case(scene)
         print(f"{name}: {'WRONG' if wrong else 'nothing is lost'}")
         problems += [f"{name}: {one}" for one in wrong]
@@ -144,23 +146,30 @@ def _wait_for_work(job: subprocess.Popen[bytes], settings: Settings, asked: Coun
         time.sleep(0.2)
 
 
-def _interrupt(event: str, job: subprocess.Popen[bytes], settings: Settings, in_flight: Callable[[], int]) -> int:
-    """Kill the job, or the node under it, and make things whole; gives the calls that were in flight."""
+def _interrupt(
+    event: str,
+    job: subprocess.Popen[bytes],
+    settings: Settings,
+    in_flight: Callable[[], int],
+    asked: Counter[str],
+) -> int:
+    """Kill the job, or first the node under it, which it waits for; gives the calls that were in flight."""
     if job.poll() is not None:
         raise SystemExit(f"The job ended before it could be killed (exit code {job.returncode}): take more documents.")
     flying = in_flight()
-    if event == "job":
-        job.send_signal(signal.SIGKILL)
-        job.wait()
-    else:
+    if event == "node":
         node = status(settings)
         if node is None or node.pid is None:
             raise SystemExit("The node is gone by itself.")
         os.kill(node.pid, signal.SIGKILL)
-        code = job.wait(timeout=300)
-        if code == 0:
-            raise SystemExit("The job calls itself done, though Elasticsearch was killed under it.")
+        time.sleep(5)
         _start_node(settings)
+        _wait_for_work(job, settings, asked)
+        if job.poll():
+            raise SystemExit(f"The job did not wait for Elasticsearch (exit code {job.returncode}).")
+        flying += in_flight()
+    job.send_signal(signal.SIGKILL)
+    job.wait()
     return flying
 
 
