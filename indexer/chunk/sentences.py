@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 
 _SENTENCE_END = re.compile(
-    r"[。！？；｡…]+[!?！？。]*|[!?;]+(?=[\s”’」』）)\]\"'\u2e80-\u9fff\uff00-\uffef]|$)|\.+(?=[\s”’)\]\"']|$)"
+    r"[。！？；｡…]+[!?！？。]*()|[!?;]+(?:(?=[\s”’」』）)\]\"'\u2e80-\u9fff\uff00-\uffef]|$)())?|\.+(?:(?=[\s”’)\]\"']|$)())?"
 )
+"""A run of marks; it ends a sentence where one of the groups, which are empty, took part.
+
+What has to follow is not a condition of the match: a run that fails one would be tried again from each of its marks.
+"""
 _CLOSERS = "”’」』）)】》〉〕］]\"'"
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|vs|[Ee]\.g|[Ii]\.e|al|[Ff]igs?|[Ee]qs?|No|Nos|[Aa]rt|[Ss]ec|approx|cf|"
@@ -21,7 +25,7 @@ def sentences(line: str) -> list[str]:
     parts: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(line):
-        if match.end() <= start or not _ends_sentence(line, start, match):
+        if match.lastindex is None or match.end() <= start or not _ends_sentence(line, start, match):
             continue
         end = match.end()
         while end < len(line) and line[end] in _CLOSERS and not _opens(line, end):
@@ -35,7 +39,7 @@ def sentences(line: str) -> list[str]:
 
 def ends_with_sentence(line: str) -> bool:
     """Tell whether a line's last mark, closing quotes and brackets aside, is one that ends a sentence."""
-    return _SENTENCE_END.search(line.rstrip(_CLOSERS)[-1:]) is not None
+    return _SENTENCE_END.match(line.rstrip(_CLOSERS)[-1:]) is not None
 
 
 def _ends_sentence(line: str, start: int, match: re.Match[str]) -> bool:

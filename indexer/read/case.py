@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"(?<!\d)20\d{2}-\d{1,2}-\d-\d{3}-\d{3}(?!\d)")
 _NUMBER_LABEL = re.compile(r"^(?:入库|案例)?编号\s*[:：]\s*")
 _DASHES = re.compile(r"[—－–-]{2,}")
 _WIDE = r"\u2e80-\u9fff\uff00-\uffef“”‘’—…·"
-_SPACE = re.compile(rf"(?<=[{_WIDE}])\s+|\s+(?=[{_WIDE}])")
+_SPACE = re.compile(rf"(?<=[{_WIDE}])\s+|(?<!\s)\s+(?=[{_WIDE}])")
 _MAX_VALUE = 2_000
 _MAX_NAME = 200
 

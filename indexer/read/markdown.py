@@ -15,7 +15,7 @@ from core.errors import ReadError
 from indexer.read.encoding import decode
 from indexer.read.folder import Source
 from indexer.read.records import to_metadata
-from indexer.read.text import join_lines
+from indexer.read.text import append_line
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _SECTION_LEVELS = {"h1": 1, "h2": 2, "h3": 3}
@@ -132,12 +132,12 @@ def _content(token: Token) -> str:
     if token.type in {"fence", "code_block"}:
         return token.content.rstrip()
     if token.type == "html_block":
-        return re.sub(r"<!--.*?-->|<[^>]*>", "", token.content, flags=re.DOTALL).strip()
+        return _without_tags(token.content).strip()
     return ""
 
 
 def _inline(children: Sequence[Token]) -> str:
-    text = ""
+    pieces: list[str] = []
     pending = False
     for child in children:
         if child.type == "softbreak":
@@ -146,9 +146,26 @@ def _inline(children: Sequence[Token]) -> str:
         piece = "\n" if child.type == "hardbreak" else child.content
         if child.type == "html_inline" or not piece:
             continue
-        text = join_lines(text, piece) if pending and text else text + piece
+        if pending and pieces:
+            append_line(pieces, piece)
+        else:
+            pieces.append(piece)
         pending = False
-    return text.strip()
+    return "".join(pieces).strip()
+
+
+def _without_tags(markup: str) -> str:
+    """Drop comments and tags; what begins like one and has no end is text."""
+    kept: list[str] = []
+    start = 0
+    last = {end: markup.rfind(end) for end in ("-->", ">")}  # so that no search is begun in vain, again and again
+    while (at := markup.find("<", start)) >= 0:
+        end = "-->" if markup.startswith("<!--", at) and last["-->"] >= at + 4 else ">"
+        if last[end] < at:
+            break
+        kept.append(markup[start:at])
+        start = markup.index(end, at + 4 if end == "-->" else at) + len(end)
+    return "".join([*kept, markup[start:]])
 
 
 def _table(group: Sequence[Token]) -> str:

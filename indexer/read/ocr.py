@@ -20,6 +20,8 @@ from indexer.read.pdf_lines import Line, add
 INSTALL_OCR = 'pip install "bothways[ocr]"'
 _PIXELS = 2_000
 _MAX_ZOOM = 4.0
+_MAX_RATIO = 8
+"""Longer side to shorter. The recogniser enlarges the shorter one to 736 pixels, so a thin strip would fill the memory."""
 _LETTER = 0.85
 """A box is this much higher than its letters are large."""
 _SAME_SIZE = 0.3
@@ -49,7 +51,7 @@ def load_ocr() -> Recognise:
     def recognise(image: Image) -> Any:  # noqa: ANN401
         try:
             return engine(image)
-        except (cv2.error, ONNXRuntimeError, RuntimeError, ValueError) as error:
+        except (cv2.error, ONNXRuntimeError, RuntimeError, ValueError, MemoryError) as error:
             raise ReadError(f"OCR failed: {error}") from error
 
     return recognise
@@ -64,6 +66,10 @@ def ocr_lines(page: Any, recognise: Recognise) -> list[Line]:  # noqa: ANN401  (
     zoom = min(_MAX_ZOOM, _PIXELS / max(page.rect.width, page.rect.height))
     pixels = page.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), colorspace=pymupdf.csRGB, alpha=False)
     image = np.frombuffer(pixels.samples, dtype=np.uint8).reshape(pixels.height, pixels.width, 3)
+    least = max(image.shape[:2]) // _MAX_RATIO
+    if min(image.shape[:2]) < least:
+        below, beside = (max(0, least - side) for side in image.shape[:2])
+        image = np.pad(image, ((0, below), (0, beside), (0, 0)), constant_values=255)
     seen = recognise(np.ascontiguousarray(image[:, :, ::-1]))
     return to_lines(seen.boxes / zoom, seen.txts) if seen.txts else []
 

@@ -7,6 +7,7 @@ not grow with their number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any
@@ -44,7 +45,7 @@ def read_pdf(source: Source) -> Iterator[Document]:
     """
     left = _Left()
     found = False
-    with _open(source.data()) as pdf:
+    with _named_errors(), _open(source.data()) as pdf:
         if pdf.is_repaired:
             source.on_skip(source.relative, "The PDF is damaged, perhaps cut off; what is left of it is read.")
         pages = without_running_lines(_pages(pdf, source, left))
@@ -86,13 +87,19 @@ def _by_page(pages: Iterable[Page], source: Source, about: dict[str, str] | None
         )
 
 
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Say of whatever MuPDF raises, as over a wrong number of pages, that the file is corrupt."""
+    try:
+        yield
+    except _MUPDF_ERRORS as error:
+        raise ReadError(f"The PDF is corrupt: {' '.join(str(error).split())[:200].rstrip('.')}.") from error
+
+
 def _open(data: bytes) -> Any:  # noqa: ANN401  (pymupdf has no types)
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
-    try:
-        pdf = pymupdf.open(stream=data, filetype="pdf")
-    except _MUPDF_ERRORS as error:
-        raise ReadError(f"The PDF is corrupt: {error}.") from error
+    pdf = pymupdf.open(stream=data, filetype="pdf")
     if pdf.needs_pass:
         pdf.close()
         raise ReadError("The PDF is encrypted: a password is needed to read it.")

@@ -20,13 +20,16 @@ from indexer.read.pdf_tables import PageTable
 _MARGIN = 0.1
 _BLOCK = 32
 _PAGE_NUMBER = re.compile(
-    r"^[\W_]*(第|page|p\.)?\W*\d{1,4}\W*(页|頁)?(\W*(/|of|共)\W*\d{1,4}\W*(页|頁)?)?[\W_]*$", re.IGNORECASE
+    r"(第|page|p\.)?\W{0,2}\d{1,4}\W{0,2}(页|頁)?(\W{0,2}(/|of|共)\W{0,2}\d{1,4}\W{0,2}(页|頁)?)?", re.IGNORECASE
 )
+_NO_LETTERS = re.compile(r"[\W_]*")
 _FLAGS = pymupdf.TEXTFLAGS_DICT & ~pymupdf.TEXT_PRESERVE_IMAGES & ~pymupdf.TEXT_PRESERVE_LIGATURES
 _WIDE_MARK = re.compile(r"(?<=[。，；：、！？）》」』】]) (?=\S)")
 _LAST_OF_PARAGRAPH = re.compile(r"[\u2e80-\u9fff\uff00-\uffef”’]\s+$")
 _COMMON = 0.3
 _FAR = 2.0
+_LONGEST = 10_000
+"""Characters from which on a line is not lengthened: no page is so wide, and each piece would copy all before it."""
 
 
 @dataclass(slots=True)
@@ -85,7 +88,8 @@ def add(lines: list[Line], line: Line) -> None:
     """Append a line, or lengthen the last one if both are pieces of one line."""
     last = lines[-1] if lines else None
     size = line.size
-    if last is None or last.row or abs(line.y0 - last.y0) >= size * 0.4 or line.x0 < last.x1 - 1:
+    is_apart = last is None or abs(line.y0 - last.y0) >= size * 0.4 or line.x0 < last.x1 - 1
+    if last is None or last.row or is_apart or len(last.text) > _LONGEST:
         lines.append(line)
         return
     width = line.x0 - last.x1
@@ -118,7 +122,23 @@ def without_running_lines(pages: Iterable[Page]) -> Iterator[Page]:
 
 
 def _is_running(line: Line, height: float, running: set[str]) -> bool:
-    return _in_margin(line, height) and (_key(line) in running or _PAGE_NUMBER.match(line.text) is not None)
+    return _in_margin(line, height) and (_key(line) in running or is_page_number(line.text))
+
+
+def is_page_number(text: str) -> bool:
+    """Tell whether a line is a page number: 12, - 12 -, 第 3 页 共 9 页, Page 3 / 9. Marks around it do not count.
+
+    Marks in a row are made two at most before they are looked at: a line of dots would be tried in all their divisions.
+    """
+    start = _match_end(text)
+    bare = text[start : len(text) - _match_end(text[start:][::-1])]
+    short = re.sub(r"\W+", lambda run: ("." if run[0][0] == "." else " ") + ("/" if "/" in run[0] else " "), bare)
+    return _PAGE_NUMBER.fullmatch(short) is not None
+
+
+def _match_end(text: str) -> int:
+    match = _NO_LETTERS.match(text)
+    return match.end() if match else 0
 
 
 def _in_margin(line: Line, height: float) -> bool:

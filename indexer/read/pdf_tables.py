@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pymupdf
 
-from indexer.read.text import join_lines
+from indexer.read.text import append_line
 
 _MIN_RULES = 3
 _MIN_LENGTH = 8.0
@@ -130,14 +130,17 @@ def _cells(table: Any, characters: Sequence[_Character]) -> list[Cells]:  # noqa
 
 def _text(box: Sequence[float], characters: Sequence[_Character]) -> str:
     """Write the characters whose middle is in a box, with its lines joined."""
-    lines: dict[int, str] = {}
+    lines: dict[int, list[str]] = {}
     for one in characters:
         if box[0] <= one.x <= box[2] and box[1] <= one.y <= box[3]:
-            lines[one.line] = lines.get(one.line, "") + one.char
-    text = ""
-    for line in filter(None, (line.replace("\0", "").strip() for line in lines.values())):
-        text = join_lines(text, line) if text else line
-    return text
+            lines.setdefault(one.line, []).append(one.char)
+    pieces: list[str] = []
+    for line in filter(None, ("".join(chars).replace("\0", "").strip() for chars in lines.values())):
+        if pieces:
+            append_line(pieces, line)
+        else:
+            pieces.append(line)
+    return "".join(pieces)
 
 
 def _characters(page: Any) -> list[_Character]:  # noqa: ANN401
@@ -154,27 +157,34 @@ def _characters(page: Any) -> list[_Character]:  # noqa: ANN401
 
 def _has_grid(page: Any) -> bool:  # noqa: ANN401
     """Tell whether a page has ruling lines for two rows and two columns, and is not a drawing of thousands."""
-    drawings = page.get_cdrawings()
     across: set[int] = set()
     down: set[int] = set()
-    for number, (x0, y0, x1, y1) in enumerate(_segments(drawings)):
-        if number > _MAX_DRAWINGS:
-            return False
-        if abs(x1 - x0) >= _MIN_LENGTH:
-            across.update((round(y0), round(y1)))
-        if abs(y1 - y0) >= _MIN_LENGTH:
-            down.update((round(x0), round(x1)))
+    segments = 0
+
+    def take(drawing: dict[str, Any]) -> None:
+        nonlocal segments
+        if segments > _MAX_DRAWINGS:
+            return
+        for x0, y0, x1, y1 in _segments(drawing):
+            segments += 1
+            if abs(x1 - x0) >= _MIN_LENGTH:
+                across.update((round(y0), round(y1)))
+            if abs(y1 - y0) >= _MIN_LENGTH:
+                down.update((round(x0), round(x1)))
+
+    page.get_cdrawings(callback=take)  # one after the other: a list of a million drawings would fill the memory
+    if segments > _MAX_DRAWINGS:
+        return False
     return min(len(across), len(down)) >= _MIN_RULES and len(across) * len(down) <= _MAX_PLACES
 
 
-def _segments(drawings: Sequence[dict[str, Any]]) -> Iterator[tuple[float, float, float, float]]:
+def _segments(drawing: dict[str, Any]) -> Iterator[tuple[float, float, float, float]]:
     """Yield what could rule a table: straight lines along an axis, and boxes."""
-    for drawing in drawings:
-        for item in drawing["items"]:
-            if item[0] == "l":
-                (x0, y0), (x1, y1) = item[1], item[2]
-                if min(abs(x1 - x0), abs(y1 - y0)) <= _THIN:
-                    yield x0, y0, x1, y1
-            elif item[0] == "re":
-                x0, y0, x1, y1 = item[1]
+    for item in drawing["items"]:
+        if item[0] == "l":
+            (x0, y0), (x1, y1) = item[1], item[2]
+            if min(abs(x1 - x0), abs(y1 - y0)) <= _THIN:
                 yield x0, y0, x1, y1
+        elif item[0] == "re":
+            x0, y0, x1, y1 = item[1]
+            yield x0, y0, x1, y1

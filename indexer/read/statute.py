@@ -17,9 +17,11 @@ from core.datatypes import Document
 from core.document_id import document_id
 from indexer.read.folder import Source
 
-_NUMBER = "零〇一二三四五六七八九十百千\\d"
-_ARTICLE = re.compile(rf"^\s*(第([{_NUMBER}]+)条(?:之([{_NUMBER}]+))?)(?:\s+|(?=【)|$)(.*)$")
-_HEADING = re.compile(rf"^\s*(第[{_NUMBER}]+(分编|编|章|节))\s+(\S.{{0,40}})$")
+_NUMBER = "[零〇一二三四五六七八九十百千\\d]{1,16}"
+"""A numeral. No law has one of more than 16 characters: what is longer is no article."""
+
+_ARTICLE = re.compile(rf"^\s*(第({_NUMBER})条(?:之({_NUMBER}))?)(?:\s+|(?=【)|$)(.*)$")
+_HEADING = re.compile(rf"^\s*(第{_NUMBER}(分编|编|章|节))\s+(\S.{{0,40}})$")
 _CONTENTS = re.compile(r"^\s*目\s*[录錄次]\s*$")
 _CLOSING = re.compile(r"^\s*附\s*则\s*$")
 _LAW_NAME = re.compile(r"(法|法典|条例|规定|办法|细则|解释|规则|章程|合同|协议)(（[^）]*）)?$")

@@ -57,11 +57,24 @@ def paragraphs(text: str) -> tuple[str, ...]:
 
 def join_lines(left: str, right: str) -> str:
     """Join two lines of one paragraph: without a space where Chinese meets, without the hyphen of a split word."""
-    if re.search(r"[^\W\d_][-\u00ad]$", left[-2:]) and right[:1].islower():
-        return left[:-1] + right
-    if _CJK_END.search(left[-1:]) or _CJK_START.search(right):
-        return left + right
-    return f"{left} {right}"
+    pieces = [left]
+    append_line(pieces, right)
+    return "".join(pieces)
+
+
+def append_line(pieces: list[str], line: str) -> None:
+    """Add a line to a paragraph that grows as pieces, of which "".join makes the text that `join_lines` would make.
+
+    Thousands of lines take time in proportion to their length; each `join_lines` copies all that is there.
+    """
+    end = "".join(piece[-2:] for piece in pieces[-2:])[-2:]
+    if re.search(r"[^\W\d_][-\u00ad]$", end) and line[:1].islower():
+        pieces[-1] = pieces[-1][:-1]
+        pieces.append(line)
+    elif _CJK_END.search(end[-1:]) or _CJK_START.search(line):
+        pieces.append(line)
+    else:
+        pieces.append(f" {line}")
 
 
 def _width(line: str) -> int:
