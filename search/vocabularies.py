@@ -38,6 +38,7 @@ MAX_VALUES = 100_000
 
 _MAX_VALUES_A_FIELD = 50_000
 _SAMPLE = 20
+_KINDS = ("distinct", "chunks", "sample")
 _TIMEOUT_S = 5.0
 
 
@@ -130,9 +131,12 @@ def values_of(
     client = client.options(request_timeout=_TIMEOUT_S)
     query = {"bool": {"filter": list(within)}}
     with elasticsearch_errors(f"reading the metadata of {collection.name!r}"):
-        aggs = {f"{kind}:{name}": each for name in fields for kind, each in _overview(f"metadata.{name}").items()}
+        # Aggregations are called by numbers: Elasticsearch refuses names with [, ] or >, which a field may have.
+        overviews = [_overview(f"metadata.{name}") for name in fields]
+        aggs = {f"{kind}{place}": each for place, kinds in enumerate(overviews) for kind, each in kinds.items()}
         found = client.search(index=collection.index, size=0, query=query, aggs=aggs)["aggregations"]
-        sizes = _worth_reading(found, fields)
+        by_field = {name: {kind: found[f"{kind}{place}"] for kind in _KINDS} for place, name in enumerate(fields)}
+        sizes = _worth_reading(by_field)
         searches: list[dict[str, Any]] = []
         for name, size in sizes.items():
             values = {"terms": {"field": f"metadata.{name}", "size": size}}
@@ -154,14 +158,14 @@ def _overview(path: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _worth_reading(found: Mapping[str, Any], fields: Sequence[str]) -> dict[str, int]:
+def _worth_reading(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Give the fields that hold names or numbers, with the number of values to ask for, those of fewest first."""
     sizes: dict[str, int] = {}
     left = MAX_VALUES
-    for name in sorted(fields, key=lambda name: found[f"distinct:{name}"]["value"]):
-        distinct = int(found[f"distinct:{name}"]["value"])
-        sample = [row["key"] for row in found[f"sample:{name}"]["buckets"]]
-        groups = distinct and found[f"chunks:{name}"]["value"] / distinct >= MIN_CHUNKS_A_NAME
+    for name in sorted(found, key=lambda name: found[name]["distinct"]["value"]):
+        distinct = int(found[name]["distinct"]["value"])
+        sample = [row["key"] for row in found[name]["sample"]["buckets"]]
+        groups = distinct and found[name]["chunks"]["value"] / distinct >= MIN_CHUNKS_A_NAME
         if not sample or not (groups or learn_numbers(name, sample)):
             continue
         size = distinct + distinct // 10 + _SAMPLE  # the count is not exact

@@ -18,6 +18,8 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _MARKUP = (".xml", ".rels", ".vml", ".xhtml", ".html", ".htm", ".opf", ".ncx")
 _STREAMED_FACTOR = 10
+_MAX_LISTED = 100_000
+_PIECE = 1_000_000
 _BROKEN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
@@ -29,15 +31,20 @@ _BROKEN: tuple[type[Exception], ...] = (
     AssertionError,
     RuntimeError,  # a member is encrypted
     NotImplementedError,
+    ArithmeticError,  # a number beyond all bounds
     SyntaxError,  # both XML parsers' errors derive from it
 )
 """What python-docx, python-pptx, openpyxl and the XML parsers raise where a file is not what it claims to be."""
 
 
-def check_archive(source: Source, kind: str, *, markup_mb: float = 50.0, streamed: str = "") -> None:
+def check_archive(
+    source: Source, kind: str, *, markup_mb: float = 50.0, max_tags: int = 4_000_000, streamed: tuple[str, ...] = ()
+) -> None:
     """Refuse, by a `ReadError`, what should not be unpacked. `kind` is what the file claims to be, as in "Word file".
 
-    A member that is parsed as a whole may have `markup_mb`, all together what BOTHWAYS_MAX_FILE_MB allows. Members
+    A member that is parsed as a whole may have `markup_mb` and `max_tags` (those that list the others a hundred
+    thousand): an empty tag of five bytes takes hundreds as an object. All together may have what BOTHWAYS_MAX_FILE_MB
+    allows. Members
     whose names begin with `streamed` are parsed piece by piece: they may be large, and all together ten times as much.
     """
     source.check_size()
@@ -66,6 +73,24 @@ def check_archive(source: Source, kind: str, *, markup_mb: float = 50.0, streame
                 f"The {kind} is refused: its part {member.filename!r} has {member.file_size / 1_000_000:,.0f} MB of "
                 f"markup, and more than {markup_mb:g} MB are not taken into memory."
             )
+        if whole:
+            _check_tags(source, kind, member, max_tags)
+
+
+def _check_tags(source: Source, kind: str, member: zipfile.ZipInfo, max_tags: int) -> None:
+    listing = member.filename.endswith(".rels") or member.filename == "[Content_Types].xml"
+    most = min(max_tags, _MAX_LISTED) if listing else max_tags
+    if member.file_size <= 2 * most:  # too small for so many
+        return
+    tags = 0
+    with reading(kind), zipfile.ZipFile(source.path) as archive, archive.open(member) as data:
+        while piece := data.read(_PIECE):
+            tags += piece.count(b"<")
+    if tags > most:
+        raise ReadError(
+            f"The {kind} is refused: its part {member.filename!r} has {tags:,} elements' tags, and more than {most:,} "
+            "are not taken into memory."
+        )
 
 
 @contextmanager

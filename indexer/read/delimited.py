@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median_low
+from typing import TextIO
 
 from core.datatypes import Document
 from core.errors import ReadError
@@ -16,6 +17,11 @@ from indexer.read.sheet import Row, Sheet, sheet_documents
 _DELIMITERS = ",;\t|"
 _SAMPLE = 1_000_000
 _SAMPLE_LINES = 50
+_SAMPLE_CHARS = 100_000
+_MAX_COLUMNS = 16_384
+"""Columns that are read, as many as Excel has."""
+_MAX_ROW_CHARS = 4_000_000
+"""Characters of one row, which is held as a whole: it may be one line, or many in quotation marks."""
 
 
 def read_csv(source: Source) -> Iterator[Document]:
@@ -33,21 +39,45 @@ def read_csv(source: Source) -> Iterator[Document]:
 def _rows(source: Source, encoding: str) -> Iterator[Row]:
     number = 0
     delimiter = "\t" if source.path.suffix.lower() == ".tsv" else _delimiter(source.path, encoding)
+    wide = 0
     with source.path.open(encoding=encoding, newline="") as file:
-        reader = csv.reader(map(without_controls, file), delimiter=delimiter)
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter)
         try:
             for number, cells in enumerate(reader, start=1):
-                yield number, cells
+                wide += len(cells) > _MAX_COLUMNS
+                yield number, cells[:_MAX_COLUMNS]
+                lines.row = 0
         except csv.Error as error:
             raise ReadError(f"Row {number + 1} is no CSV: {error}. Is a quotation mark not closed?") from error
         except UnicodeDecodeError as error:
             raise ReadError(f"The file is not all {encoding}, after row {number}; save it as UTF-8.") from error
+    if wide:
+        source.on_skip(
+            source.relative, f"{wide:,} rows have more than {_MAX_COLUMNS:,} columns: the others are left out."
+        )
+
+
+class _Lines:
+    """The lines of a table, of which no row takes more than `_MAX_ROW_CHARS`; `row` is what the present one has."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.row = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._file.readline(_MAX_ROW_CHARS):
+            self.row += len(line)
+            if self.row >= _MAX_ROW_CHARS:
+                raise ReadError(f"A row of the table has more than {_MAX_ROW_CHARS:,} characters.")
+            yield without_controls(line)
 
 
 def _delimiter(path: Path, encoding: str) -> str:
     """Choose the delimiter that gives most columns in the middle one of the first lines."""
     with path.open(encoding=encoding, newline="", errors="replace") as file:
-        lines = [line for _, line in zip(range(_SAMPLE_LINES), file, strict=False) if line.strip()]
+        first = (file.readline(_MAX_ROW_CHARS)[:_SAMPLE_CHARS] for _ in range(_SAMPLE_LINES))
+        lines = [line for line in first if line.strip()]
 
     def columns(delimiter: str) -> int:
         try:

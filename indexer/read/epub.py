@@ -20,7 +20,7 @@ from indexer.read.archive import check_archive, reading
 from indexer.read.folder import Source
 from indexer.read.html import decode_html, html_sections
 from indexer.read.markdown import Section, section_documents
-from indexer.read.records import to_metadata
+from indexer.read.metadata import to_metadata
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
@@ -50,7 +50,10 @@ def read_epub(source: Source) -> Iterator[Document]:
     sections: list[Section] = []
     with reading("EPUB"), zipfile.ZipFile(source.path) as archive:
         book = _open(archive)
-        for name in book.chapters:
+        chapters = list(dict.fromkeys(book.chapters))
+        if len(chapters) < len(book.chapters):
+            source.on_skip(source.relative, f"{len(book.chapters) - len(chapters):,} entries list a chapter once more.")
+        for name in chapters:
             try:
                 page = archive.read(name)
             except KeyError:
@@ -87,9 +90,8 @@ def _open(archive: zipfile.ZipFile) -> _Book:
     if locked.intersection(chapters):
         raise ReadError("The EPUB is encrypted: its seller's copy protection (DRM) locks the text.")
     contents: dict[str, str] = {}
-    for item in items.values():
-        name = _inside(folder, item.get("href", ""))
-        if _is_contents(item) and name in archive.NameToInfo:
+    for name in dict.fromkeys(_inside(folder, item.get("href", "")) for item in items.values() if _is_contents(item)):
+        if name in archive.NameToInfo:
             contents |= _contents(_xml(archive, name), posixpath.dirname(name))
     return _Book(_text(package, "title"), _text(package, "creator"), chapters, contents)
 

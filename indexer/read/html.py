@@ -25,8 +25,6 @@ _SECTION_LEVELS = {"h1": 1, "h2": 2, "h3": 3}
 _LISTS = frozenset({"ul", "ol"})
 _MAX_TAGS = 1_000_000
 """Tags of a page, opening and closing ones: as a tree, each takes half a kilobyte."""
-_MAX_NAME = 500
-"""Characters of a heading, which goes with every piece of its section; a longer one is text."""
 _MAX_INDENT = 20
 """Levels of lists that are shown by an indent: deeper ones have that of the last, or the indents outweigh the text."""
 _MAX_TABLES = 5
@@ -55,7 +53,7 @@ def html_sections(markup: str) -> tuple[str, list[Section]]:
     page = _Page(_with_headings(soup))
     page.walk(soup)
     page.flush()
-    return title[:_MAX_NAME], page.sections
+    return title, page.sections
 
 
 def _with_headings(soup: BeautifulSoup) -> set[int]:
@@ -109,7 +107,7 @@ class _Page:
         elif tag.name in _SECTION_LEVELS:
             self.flush()
             if name := _inline(tag.get_text()):
-                self._head(_SECTION_LEVELS[tag.name], name)
+                self.sections.append(self.sections[-1].below(_SECTION_LEVELS[tag.name], name))
         elif tag.name in {*_LISTS, "table", "pre"} and id(tag) not in self._with_headings:
             self.flush()
             if block := _block(tag):
@@ -117,12 +115,6 @@ class _Page:
         else:
             return False
         return True
-
-    def _head(self, level: int, name: str) -> None:
-        if len(name) <= _MAX_NAME:
-            self.sections.append(self.sections[-1].below(level, name))
-        else:
-            self.sections[-1].blocks.append(name)
 
 
 def _block(tag: Tag) -> str:

@@ -18,17 +18,22 @@ from indexer.read.encoding import decode
 from indexer.read.folder import Source
 from indexer.read.html import decode_html, html_sections
 from indexer.read.markdown import Section, section_documents
+from indexer.read.metadata import to_metadata
 from indexer.read.other import not_read
 from indexer.read.reason import reason_of
-from indexer.read.records import to_metadata
 from indexer.read.text import paragraphs
 
 Readers = Mapping[str, Callable[[Source], Iterator[Document]]]
 
 _HEADERS = ("from", "to", "date", "subject", "received", "message-id", "content-type")
 _MAX_DEPTH = 3
+_MAX_HEADER = 10_000
+"""Characters of a header: the standard library takes time with the square of its length, or worse."""
+_MAX_ATTACHMENTS = 1_000
+_MAX_TITLE = 500
+"""Characters of a subject, which goes with every document of the mail."""
 _TYPES = MimeTypes()  # Python's own table: that of the machine would change names, and so ids
-_MALFORMED = (MessageError, ValueError, LookupError, AttributeError, TypeError)
+_MALFORMED = (MessageError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 """What the standard library's parser raises over headers that break the rules, as those of junk mail do."""
 
 
@@ -38,16 +43,33 @@ def read_mail(source: Source, readers: Readers) -> Iterator[Document]:
     The subject is the title; from, to, cc and date (ISO 8601) are in the metadata of all documents, and the name of
     the attachment in that of its own. Mails in mails are followed three levels deep. What is not read is reported.
     """
-    message = message_from_bytes(source.data(), policy=policy.default)
+    try:
+        message = message_from_bytes(source.data(), policy=_POLICY)
+    except RecursionError as error:
+        raise ReadError("The mail is nested too deep: mails and parts in one another.") from error
     if not isinstance(message, EmailMessage) or not any(name in message for name in _HEADERS):
         raise ReadError("The file is no mail: it has no headers.")
     yield from _read(source, message, readers, depth=1)
 
 
+class _CutHeaders(policy.EmailPolicy):
+    """Cuts long headers as they are read, before anything parses them."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        """Split a header into its name and its value."""
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:_MAX_HEADER]
+
+
+_POLICY = _CutHeaders()
+
+
 def _read(source: Source, message: EmailMessage, readers: Readers, depth: int) -> Iterator[Document]:
     if message.get_content_type() in {"multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"}:
         raise ReadError("The mail is encrypted.")
-    title = _header(message, "subject") or source.stem
+    if any(len(str(value)) >= _MAX_HEADER for _, value in message.raw_items()):
+        source.on_skip(source.relative, f"A header of more than {_MAX_HEADER:,} characters is cut.")
+    title = _header(message, "subject")[:_MAX_TITLE] or source.stem
     metadata = to_metadata({**{name: _header(message, name) for name in ("from", "to", "cc")}, "date": _date(message)})
     body, sections = _body(message)
     if any(section.blocks for section in sections):
@@ -55,7 +77,9 @@ def _read(source: Source, message: EmailMessage, readers: Readers, depth: int) -
     attachments = [part for part in _leaves(message) if part is not body and (_payload(part).strip() or _is_mail(part))]
     if not attachments and not any(section.blocks for section in sections):
         raise ReadError("The mail is empty: it has neither text nor attachments.")
-    for number, part in enumerate(attachments, start=1):
+    if len(attachments) > _MAX_ATTACHMENTS:
+        source.fail(f"Of {len(attachments):,} attachments only the first {_MAX_ATTACHMENTS:,} are read.")
+    for number, part in enumerate(attachments[:_MAX_ATTACHMENTS], start=1):
         for document in _attachment(source, part, number, readers, depth):
             yield replace(
                 document,
@@ -146,11 +170,7 @@ def _payload(part: EmailMessage) -> bytes:
 
 def _mail_in(part: EmailMessage) -> EmailMessage:
     content = part.get_payload()
-    inner = (
-        content[0]
-        if isinstance(content, list) and content
-        else message_from_bytes(_payload(part), policy=policy.default)
-    )
+    inner = content[0] if isinstance(content, list) and content else message_from_bytes(_payload(part), policy=_POLICY)
     if not isinstance(inner, EmailMessage):
         raise ReadError("It is no mail.")
     return inner

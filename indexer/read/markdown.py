@@ -14,11 +14,13 @@ from core.document_id import document_id
 from core.errors import ReadError
 from indexer.read.encoding import decode
 from indexer.read.folder import Source
-from indexer.read.records import to_metadata
+from indexer.read.metadata import to_metadata
 from indexer.read.text import append_line
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _SECTION_LEVELS = {"h1": 1, "h2": 2, "h3": 3}
+_MAX_NESTING = 100
+"""Levels of lists and quotations, of which a list takes two. What is deeper is not read."""
 
 
 @dataclass(slots=True)
@@ -41,14 +43,21 @@ def read_markdown(source: Source) -> Iterator[Document]:
     matter become metadata.
     """
     front, body = _front_matter(decode(source.data()))
-    sections = markdown_sections(body)
+    tokens = _parser().parse(body)
+    if any(token.level >= _MAX_NESTING - 1 for token in tokens):
+        source.fail(f"What is nested more than {_MAX_NESTING} levels deep is not read.")
+    sections = _sections(tokens)
     title = front.pop("title", "") or first_heading(sections) or source.stem
     yield from section_documents(source, title, sections, to_metadata(front))
 
 
 def markdown_sections(text: str) -> list[Section]:
     """Take a Markdown text apart into its sections, the first without headings."""
-    return _sections(MarkdownIt("commonmark").enable("table").parse(text))
+    return _sections(_parser().parse(text))
+
+
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable("table")
 
 
 def first_heading(sections: Sequence[Section]) -> str:
@@ -92,9 +101,10 @@ def _sections(tokens: Sequence[Token]) -> list[Section]:
         token = tokens[position]
         end = _closing(tokens, position)
         group = tokens[position : end + 1]
+        block = _text(group)
         if token.tag in _SECTION_LEVELS and token.type == "heading_open":
-            sections.append(sections[-1].below(_SECTION_LEVELS[token.tag], _text(group)))
-        elif block := _text(group):
+            sections.append(sections[-1].below(_SECTION_LEVELS[token.tag], block))
+        elif block:
             sections[-1].blocks.append(block)
         position = end + 1
     return sections

@@ -17,6 +17,8 @@ _STEMS = "甲乙丙丁戊己庚辛壬癸"
 _ROMAN = {"m": 1000, "cm": 900, "d": 500, "cd": 400, "c": 100, "xc": 90, "l": 50, "xl": 40}
 _ROMAN |= {"x": 10, "ix": 9, "v": 5, "iv": 4, "i": 1}
 _MAX_LEVELS = 9
+_MAX_TEXT = 100
+"""Characters of what stands around a number: each paragraph of the list has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _levels(abstract: Any) -> Iterator[tuple[int, _Level]]:  # noqa: ANN401
             _Level(
                 start=1 if start is None else _int(start, "val", 1),
                 form=_val(element, "numFmt") or "decimal",
-                text=_val(element, "lvlText"),
+                text=_val(element, "lvlText")[:_MAX_TEXT],
                 decimal=element.find(f"{W}isLgl") is not None,
             ),
         )

@@ -21,7 +21,7 @@ INSTALL_OCR = 'pip install "bothways[ocr]"'
 _PIXELS = 2_000
 _MAX_ZOOM = 4.0
 _MAX_RATIO = 8
-"""Longer side to shorter. The recogniser enlarges the shorter one to 736 pixels, so a thin strip would fill the memory."""
+"""Longer side to shorter. The recogniser enlarges the shorter one to 736 pixels: a thin strip would fill the memory."""
 _LETTER = 0.85
 """A box is this much higher than its letters are large."""
 _SAME_SIZE = 0.3

@@ -10,7 +10,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import IO
 
 import ijson
@@ -21,6 +22,8 @@ from core.errors import ReadError
 from core.valid_text import valid_text
 from indexer.read.encoding import decode
 from indexer.read.folder import Source
+from indexer.read.metadata import scalar_text, to_metadata
+from indexer.read.reasons import Reasons
 
 _TEXT_FIELDS = ("text", "content", "body")
 _OWN_FIELDS = frozenset({"_id", "id", "title", "metadata"})
@@ -31,16 +34,18 @@ _MAX_DEPTH = 200
 def read_jsonl(source: Source) -> Iterator[Document]:
     """Read JSON lines in UTF-8; the record index counts lines from 0, blank ones included."""
     good = bad = 0
+    reasons = Reasons(source, "lines")
     with source.path.open("rb") as file:
         for number, line in _lines(source, file):
             try:
-                yield _document(source, number - 1, _parse(line))
+                yield _document(source, number - 1, _parse(line), reasons)
                 good += 1
             except ReadError as error:
                 bad += 1
-                source.fail(f"Line {number} {error}")
+                reasons.fail(f"Line {number} {error}")
                 if not good and bad == _HOPELESS:
                     raise ReadError(f"None of the first {bad} lines is a usable JSON record.") from error
+    reasons.end()
     if not good and not bad:
         raise ReadError("The file is empty.")
 
@@ -55,54 +60,20 @@ def read_json(source: Source) -> Iterator[Document]:
         yield from read_jsonl(source)
     else:
         try:
-            yield _document(source, 0, _parse(decode(source.data()).encode()))
+            yield _document(source, 0, _parse(decode(source.data()).encode()), Reasons(source, "records"))
         except ReadError as error:
             message = str(error)
             raise (error if message.startswith("The file") else ReadError(f"The file {message}")) from error
 
 
-def to_metadata(fields: Mapping[str, object]) -> dict[str, str | Sequence[str]]:
-    """Make filterable strings of a record's fields.
-
-    Numbers, `true` and `false` are written as in JSON; a list of several scalars stays several values, each of which
-    can be filtered by (and is a group of its own where the field holds access groups); an object one level down gives
-    `outer_inner`; deeper ones, null and empty values are dropped. In a name, dots become `_`, because Elasticsearch
-    reads them as levels, and leading `_` goes.
-    """
-    metadata: dict[str, str | Sequence[str]] = {}
-    for name, value in fields.items():
-        inner = value.items() if isinstance(value, Mapping) else [("", value)]
-        for key, item in inner:
-            texts = tuple(dict.fromkeys(valid_text(text) for text in _scalar_texts(item)))
-            clean = re.sub(r"[.\s\x00-\x1f]+", "_", f"{name}_{key}" if key else str(name)).strip("_")
-            if clean and texts:
-                metadata[valid_text(clean)] = texts if len(texts) > 1 else texts[0]
-    return metadata
-
-
-def _scalar_texts(value: object) -> list[str]:
-    items = [item for item in value if not isinstance(item, list)] if isinstance(value, list) else [value]
-    return list(filter(None, map(_scalar_text, items)))
-
-
-def _scalar_text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, list):
-        return ", ".join(filter(None, (_scalar_text(item) for item in value if not isinstance(item, list))))
-    return "" if value is None or isinstance(value, Mapping) else str(value)
-
-
-def _document(source: Source, record: int, fields: object) -> Document:
+def _document(source: Source, record: int, fields: object, reasons: Reasons) -> Document:
     if not isinstance(fields, dict):
         raise ReadError("is not a JSON object.")
     name = next((key for key in _TEXT_FIELDS if isinstance(fields.get(key), str) and fields[key].strip()), None)
     if name is None:
         raise ReadError("has no text in `text`, `content` or `body`.")
     blocks = tuple(filter(None, (line.rstrip() for line in valid_text(fields[name]).strip().splitlines())))
-    title = valid_text(_scalar_text(fields.get("title")))
+    title = valid_text(scalar_text(fields.get("title")))
     extra = {key: value for key, value in fields.items() if key not in _OWN_FIELDS and key != name}
     nested = fields.get("metadata")
     return Document(
@@ -111,7 +82,7 @@ def _document(source: Source, record: int, fields: object) -> Document:
         blocks=blocks,
         source=source.relative,
         heading=title,
-        metadata=to_metadata({**extra, **(nested if isinstance(nested, dict) else {"metadata": nested})}),
+        metadata=to_metadata({**extra, **(nested if isinstance(nested, dict) else {"metadata": nested})}, reasons.note),
     )
 
 
@@ -134,7 +105,7 @@ def _parse(line: bytes) -> object:
     except json.JSONDecodeError as error:
         raise ReadError(f"is not valid JSON: {error.msg} (column {error.colno}).") from error
     except (ValueError, RecursionError) as error:
-        raise ReadError(f"is not usable JSON: {error}.") from error
+        raise ReadError(f"is not usable JSON: {str(error).split(':')[0].rstrip('.')}.") from error
 
 
 def _lines(source: Source, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -165,6 +136,7 @@ def _is_jsonl(start: bytes) -> bool:
 
 def _array(source: Source) -> Iterator[Document]:
     number = 0
+    reasons = Reasons(source, "records")
     with source.path.open("rb") as file:
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
@@ -174,14 +146,15 @@ def _array(source: Source) -> Iterator[Document]:
                 fields = next(records)
             except StopIteration:
                 break
-            except (ijson.JSONError, ValueError, RecursionError) as error:
+            except (ijson.JSONError, ValueError, ArithmeticError, RecursionError, SystemError) as error:
                 what = re.sub(r"\s+", " ", str(error)).strip()[:120]
                 raise ReadError(f"The file is not valid JSON after record {number}: {what}") from error
             number += 1
             try:
-                yield _document(source, number - 1, fields)
+                yield _document(source, number - 1, fields, reasons)
             except ReadError as error:
-                source.fail(f"Record {number} {error}")
+                reasons.fail(f"Record {number} {error}")
+    reasons.end()
     if not number:
         raise ReadError("The file is empty: its JSON array has no records.")
 
@@ -191,7 +164,7 @@ def _elements(file: IO[bytes]) -> Iterator[object]:
 
     Not by `ijson.items`, whose memory grows with the square of the depth: a file of 100 KB of `[` takes 20 GB.
     """
-    events = ijson.basic_parse(file, use_float=True)
+    events = ijson.basic_parse(file)  # numbers of any length: with `use_float`, one of 20 digits would be an error
     next(events)  # the array's own start
     builder, depth = ijson.ObjectBuilder(), 0
     for event, value in events:
@@ -200,7 +173,7 @@ def _elements(file: IO[bytes]) -> Iterator[object]:
             raise RecursionError(f"more than {_MAX_DEPTH} levels")
         if depth < 0:
             continue  # the array's own end; what follows it is an error that the parser raises
-        builder.event(event, value)
+        builder.event(event, float(value) if isinstance(value, Decimal) else value)
         if depth == 0:
             yield builder.value
             builder = ijson.ObjectBuilder()

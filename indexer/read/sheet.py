@@ -21,6 +21,8 @@ Row = tuple[int, list[str]]
 _ROWS = 20
 _PEEK = 10
 _MAX_CAPTIONS = 3
+_MAX_CAPTION = 500
+"""Characters of a caption, which goes with every twenty rows."""
 _MAX_NAME = 50
 _NUMBER = re.compile(r"[-+(]?[¥￥$€£]?\s*[\d.,]+\s*[%‰)]?|\d{1,4}[-/.年:]\d.*")
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -46,7 +48,7 @@ def sheet_documents(source: Source, sheet: Sheet) -> Iterator[Document]:
     One to three rows of a single cell above the table are its caption and go into the heading. The row below is the
     header if it has only short names. `rows` in the metadata are the numbers of the first and the last row.
     """
-    rows = ((number, [_inline(cell) for cell in cells]) for number, cells in sheet.rows)
+    rows = ((number, [cell and _inline(cell) for cell in cells]) for number, cells in sheet.rows)
     filled = ((number, cells) for number, cells in rows if any(cells))
     caption, header, body = _head(filled)
     name = "" if _DEFAULT_NAME.fullmatch(sheet.name) else sheet.name
@@ -71,7 +73,7 @@ def _head(rows: Iterator[Row]) -> tuple[str, Sequence[str], Iterator[Row]]:
     first = list(islice(rows, _PEEK))
     widths = [sum(map(bool, cells)) for _, cells in first]
     start = next((place for place, width in enumerate(widths) if width > 1), 0)
-    if start > _MAX_CAPTIONS:
+    if start > _MAX_CAPTIONS or sum(len(cell) for _, cells in first[:start] for cell in cells) > _MAX_CAPTION:
         start = 0
     caption = " ".join(cell for _, cells in first[:start] for cell in cells if cell)
     header: Sequence[str] = ()

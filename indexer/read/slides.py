@@ -13,6 +13,7 @@ from pptx.oxml import parse_xml
 from pptx.shapes.graphfrm import GraphicFrame
 from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
+from pptx.table import _Cell
 
 from core.datatypes import Document
 from core.document_id import document_id
@@ -21,6 +22,9 @@ from indexer.read.archive import check_archive, reading
 from indexer.read.folder import Source
 from indexer.read.tables import table_blocks
 
+_MAX_TAGS = 500_000
+_MAX_TITLE = 500
+"""Characters of a slide's title, which goes with every piece of it."""
 _RUNNING = {PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE, PP_PLACEHOLDER.HEADER}
 _DIAGRAM = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/diagramData"
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -32,8 +36,9 @@ def read_pptx(source: Source) -> Iterator[Document]:
     The title is that of the first slide, else the file's name. Text stands in the file's own order, which is the one
     that a screen reader follows.
     """
-    check_archive(source, "PowerPoint file")
-    empty = hidden = 0
+    check_archive(source, "PowerPoint file", max_tags=_MAX_TAGS)
+    empty = hidden = again = 0
+    seen: set[str] = set()
     with reading("PowerPoint file", PythonPptxError):
         slides = list(Presentation(str(source.path)).slides)
         title = (_title(slides[0]) if slides else "") or source.stem
@@ -41,6 +46,10 @@ def read_pptx(source: Source) -> Iterator[Document]:
             if slide.element.get("show") in {"0", "false"}:
                 hidden += 1
                 continue
+            if str(slide.part.partname) in seen:
+                again += 1
+                continue
+            seen.add(str(slide.part.partname))
             name = _title(slide)
             blocks = _blocks(slide) or ([name] if name else [])
             if not blocks:
@@ -59,13 +68,15 @@ def read_pptx(source: Source) -> Iterator[Document]:
         raise ReadError(f"The PowerPoint file is empty: none of its {len(slides)} slides shows text.")
     if hidden:
         source.on_skip(source.relative, f"{hidden} of {len(slides)} slides are hidden.")
+    if again:
+        source.on_skip(source.relative, f"{again} of {len(slides)} slides are listed once more.")
     if empty:
         source.on_skip(source.relative, f"{empty} of {len(slides)} slides have no text.")
 
 
 def _title(slide: Slide) -> str:
     shape = slide.shapes.title
-    return " ".join(shape.text_frame.text.split()) if shape is not None else ""
+    return " ".join(shape.text_frame.text.split())[:_MAX_TITLE] if shape is not None else ""
 
 
 def _blocks(slide: Slide) -> list[str]:
@@ -85,7 +96,8 @@ def _shape(shape: Any) -> Iterator[str]:  # noqa: ANN401  (the classes of shapes
             yield from _shape(inner)
     elif isinstance(shape, GraphicFrame):
         if shape.has_table:
-            rows = [[_merged(cell) for cell in row.cells] for row in shape.table.rows]
+            # By the elements: each of python-pptx's own rows is looked up from the table's start on.
+            rows = [[_merged(_Cell(cell, shape)) for cell in row.tc_lst] for row in shape.table._tbl.tr_lst]
             yield from table_blocks(rows, header=shape.table.first_row)
         elif shape.has_chart and shape.chart.has_title:
             yield _lines(shape.chart.chart_title.text_frame)

@@ -33,6 +33,8 @@ _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallba
 _HEADING = re.compile(r"(?:heading|标题|標題)\s*([1-9])$", re.IGNORECASE)
 _TITLE, _CONTENTS = -1, -2
 _SECTION_LEVELS = 3
+_MAX_REPEATED = 1_000_000
+"""Characters that stand again in the rows into which merged cells reach; beyond, they stand in the first row alone."""
 _MAX_HEADING = 200
 
 _WRAPPERS = {f"{W}{name}" for name in ("ins", "moveTo", "customXml", "smartTag", "sdtContent")}
@@ -51,6 +53,10 @@ def read_docx(source: Source) -> Iterator[Document]:
     with reading("Word file"):
         body = _Body(Package.open(str(source.path)).main_document_part)
         body.walk()
+    if body.repeated > _MAX_REPEATED:
+        source.on_skip(
+            source.relative, "The text of merged cells is not repeated in all the rows that they reach into."
+        )
     text = "\n".join(body.lines)
     if is_statute(text):
         yield from read_statute(source, text)
@@ -89,6 +95,7 @@ class _Body:
         self._breaks = 0
         self._paged = next(self._root.iter(f"{W}lastRenderedPageBreak"), None) is not None
         self._later: list[Any] = []
+        self.repeated = 0
 
     def walk(self) -> None:
         self._blocks(self._root)
@@ -98,7 +105,8 @@ class _Body:
     def _blocks(self, parent: Any) -> None:  # noqa: ANN401
         for child in parent.iterchildren():
             if child.tag == f"{W}p":
-                self._paragraph(child)
+                if len(child):
+                    self._paragraph(child)
             elif child.tag == f"{W}tbl":
                 self._table(child)
             elif child.tag == f"{W}sdt":
@@ -142,8 +150,12 @@ class _Body:
             for cell in _within(row, "tc"):
                 if cell.vMerge != "continue":
                     above[column] = self._cell(cell)
-                cells.append(above.get(column, ""))
-                column += cell.grid_span
+                    cells.append(above[column])
+                else:
+                    again = above.get(column, "")
+                    self.repeated += len(again)
+                    cells.append(again if self.repeated <= _MAX_REPEATED else "")
+                column += _span(cell)
             rows.append(cells)
         blocks = table_blocks(rows, header=_has_header(table))
         if blocks:
@@ -216,18 +228,36 @@ def _styles(root: Any) -> dict[str, _Style]:  # noqa: ANN401
     """Resolve each paragraph style to what it says, or the style that it is based on."""
     elements = {style.get(f"{W}styleId"): style for style in root.iterchildren(f"{W}style")}
 
-    def resolve(style_id: str | None, seen: frozenset[str]) -> _Style:
-        element = elements.get(style_id)
-        if element is None or style_id is None or style_id in seen:
-            return _Style()
-        below = element.find(f"{W}basedOn")
-        base = resolve(below.get(f"{W}val") if below is not None else None, seen | {style_id})
-        properties = element.find(f"{W}pPr")
-        name = element.find(f"{W}name")
-        level = _level(name.get(f"{W}val", "") if name is not None else "", properties)
-        return _Style(base.level if level is None else level, _numbered(properties, base.numbered))
+    resolved: dict[str | None, _Style] = {}
+    for first in elements:
+        style_id = first
+        path: list[str | None] = []
+        on_path: set[str | None] = set()
+        while style_id in elements and style_id not in resolved and style_id not in on_path:
+            path.append(style_id)
+            on_path.add(style_id)
+            below = elements[style_id].find(f"{W}basedOn")
+            style_id = below.get(f"{W}val") if below is not None else None
+        base = resolved.get(style_id, _Style())
+        for above in reversed(path):
+            base = resolved[above] = _style(elements[above], base)
+    return {style_id: style for style_id, style in resolved.items() if style_id}
 
-    return {style_id: resolve(style_id, frozenset()) for style_id in elements if style_id}
+
+def _style(element: Any, base: _Style) -> _Style:  # noqa: ANN401
+    """Read what a style says itself; the rest is that of the style it is based on."""
+    properties = element.find(f"{W}pPr")
+    name = element.find(f"{W}name")
+    level = _level(name.get(f"{W}val", "") if name is not None else "", properties)
+    return _Style(base.level if level is None else level, _numbered(properties, base.numbered))
+
+
+def _span(cell: Any) -> int:  # noqa: ANN401
+    """Return the number of columns that a cell takes; 1 where the file does not say it in a number."""
+    properties = cell.tcPr
+    span = properties.find(f"{W}gridSpan") if properties is not None else None
+    value = span.get(f"{W}val", "") if span is not None else ""
+    return int(value) if value.isdecimal() and len(value) < 7 else 1
 
 
 def _level(name: str, properties: Any) -> int | None:  # noqa: ANN401

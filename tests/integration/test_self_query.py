@@ -214,3 +214,27 @@ def test_the_vocabulary_that_was_not_asked_for_longest_is_forgotten(corpus, es, 
     vocabularies.of(opened, within=[{"term": {"metadata.law": POOL}}])
     assert vocabularies.of(opened) is not learnt
     assert vocabularies.of(opened) == learnt
+
+
+def test_a_field_of_any_name_leaves_the_others_recognised(es, segmenter, searcher, tmp_path):
+    client, server = es
+    name = f"test-{uuid.uuid4().hex}"
+    odd = dict.fromkeys(("a[b]", "c>d", "[", "]", ">", "*", "e?", "f,g", ":", "%", "_h", "distinct0", "k" * 40000), "x")
+    rows = [
+        {"_id": f"{law}{article}", "text": text, "metadata": {"law": law, "rule": article, **odd}}
+        for (law, article), text in TEXTS.items()
+    ]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    report = index_path(
+        tmp_path, JobOptions(name), Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+    )
+    try:
+        assert report.indexed == len(TEXTS)
+        assert not report.failures
+        assert {"a[b]", "c>d", "[", "]", ">", "e", "f_g", "h"} <= open_collection(client, name).metadata_fields
+        result = searcher.search("泳池管理条例第三条", name, SearchOptions(strategy="bm25", top_k=3))
+        assert result.self_query is not None
+        assert [hit.doc_id for hit in result.hits] == [f"{POOL}第三条"]
+        assert "self_query" not in result.degraded
+    finally:
+        client.indices.delete(index=f"bothways-{name}-v1")

@@ -77,4 +77,5 @@ def _limited(job: dict[str, Any], writing: int) -> None:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(json.dumps(_fork(json.loads(line))), flush=True)
+        sys.stdout.write(json.dumps(_fork(json.loads(line))) + "\n")
+        sys.stdout.flush()

@@ -17,7 +17,7 @@ class Hostile:
     """One file of the corpus.
 
     `reads` is a text that stands in what is read of it, `failure` a pattern of its failure, `skipped` one of what is
-    said to be left out; "" where there is none. `small`: it is read within a second, so that all such can be at once.
+    said to be left out; "" where there is none.
     """
 
     name: str
@@ -27,4 +27,3 @@ class Hostile:
     skipped: str = ""
     seconds: float = SECONDS
     megabytes: float = MEGABYTES
-    small: bool = False

@@ -21,12 +21,22 @@ def html() -> Iterator[Hostile]:
     yield Hostile(name="tags.html", make=lambda: b"<b>" * 100_000 + b"text", reads="text")
     yield Hostile(name="divs.html", make=lambda: b"<div>" * 100_000 + b"text", reads="text")
     yield Hostile(name="tables.html", make=lambda: b"<table><tr><td>x" * 5_000, reads="x")
-    yield Hostile(name="closed_tables.html", make=lambda: b"<table><tr><td>x" * 2_000 + b"</td></tr></table>" * 2_000, reads="x")
-    yield Hostile(name="colspan.html", make=lambda: b"<table><tr><td colspan=1000000 rowspan=1000000>x</td></tr></table>", reads="x")
+    yield Hostile(
+        name="closed_tables.html", make=lambda: b"<table><tr><td>x" * 2_000 + b"</td></tr></table>" * 2_000, reads="x"
+    )
+    yield Hostile(
+        name="colspan.html",
+        make=lambda: b"<table><tr><td colspan=1000000 rowspan=1000000>x</td></tr></table>",
+        reads="x",
+    )
     yield Hostile(name="long_list.html", make=lambda: b"<ul>" + b"<li>x</li>" * 100_000, reads="x", megabytes=1_000)
     yield Hostile(name="long_table.html", make=lambda: b"<table>" + b"<tr><td>x" * 60_000, reads="x", megabytes=1_000)
     yield Hostile(name="list_blocks.html", make=lambda: b"<ul><li><p>x</p></li>" * 2_000, reads="x")
-    yield Hostile(name="attributes.html", make=lambda: b"<p " + b" ".join(b"a%d=b" % n for n in range(100_000)) + b">text", reads="text")
+    yield Hostile(
+        name="attributes.html",
+        make=lambda: b"<p " + b" ".join(b"a%d=b" % n for n in range(100_000)) + b">text",
+        reads="text",
+    )
     yield Hostile(name="breaks.html", make=lambda: b"<p>x" + b"<br>" * 200_000 + b"text", reads="text", megabytes=1_000)
     yield Hostile(name="many_tags.html", make=lambda: b"<b>" * 5_000_000, failure="tags")
     yield Hostile(name="many_paragraphs.html", make=lambda: b"<p>x" * 2_000_000, failure="tags")
@@ -48,8 +58,12 @@ def html() -> Iterator[Hostile]:
     yield Hostile(name="formatting.html", make=lambda: b"<p><b><i><u><s>x" * 5_000, reads="x")
     yield Hostile(name="charset.html", make=lambda: b"<meta " + b"charset=" * 100_000 + b"><p>text", reads="text")
     yield Hostile(name="bomb_charset.html", make=lambda: b"<meta charset=zip><p>text", reads="text")
-    yield Hostile(name="codec_charset.html", make=lambda: b"<meta charset=idna><p>text " + b"a" * 1_000_000, reads="text")
-    yield Hostile(name="punycode_charset.html", make=lambda: b"<meta charset=punycode><p>text " + b"a-9" * 100_000, reads="text")
+    yield Hostile(
+        name="codec_charset.html", make=lambda: b"<meta charset=idna><p>text " + b"a" * 1_000_000, reads="text"
+    )
+    yield Hostile(
+        name="punycode_charset.html", make=lambda: b"<meta charset=punycode><p>text " + b"a-9" * 100_000, reads="text"
+    )
 
 
 _EPUB = {
@@ -77,7 +91,12 @@ def epub() -> Iterator[Hostile]:
     entities = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">' + b"".join(
         b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(20)
     )
-    yield Hostile(name="same_chapter.epub", make=lambda: _book(opf=_package(_ITEM, refs * 100_000)), reads="text", skipped="chapter")
+    yield Hostile(
+        name="same_chapter.epub",
+        make=lambda: _book(opf=_package(_ITEM, refs * 100_000)),
+        reads="text",
+        skipped="chapter",
+    )
     yield Hostile(
         name="large_chapter_often.epub",
         make=lambda: _book(opf=_package(_ITEM, refs * 300), page=b"<p>text</p>" * 20_000),
@@ -86,14 +105,25 @@ def epub() -> Iterator[Hostile]:
     )
     yield Hostile(name="tags.epub", make=lambda: _book(page=b"<b>" * 3_000_000), failure="tags|empty")
     yield Hostile(name="lists.epub", make=lambda: _book(page=b"<ul><li>x" * 3_600), reads="x")
-    yield Hostile(name="items.epub", make=lambda: _book(opf=_package(_ITEM + b"<item/>" * 1_000_000, refs)), reads="text")
-    yield Hostile(name="deep_package.epub", make=lambda: _book(opf=b"<a>" * 100_000 + _package(_ITEM, refs)), failure="no chapters")
-    yield Hostile(name="entity_bomb.epub", make=lambda: _book(opf=entities + b"]>" + _package(_ITEM, refs + b"&u;")), reads="text")
+    yield Hostile(
+        name="items.epub", make=lambda: _book(opf=_package(_ITEM + b"<item/>" * 1_000_000, refs)), reads="text"
+    )
+    yield Hostile(
+        name="deep_package.epub",
+        make=lambda: _book(opf=b"<a>" * 100_000 + _package(_ITEM, refs)),
+        failure="no chapters",
+    )
+    yield Hostile(
+        name="entity_bomb.epub", make=lambda: _book(opf=entities + b"]>" + _package(_ITEM, refs + b"&u;")), reads="text"
+    )
     yield Hostile(name="entity_bomb_page.epub", make=lambda: _book(page=entities + b"]><p>text&u;"), reads="text")
     nav = b'<item id="n" href="n.xhtml" properties="nav" media-type="application/xhtml+xml"/>'
     yield Hostile(
         name="contents.epub",
-        make=lambda: zipped(_EPUB | {"c.opf": _package(_ITEM + nav, refs), "n.xhtml": b"<a>" + b"<nav>" * 2_000 + b'<a href="a">x</a>' * 500}),
+        make=lambda: zipped(
+            _EPUB
+            | {"c.opf": _package(_ITEM + nav, refs), "n.xhtml": b"<a>" + b"<nav>" * 2_000 + b'<a href="a">x</a>' * 500}
+        ),
         reads="text",
     )
     ncx = b'<item id="n" href="n.ncx" media-type="application/x-dtbncx+xml"/>'
@@ -104,7 +134,9 @@ def epub() -> Iterator[Hostile]:
     )
     yield Hostile(
         name="nav_points_flat.epub",
-        make=lambda: zipped(_EPUB | {"c.opf": _package(_ITEM + ncx, refs), "n.ncx": b"<ncx>" + b"<navPoint/>" * 100_000 + b"</ncx>"}),
+        make=lambda: zipped(
+            _EPUB | {"c.opf": _package(_ITEM + ncx, refs), "n.ncx": b"<ncx>" + b"<navPoint/>" * 100_000 + b"</ncx>"}
+        ),
         reads="text",
     )
     yield Hostile(
@@ -145,29 +177,89 @@ def mails() -> Iterator[Hostile]:
     yield Hostile(name="multiparts_50.eml", make=lambda: _multiparts(30), reads="text")
     yield Hostile(name="headers.eml", make=lambda: _mail(b"text", b"X-A: b\n" * 1_000_000), reads="text")
     yield Hostile(name="subjects.eml", make=lambda: _mail(b"text", b"To: a@b\n" * 100_000), reads="text")
-    yield Hostile(name="long_subject.eml", make=lambda: _mail(b"text", b"Subject: " + b"a " * 500_000 + b"\n"), reads="text")
-    yield Hostile(name="recipients.eml", make=lambda: _mail(b"text", b"To: " + b"a@b, " * 50_000 + b"a@b\n"), reads="text", skipped="header")
+    yield Hostile(
+        name="long_subject.eml", make=lambda: _mail(b"text", b"Subject: " + b"a " * 500_000 + b"\n"), reads="text"
+    )
+    yield Hostile(
+        name="recipients.eml",
+        make=lambda: _mail(b"text", b"To: " + b"a@b, " * 50_000 + b"a@b\n"),
+        reads="text",
+        skipped="header",
+    )
     yield Hostile(name="comments.eml", make=lambda: _mail(b"text", b"To: " + b"(" * 50_000 + b"\n"), reads="text")
-    yield Hostile(name="encoded_words.eml", make=lambda: _mail(b"text", b"Cc: " + b"=?utf-8?q?a?= " * 20_000 + b"\n"), reads="text")
+    yield Hostile(
+        name="encoded_words.eml",
+        make=lambda: _mail(b"text", b"Cc: " + b"=?utf-8?q?a?= " * 20_000 + b"\n"),
+        reads="text",
+    )
     yield Hostile(name="encoded_open.eml", make=lambda: _mail(b"text", b"Cc: " + b"=?" * 50_000 + b"\n"), reads="text")
     yield Hostile(name="quotes.eml", make=lambda: _mail(b"text", b"Cc: " + b'"' * 50_001 + b"\n"), reads="text")
     yield Hostile(name="folded.eml", make=lambda: _mail(b"text", b"Cc: a\n" + b" b\n" * 100_000), reads="text")
-    yield Hostile(name="parameters.eml", make=lambda: _mail(b"text", b"Content-Type: text/plain; " + b"a=b; " * 20_000 + b"\n"), reads="text")
-    yield Hostile(name="continued.eml", make=lambda: _mail(b"text", b"Content-Type: text/plain; " + b"".join(b"n*%d=a; " % n for n in range(10_000)) + b"\n"), reads="text")
+    yield Hostile(
+        name="parameters.eml",
+        make=lambda: _mail(b"text", b"Content-Type: text/plain; " + b"a=b; " * 20_000 + b"\n"),
+        reads="text",
+    )
+    yield Hostile(
+        name="continued.eml",
+        make=lambda: _mail(
+            b"text", b"Content-Type: text/plain; " + b"".join(b"n*%d=a; " % n for n in range(10_000)) + b"\n"
+        ),
+        reads="text",
+    )
     yield Hostile(name="date.eml", make=lambda: _mail(b"text", b"Date: " + b"1 " * 100_000 + b"\n"), reads="text")
-    yield Hostile(name="date_digits.eml", make=lambda: _mail(b"text", b"Date: Mon, " + b"9" * 10_000 + b" Jan 2020 00:00:00\n"), reads="text")
-    yield Hostile(name="message_id.eml", make=lambda: _mail(b"text", b"Message-ID: " + b"<" * 50_000 + b"\n"), reads="text")
-    yield Hostile(name="parts.eml", make=lambda: _mail(b"--b\n\nx\n" * 50_000, mixed), reads="x", skipped="attachments")
+    yield Hostile(
+        name="date_digits.eml",
+        make=lambda: _mail(b"text", b"Date: Mon, " + b"9" * 10_000 + b" Jan 2020 00:00:00\n"),
+        reads="text",
+    )
+    yield Hostile(
+        name="message_id.eml", make=lambda: _mail(b"text", b"Message-ID: " + b"<" * 50_000 + b"\n"), reads="text"
+    )
+    yield Hostile(name="parts.eml", make=lambda: _mail(b"--b\n\nx\n" * 50_000, mixed), reads="x", failure="attachments")
     yield Hostile(name="boundaries.eml", make=lambda: _mail(b"--b\n" * 500_000, mixed), failure="empty|parts")
-    yield Hostile(name="attachments.eml", make=lambda: _mail(b"--b\nContent-Disposition: attachment; filename=a.txt\n\ntext\n" * 5_000, mixed), reads="text", skipped="attachments")
+    yield Hostile(
+        name="attachments.eml",
+        make=lambda: _mail(b"--b\nContent-Disposition: attachment; filename=a.txt\n\ntext\n" * 5_000, mixed),
+        reads="text",
+        failure="attachments",
+    )
     yield Hostile(name="lists.eml", make=lambda: _mail(b"<ul><li>x" * 3_600, b"Content-Type: text/html\n"), reads="x")
-    yield Hostile(name="charset.eml", make=lambda: _mail(b"text", b"Content-Type: text/plain; charset=" + b"x" * 100_000 + b"\n"), reads="text")
-    yield Hostile(name="codec.eml", make=lambda: _mail(b"text", b"Content-Type: text/plain; charset=rot13\n"), reads="text")
-    yield Hostile(name="file_name.eml", make=lambda: _mail(b"--b\nContent-Disposition: attachment; filename=\"" + b"a" * 100_000 + b".txt\"\n\ntext\n--b--\n", mixed), reads="text")
-    yield Hostile(name="nul_file_name.eml", make=lambda: _mail(b"--b\nContent-Disposition: attachment; filename=\"a\0/../../b\x1b.txt\"\n\ntext\n--b--\n", mixed), reads="text")
-    yield Hostile(name="base64.eml", make=lambda: _mail(b"=" * 2_000_000, b"Content-Transfer-Encoding: base64\n"), failure="empty")
-    yield Hostile(name="quoted.eml", make=lambda: _mail(b"=41" * 1_000_000, b"Content-Transfer-Encoding: quoted-printable\n"), reads="AAA")
-    yield Hostile(name="uuencoded.eml", make=lambda: _mail(b"begin 644 a\n" * 300_000, b"Content-Transfer-Encoding: uuencode\n"), reads="begin")
+    yield Hostile(
+        name="charset.eml",
+        make=lambda: _mail(b"text", b"Content-Type: text/plain; charset=" + b"x" * 100_000 + b"\n"),
+        reads="text",
+    )
+    yield Hostile(
+        name="codec.eml", make=lambda: _mail(b"text", b"Content-Type: text/plain; charset=rot13\n"), reads="text"
+    )
+    yield Hostile(
+        name="file_name.eml",
+        make=lambda: _mail(
+            b'--b\nContent-Disposition: attachment; filename="' + b"a" * 100_000 + b'.txt"\n\ntext\n--b--\n', mixed
+        ),
+        skipped="are not read",
+    )
+    yield Hostile(
+        name="nul_file_name.eml",
+        make=lambda: _mail(
+            b'--b\nContent-Disposition: attachment; filename="a\0/../../b\x1b.txt"\n\ntext\n--b--\n', mixed
+        ),
+        reads="text",
+    )
+    yield Hostile(
+        name="base64.eml", make=lambda: _mail(b"=" * 2_000_000, b"Content-Transfer-Encoding: base64\n"), failure="empty"
+    )
+    yield Hostile(
+        name="quoted.eml",
+        make=lambda: _mail(b"=41" * 1_000_000, b"Content-Transfer-Encoding: quoted-printable\n"),
+        reads="AAA",
+    )
+    yield Hostile(
+        name="uuencoded.eml",
+        make=lambda: _mail(b"begin 644 a\n" * 300_000, b"Content-Transfer-Encoding: uuencode\n"),
+        reads="begin",
+    )
 
 
 def all_pages() -> Iterator[Hostile]:

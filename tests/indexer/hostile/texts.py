@@ -31,7 +31,9 @@ def plain() -> Iterator[Hostile]:
     yield Hostile(name="lines.txt", make=lambda: ("头\n" + "\n" * 10_000_000 + "尾").encode(), reads="尾")
     yield Hostile(name="short_lines.txt", make=lambda: ("头尾\n" * 100_000).encode(), reads="头尾")
     yield Hostile(name="headings.txt", make=lambda: (_ARTICLES + "第一章 总则\n" * 200_000).encode(), reads="施行")
-    yield Hostile(name="articles.txt", make=lambda: "".join(f"第{n}条 文\n" for n in range(1, 100_000)).encode(), reads="文")
+    yield Hostile(
+        name="articles.txt", make=lambda: "".join(f"第{n}条 文\n" for n in range(1, 100_000)).encode(), reads="文"
+    )
     yield Hostile(name="nul.txt", make=lambda: b"\0" * 5_000_000, failure="binary")
     yield Hostile(name="nul_in_text.txt", make=lambda: b"text\0" * 500_000, failure="binary")
     yield Hostile(name="noise.txt", make=lambda: bytes(range(128, 256)) * 200_000, failure="binary|encoding")
@@ -42,7 +44,12 @@ def plain() -> Iterator[Hostile]:
 
 def markdown() -> Iterator[Hostile]:
     yield Hostile(name="quotes.md", make=lambda: b">" * 30_000 + b" deep", failure="nested")
-    yield Hostile(name="nested_list.md", make=lambda: b"".join(b"  " * n + b"- item\n" for n in range(400)), reads="item", skipped="nested")
+    yield Hostile(
+        name="nested_list.md",
+        make=lambda: b"".join(b"  " * n + b"- item\n" for n in range(400)),
+        reads="item",
+        failure="nested",
+    )
     yield Hostile(name="list_in_line.md", make=lambda: b"- " * 16_000 + b"deep", failure="nested")
     yield Hostile(name="numbers_in_line.md", make=lambda: b"1. " * 10_000 + b"deep", failure="nested")
     yield Hostile(name="mixed_in_line.md", make=lambda: b"> - " * 8_000 + b"deep", failure="nested")
@@ -62,26 +69,38 @@ def markdown() -> Iterator[Hostile]:
     yield Hostile(name="html_open.md", make=lambda: b"<div>\n" + b"<" * 200_000 + b"text", reads="text")
     yield Hostile(name="processing.md", make=lambda: b"a" + b"<?" * 100_000, reads="a")
     yield Hostile(name="declaration.md", make=lambda: b"a" + b"<!A " * 50_000, reads="a")
-    yield Hostile(name="references.md", make=lambda: b"".join(b"[a%d]: /b\n" % n for n in range(50_000)) + b"text", reads="text")
+    yield Hostile(
+        name="references.md", make=lambda: b"".join(b"[a%d]: /b\n" % n for n in range(50_000)) + b"text", reads="text"
+    )
     yield Hostile(name="unfinished_reference.md", make=lambda: b"[a]: /b '\n" * 20_000 + b"text", reads="text")
-    yield Hostile(name="table.md", make=lambda: b"|a" * 5_000 + b"|\n" + b"|-" * 5_000 + b"|\n" + b"|x\n" * 3_000, reads="x")
+    yield Hostile(
+        name="table.md", make=lambda: b"|a" * 5_000 + b"|\n" + b"|-" * 5_000 + b"|\n" + b"|x\n" * 3_000, reads="x"
+    )
     yield Hostile(name="paragraphs.md", make=lambda: b"text\n\n" * 50_000, reads="text")
     yield Hostile(name="soft_breaks.md", make=lambda: b"text\n" * 100_000, reads="text")
     yield Hostile(name="headings.md", make=lambda: b"# a\n" * 50_000 + b"text", reads="text")
     yield Hostile(name="front_matter.md", make=lambda: b"---\n" + b"a: b\n" * 200_000 + b"text", reads="text")
     yield Hostile(name="escapes.md", make=lambda: b"\\" * 500_000 + b"text", reads="text")
     yield Hostile(name="setext.md", make=lambda: b"text\n" + b"=\n\n" * 50_000, reads="=")
-    yield Hostile(name="indents.md", make=lambda: b"- a\n" + b"\n".join(b" " * (n % 2_000) + b"b" for n in range(4_000)), reads="b")
+    yield Hostile(
+        name="indents.md",
+        make=lambda: b"- a\n" + b"\n".join(b" " * (n % 2_000) + b"b" for n in range(4_000)),
+        reads="b",
+    )
     yield Hostile(name="tabs.md", make=lambda: b"\t" * 1_000_000 + b"text", reads="text")
 
 
 def tables() -> Iterator[Hostile]:
     yield Hostile(name="columns.csv", make=lambda: (b"a," * 1_000_000 + b"\n") * 10, reads="a", skipped="columns")
-    yield Hostile(name="wide_names.csv", make=lambda: ",".join(f"甲{n}" for n in range(1_000_000)).encode() * 3, failure="characters")
-    yield Hostile(name="one_line.csv", make=lambda: b"abc" * 17_000_000, failure="Row 1 is no CSV")
+    yield Hostile(
+        name="wide_names.csv",
+        make=lambda: ",".join(f"甲{n}" for n in range(1_000_000)).encode() * 3,
+        failure="characters",
+    )
+    yield Hostile(name="one_line.csv", make=lambda: b"abc" * 17_000_000, failure="characters")
     yield Hostile(name="one_line_of_cells.csv", make=lambda: b"abc," * 10_000_000, failure="characters")
     yield Hostile(name="open_quote.csv", make=lambda: b'a,b\n"' + b"1,2\n" * 5_000_000, failure="quotation mark")
-    yield Hostile(name="quotes.csv", make=lambda: b'a,b\n"' + b'""' * 5_000_000, failure="quotation mark|no CSV")
+    yield Hostile(name="quotes.csv", make=lambda: b'a,b\n"' + b'""' * 5_000_000, failure="characters")
     yield Hostile(name="blank.csv", make=lambda: b"a,b\n" + b"\n" * 3_000_000 + b"1,2\n", reads="1")
     yield Hostile(name="commas.csv", make=lambda: b"," * 20_000_000, failure="characters")
     yield Hostile(name="rows.csv", make=lambda: b"a,b\n" + b"1,2\n" * 200_000, reads="a: 1")
@@ -93,24 +112,64 @@ def tables() -> Iterator[Hostile]:
 def json_files() -> Iterator[Hostile]:
     yield Hostile(name="deep.json", make=lambda: b"[" * 1_000_000, failure="JSON")
     yield Hostile(name="deep_object.json", make=lambda: b'{"a":' * 500_000 + b"1" + b"}" * 500_000, failure="JSON")
-    yield Hostile(name="deep.jsonl", make=lambda: b'{"text":"x"}\n{"text":' + b"[" * 500_000 + b"\n", reads="x", failure="Line 2")
-    yield Hostile(name="number.json", make=lambda: b'[{"text": "x", "n": ' + b"9" * 5_000 + b"}]", reads="x")
-    yield Hostile(name="number_id.json", make=lambda: b'[{"text": "x", "id": ' + b"9" * 5_000 + b"}]", failure="id|JSON")
-    yield Hostile(name="number.jsonl", make=lambda: b'{"text":"x"}\n{"text": "y", "n": ' + b"9" * 5_000 + b"}", reads="x", failure="Line 2")
+    yield Hostile(
+        name="deep.jsonl", make=lambda: b'{"text":"x"}\n{"text":' + b"[" * 500_000 + b"\n", reads="x", failure="Line 2"
+    )
+    yield Hostile(name="number.json", make=lambda: b'[{"text": "x", "n": ' + b"9" * 5_000 + b"}]", failure="JSON")
+    yield Hostile(name="number_id.json", make=lambda: b'[{"text": "x", "id": ' + b"9" * 5_000 + b"}]", failure="JSON")
+    yield Hostile(
+        name="number.jsonl",
+        make=lambda: b'{"text":"x"}\n{"text": "y", "n": ' + b"9" * 5_000 + b"}",
+        reads="x",
+        failure="Line 2",
+    )
     yield Hostile(name="float.json", make=lambda: b'[{"text": "x", "n": 1e999999999}]', reads="x")
     yield Hostile(name="constant.jsonl", make=lambda: b'{"text": "x", "n": NaN, "m": -Infinity}', reads="x")
-    yield Hostile(name="surrogate.jsonl", make=lambda: b'{"text": "x\\ud800", "\\ud800": "\\udfff", "id": "\\ud800"}', reads="x?")
-    yield Hostile(name="nul.jsonl", make=lambda: b'{"text": "x\\u0000y", "id": "a\\u0000", "\\u0000": "a\\u0000"}', reads="x")
-    yield Hostile(name="keys.jsonl", make=lambda: json.dumps({"text": "x"} | {f"k{n}": n for n in range(100_000)}).encode(), reads="x", skipped="fields")
-    yield Hostile(name="long_key.jsonl", make=lambda: json.dumps({"text": "x", "k" * 40_000: "y"}).encode(), reads="x", skipped="name")
-    yield Hostile(name="values.jsonl", make=lambda: json.dumps({"text": "x", "tags": [f"{n}" for n in range(500_000)]}).encode(), reads="x", skipped="values")
-    yield Hostile(name="long_value.jsonl", make=lambda: json.dumps({"text": "x", "note": "值" * 1_000_000}).encode(), reads="x")
-    yield Hostile(name="long_title.jsonl", make=lambda: json.dumps({"text": "x" * 10_000, "title": "题" * 1_000_000}).encode(), reads="x", skipped="title")
+    yield Hostile(
+        name="surrogate.jsonl", make=lambda: b'{"text": "x\\ud800", "\\ud800": "\\udfff", "id": "\\ud800"}', reads="x?"
+    )
+    yield Hostile(
+        name="nul.jsonl", make=lambda: b'{"text": "x\\u0000y", "id": "a\\u0000", "\\u0000": "a\\u0000"}', reads="x"
+    )
+    yield Hostile(
+        name="keys.jsonl",
+        make=lambda: json.dumps({"text": "x"} | {f"k{n}": n for n in range(100_000)}).encode(),
+        reads="x",
+        skipped="fields",
+    )
+    yield Hostile(
+        name="long_key.jsonl",
+        make=lambda: json.dumps({"text": "x", "k" * 40_000: "y"}).encode(),
+        reads="x",
+        skipped="name",
+    )
+    yield Hostile(
+        name="values.jsonl",
+        make=lambda: json.dumps({"text": "x", "tags": [f"{n}" for n in range(500_000)]}).encode(),
+        reads="x",
+        skipped="values",
+    )
+    yield Hostile(
+        name="long_value.jsonl", make=lambda: json.dumps({"text": "x", "note": "值" * 1_000_000}).encode(), reads="x"
+    )
+    yield Hostile(
+        name="long_title.jsonl",
+        make=lambda: json.dumps({"text": "x" * 10_000, "title": "题" * 1_000_000}).encode(),
+        reads="x",
+        skipped="title",
+    )
     yield Hostile(name="lines_in_text.jsonl", make=lambda: json.dumps({"text": "x\n" * 1_000_000}).encode(), reads="x")
     yield Hostile(name="array_of_text.json", make=lambda: b'["' + b"x" * 10_000_000 + b'"]', failure="JSON object")
     yield Hostile(name="broken_lines.jsonl", make=lambda: b"{\n" * 1_000_000, failure="usable JSON record")
-    yield Hostile(name="half_broken.jsonl", make=lambda: b'{"text":"x"}\n' + b"{\n" * 300_000, reads="x", failure="more lines")
-    yield Hostile(name="half_broken.json", make=lambda: b'[{"text":"x"}' + b",1" * 300_000 + b"]", reads="x", failure="more records")
+    yield Hostile(
+        name="half_broken.jsonl", make=lambda: b'{"text":"x"}\n' + b"{\n" * 300_000, reads="x", failure="more lines"
+    )
+    yield Hostile(
+        name="half_broken.json",
+        make=lambda: b'[{"text":"x"}' + b",1" * 300_000 + b"]",
+        reads="x",
+        failure="more records",
+    )
 
 
 def all_texts() -> Iterator[Hostile]:
