@@ -19,6 +19,7 @@ _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _MARKUP = (".xml", ".rels", ".vml", ".xhtml", ".html", ".htm", ".opf", ".ncx")
 _STREAMED_FACTOR = 10
 _MAX_LISTED = 100_000
+_STRINGS, _MAX_STRINGS = "xl/sharedStrings.xml", 4_000_000  # each is kept as a text alone
 _PIECE = 1_000_000
 _BROKEN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
@@ -38,7 +39,7 @@ _BROKEN: tuple[type[Exception], ...] = (
 
 
 def check_archive(
-    source: Source, kind: str, *, markup_mb: float = 50.0, max_tags: int = 4_000_000, streamed: tuple[str, ...] = ()
+    source: Source, kind: str, *, markup_mb: float = 50.0, max_tags: int = 4_000_000, streamed: str = ""
 ) -> None:
     """Refuse, by a `ReadError`, what should not be unpacked. `kind` is what the file claims to be, as in "Word file".
 
@@ -79,7 +80,7 @@ def check_archive(
 
 def _check_tags(source: Source, kind: str, member: zipfile.ZipInfo, max_tags: int) -> None:
     listing = member.filename.endswith(".rels") or member.filename == "[Content_Types].xml"
-    most = min(max_tags, _MAX_LISTED) if listing else max_tags
+    most = min(max_tags, _MAX_LISTED) if listing else _MAX_STRINGS if member.filename == _STRINGS else max_tags
     if member.file_size <= 2 * most:  # too small for so many
         return
     tags = 0

@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
+from itertools import islice
 from math import isfinite
 from typing import IO, Any
 
@@ -23,7 +24,7 @@ from indexer.read.archive import check_archive, reading
 from indexer.read.folder import Source
 from indexer.read.sheet import Row, Sheet, sheet_documents
 
-_SHEETS, _STRINGS = "xl/worksheets/", "xl/sharedStrings.xml"
+_SHEETS = "xl/worksheets/"
 _MAX_ROW = 1_048_576
 _MAX_CELLS = 100_000_000
 _NO_VALUE = re.compile(
@@ -49,7 +50,7 @@ def read_xlsx(source: Source) -> Iterator[Document]:
     Formulas count by the values that were saved with them; those saved without are reported. Cells that show an error
     are left out. The sheet's name and its rows are in the metadata.
     """
-    check_archive(source, "Excel file", max_tags=_MAX_TAGS, streamed=(_SHEETS, _STRINGS))
+    check_archive(source, "Excel file", max_tags=_MAX_TAGS, streamed=_SHEETS)
     found = False
     with reading("Excel file", InvalidFileException):
         missing = _formulas_without_values(source)
@@ -171,7 +172,8 @@ def _parsed_rows(book: Any, sheet: Any) -> Iterator[tuple[int, list[dict[str, An
             timedelta_formats=book._timedelta_formats,
         )
         elements = last = 0
-        for _, element in iterparse(xml):
+        events = iterparse(xml)
+        for _, element in events:
             xml.since = 0
             elements += 1
             if elements > _MAX_ELEMENTS:
@@ -179,7 +181,7 @@ def _parsed_rows(book: Any, sheet: Any) -> Iterator[tuple[int, list[dict[str, An
                     f"Sheet {sheet.title!r} is too large: row {last + 1:,} has over {elements - 1:,} elements."
                 )
             if element.tag == _DATA:
-                return
+                break
             if element.tag != _ROW:
                 continue
             number, cells = parser.parse_row(element)
@@ -188,6 +190,9 @@ def _parsed_rows(book: Any, sheet: Any) -> Iterator[tuple[int, list[dict[str, An
             if number > last:
                 last = number
                 yield number, cells
+        for _, element in islice(events, _MAX_ELEMENTS):  # what follows tells only whether the file is whole
+            xml.since = 0
+            element.clear()
 
 
 def _texts(sheet: Any, cells: Sequence[dict[str, Any]]) -> list[str]:  # noqa: ANN401

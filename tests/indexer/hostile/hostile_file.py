@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-SECONDS = 10.0
-"""Of CPU: far above what a bounded file takes, far below what a quadratic one does."""
+SECONDS = 30.0
+"""Of CPU: far above what a bounded file takes on a busy machine, far below what a quadratic one does."""
 
 MEGABYTES = 500.0
 """Above what a process takes that has only imported the readers."""

@@ -73,7 +73,6 @@ def xlsx() -> Iterator[Hostile]:
         name="rows.xlsx",
         make=lambda: _xlsx(sheet=_sheet(_CELL + b"<row/>" * 3_000_000)),
         failure="rows|large",
-        seconds=30,
     )
     yield Hostile(
         name="gap.xlsx",
@@ -271,7 +270,6 @@ def xlsx() -> Iterator[Hostile]:
         ),
         reads="text",
         skipped="another sheet",
-        seconds=30,
     )
     yield Hostile(
         name="types.xlsx",
@@ -291,7 +289,6 @@ def xlsx() -> Iterator[Hostile]:
     yield Hostile(
         name="members.xlsx",
         make=lambda: zipped(_book() | {f"a{n}.xml": b"" for n in range(60_000)}),
-        seconds=20,
         reads="text",
     )
     yield Hostile(
@@ -349,15 +346,12 @@ def word() -> Iterator[Hostile]:
     yield Hostile(
         name="style_cycle.docx", make=lambda: _docx(_P, styles=styles % chain.replace(b"s20000", b"s0")), reads="text"
     )
-    yield Hostile(
-        name="empty_paragraphs.docx", make=lambda: _docx(_P + b"<w:p/>" * 4_000_000), failure="elements", seconds=20
-    )
-    yield Hostile(name="paragraphs.docx", make=lambda: _docx(_P * 200_000), reads="text", seconds=30)
+    yield Hostile(name="empty_paragraphs.docx", make=lambda: _docx(_P + b"<w:p/>" * 4_000_000), failure="elements")
+    yield Hostile(name="paragraphs.docx", make=lambda: _docx(_P * 200_000), reads="text")
     yield Hostile(
         name="runs.docx",
         make=lambda: _docx(b"<w:p>" + b"<w:r><w:t>text</w:t></w:r>" * 300_000 + b"</w:p>"),
         reads="text",
-        seconds=20,
     )
     yield Hostile(name="nested_tables.docx", make=lambda: _docx(_cells(80)), reads="text")
     yield Hostile(name="deep_tables.docx", make=lambda: _docx(_cells(3_000)), failure="corrupt")
@@ -412,13 +406,11 @@ def word() -> Iterator[Hostile]:
         name="rows.docx",
         make=lambda: _docx(b"<w:tbl>" + (b"<w:tr><w:tc>" + _P + b"</w:tc></w:tr>") * 50_000 + b"</w:tbl>"),
         reads="text",
-        seconds=20,
     )
     yield Hostile(
         name="cells.docx",
         make=lambda: _docx(b"<w:tbl><w:tr>" + (b"<w:tc>" + _P + b"</w:tc>") * 50_000 + b"</w:tr></w:tbl>"),
         reads="text",
-        seconds=20,
     )
     yield Hostile(
         name="controls_look.docx",
@@ -527,10 +519,8 @@ def slides() -> Iterator[Hostile]:
         make=lambda: _pptx(_GROUP * 5_000 + b"</p:grpSp>" * 5_000),
         failure="nested|corrupt|deep",
     )
-    yield Hostile(name="shapes.pptx", make=lambda: _pptx(box * 20_000), reads="text", seconds=20)
-    yield Hostile(
-        name="empty_shapes.pptx", make=lambda: _pptx(box.replace(b"x", b"", 1) * 20_000), seconds=20, failure="corrupt"
-    )
+    yield Hostile(name="shapes.pptx", make=lambda: _pptx(box * 20_000), reads="text")
+    yield Hostile(name="empty_shapes.pptx", make=lambda: _pptx(box.replace(b"x", b"", 1) * 20_000), failure="corrupt")
     yield Hostile(name="rows.pptx", make=lambda: _pptx(_table((b"<a:tr>" + cell * 2 + b"</a:tr>") * 5_000)), reads="x")
     yield Hostile(name="cells.pptx", make=lambda: _pptx(_table(b"<a:tr>" + cell * 10_000 + b"</a:tr>")), reads="x")
     yield Hostile(name="elements.pptx", make=lambda: _pptx(b"<p:sp/>" * 4_000_000), failure="elements")
@@ -540,11 +530,8 @@ def slides() -> Iterator[Hostile]:
             box.replace(b"</p:txBody>", b"<a:p><a:r><a:t>x</a:t></a:r></a:p>" * 50_000 + b"</p:txBody>")
         ),
         reads="x",
-        seconds=20,
     )
-    yield Hostile(
-        name="slides.pptx", make=lambda: _many_slides(3_000), reads="text", skipped="listed once more", seconds=30
-    )
+    yield Hostile(name="slides.pptx", make=lambda: _many_slides(3_000), reads="text", skipped="listed once more")
 
 
 def _many_slides(number: int) -> bytes:
