@@ -22,6 +22,9 @@ REQUESTS = Counter("bothways_http_requests", "HTTP requests", ["path", "method",
 SECONDS = Histogram("bothways_http_request_seconds", "Time to answer", ["path"])
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that are counted by name; HTTP takes any word for one, and each would be a time series that stays."""
+
 CLIENT_LEFT = 499
 """nginx's number for a client that closed the connection; nobody reads it but the log."""
 
@@ -95,5 +98,6 @@ def _count(scope: Scope, status: int, seconds: float) -> None:
     path = getattr(route, "path", "none")
     if scope["path"].startswith("/api/v1") and not path.startswith("/api/v1"):
         path = f"/api/v1{path}"
-    REQUESTS.labels(path, scope["method"], status).inc()
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    REQUESTS.labels(path, method, status).inc()
     SECONDS.labels(path).observe(seconds)

@@ -82,34 +82,45 @@ def walk(
         return
     seen: set[tuple[int, int]] = set()
 
-    def below(folder: Path, only: Path | None) -> Iterator[tuple[Path, str]]:
+    def entries_of(folder: Path, only: Path | None) -> Iterator[tuple[Path, Path | None]]:
+        """Give what stands in a folder, each with the one file that is to be read there, if there is one."""
         try:
             status = folder.stat()
             entries = sorted(folder.iterdir(), key=lambda entry: relative_name(entry, folder))
+            if (status.st_dev, status.st_ino) in seen:
+                return iter(())
+            seen.add((status.st_dev, status.st_ino))
+            only = only or is_beir(folder)
         except OSError as error:
-            on_failure(Failure("read", relative_name(folder, path), f"The folder cannot be read: {error.strerror}."))
-            return
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        only = only or is_beir(folder)
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            relative = relative_name(entry, path)
-            try:
-                is_dir, is_file = _kind(entry)
-            except OSError as error:
-                on_failure(Failure("read", relative, f"The file cannot be opened: {error.strerror}."))
-                continue
-            if is_dir:
-                yield from below(entry, only)
-            elif reason := _why_not(entry, only, is_file=is_file):
-                on_skip(relative, reason)
-            else:
-                yield entry, relative
+            on_failure(
+                Failure(
+                    stage="read",
+                    item=relative_name(folder, path),
+                    reason=f"The folder cannot be read: {error.strerror}.",
+                )
+            )
+            return iter(())
+        return iter([(entry, only) for entry in entries if not entry.name.startswith(".")])
 
-    yield from below(path, None)
+    # A stack and no recursion: folders may be nested as deep as a path is long.
+    open_folders = [entries_of(path, None)]
+    while open_folders:
+        entry, only = next(open_folders[-1], (None, None))
+        if entry is None:
+            open_folders.pop()
+            continue
+        relative = relative_name(entry, path)
+        try:
+            is_dir, is_file = _kind(entry)
+        except OSError as error:
+            on_failure(Failure(stage="read", item=relative, reason=f"The file cannot be opened: {error.strerror}."))
+            continue
+        if is_dir:
+            open_folders.append(entries_of(entry, only))
+        elif reason := _why_not(entry, only, is_file=is_file):
+            on_skip(relative, reason)
+        else:
+            yield entry, relative
 
 
 def relative_name(path: Path, folder: Path) -> str:

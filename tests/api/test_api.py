@@ -322,6 +322,16 @@ def test_health(http):
     assert "bothways_http_requests_total" in http.get("/metrics").text
 
 
+def test_methods_that_are_none_make_no_series(http):
+    for method in ("BREW", "WHEN"):
+        assert http.request(method, "/health/live").status_code == 405
+    lines = http.get("/metrics").text.splitlines()
+    counted = [line for line in lines if line.startswith("bothways_http_requests_total")]
+    methods = {line.split('method="')[1].split('"')[0] for line in counted}
+    assert "other" in methods
+    assert methods <= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
+
+
 def test_keys(make_client, filled):
     http = make_client(api_keys="the-first-of-two,the-second-of-two")
     body = {"query": "请假", "collection": filled}

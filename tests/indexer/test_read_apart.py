@@ -21,6 +21,7 @@ from indexer.read.apart import Reading, ReadLimits, chunks_apart, read_apart
 from indexer.read.frames import Cut
 from indexer.read.process import AHEAD
 from indexer.read.spares import end_spare_processes, prepare
+from tests.indexer.hostile.pdfs import page, stream
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 HANDBOOK, FORMATS = SAMPLES / "handbook" / "docs", SAMPLES / "formats" / "docs"
@@ -127,6 +128,20 @@ def test_cutting_is_the_file_s_time_too(tmp_path):
     how = Reading(max_file_mb=200, on_failure=failures.append, limits=ReadLimits(timeout_s=1, memory_mb=2000))
     assert [piece.source for piece in chunks_apart(tmp_path, how, Cut("sentence", 300))] == ["b.txt"]
     assert ["BOTHWAYS_READ_TIMEOUT_S" in failure.reason for failure in failures] == [True]
+
+
+def test_forms_that_draw_each_other_are_ended_by_the_limit(tmp_path):
+    """Ten levels of forms that each draw the next one ten times: a PDF of 2 KB with 10,000,000,000 words."""
+    kind = b"/Type/XObject/Subtype/Form/BBox[0 0 900 900]/Resources<</Font<</F 5 0 R>>/XObject<</X %d 0 R>>>>"
+    forms = {6 + level: stream(b"/X Do " * 10, kind % (7 + level)) for level in range(10)}
+    forms[16] = stream(b"BT /F 8 Tf 50 700 Td (x) Tj ET", kind % 16)
+    (tmp_path / "a.pdf").write_bytes(page(b"/X Do", resources=b"/XObject<</X 6 0 R>>", more=forms))
+    (tmp_path / "b.txt").write_text("好。", encoding="utf-8")
+    found = Apart(tmp_path, timeout_s=1)
+    assert found.sources == ["b.txt"]
+    [failure] = found.failures
+    assert (failure.stage, failure.item) == ("read", "a.pdf")
+    assert "BOTHWAYS_READ_TIMEOUT_S" in failure.reason
 
 
 def test_failures_and_skips_keep_their_order(tmp_path):

@@ -93,6 +93,35 @@ def test_link_loops_end_and_broken_links_are_failures(tmp_path: Path) -> None:
     assert [failure.item for failure in reading.failures] == ["broken.txt"]
 
 
+def test_folders_nested_deeper_than_a_path_may_be_long_end_in_a_named_failure(tmp_path: Path) -> None:
+    (tmp_path / "z.txt").write_text("last")
+    here = os.open(tmp_path, os.O_RDONLY)
+    for level in range(2_500):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+        if level == 1_200:
+            with os.fdopen(os.open("deep.txt", os.O_CREAT | os.O_WRONLY, dir_fd=here), "w") as file:
+                file.write("deep")
+    os.close(here)
+    found = Reading(tmp_path)
+    assert found.sources == ["d/" * 1_201 + "deep.txt", "z.txt"]
+    (failure,) = found.failures
+    assert failure.item.startswith("d/d/d/")
+    assert "name too long" in failure.reason
+    _remove_nested(tmp_path)
+
+
+def _remove_nested(folder: Path) -> None:
+    """Take folders apart from above; pytest removes by recursion, which such a depth ends."""
+    while (folder / "d").exists():
+        (folder / "d").rename(folder / "gone")
+        for entry in (folder / "gone").iterdir():
+            entry.rename(folder / entry.name)
+        (folder / "gone").rmdir()
+
+
 def test_a_name_that_is_no_utf_8_is_escaped(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/bad\xff.txt"
     try:
