@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import ceil, inf
 from typing import NamedTuple
 
+import numpy as np
+
 from indexer.chunk.sentences import ends_with_sentence, sentences
 
 _CLAUSE_END = re.compile(r"[，、：](?=.)|[,:](?=[\s\u2e80-\u9fff])", re.DOTALL)
@@ -19,6 +21,7 @@ _MAX_INDENT = 8
 
 # What a cut costs, beside the squared share by which the pieces miss their mean length.
 _AFTER_BLOCK, _AFTER_SENTENCE, _AFTER_OPEN_BLOCK, _AFTER_LINE, _AFTER_COLON = 0.0, 0.04, 0.06, 0.08, 0.3
+_MANY = 16  # atoms in a piece from which on numpy is quicker than a loop
 _IN_SENTENCE, _IN_CLAUSE, _IN_WORD, _TINY = 1.0, 1.5, 3.0, 1.0
 
 
@@ -27,6 +30,14 @@ class Atom(NamedTuple):
 
     text: str
     cost: float
+
+
+class _Sizes(NamedTuple):
+    """Of pieces, in characters: the longest there may be, the one that is aimed at, and what is too short."""
+
+    longest: int
+    target: float
+    tiny: float
 
 
 AtomsOf = Callable[[str, int], Iterator[Atom]]
@@ -136,6 +147,18 @@ def _best_cuts(atoms: Sequence[Atom], max_chars: int) -> list[int]:
         ends.append(ends[-1] + len(atom.text))
     target = ends[-1] / ceil(ends[-1] / max_chars)
     tiny = min(_MIN_CHARS, target / 2)
+    dense = len(atoms) * max_chars > _MANY * ends[-1]
+    back = (_backwards_at_once if dense else _backwards)(atoms, ends, _Sizes(max_chars, target, tiny))
+    cuts = []
+    place = len(atoms)
+    while place:
+        cuts.append(place)
+        place = back[place]
+    return cuts[::-1]
+
+
+def _backwards(atoms: Sequence[Atom], ends: Sequence[int], sizes: _Sizes) -> list[int]:
+    """Give for each place between atoms the place of the cut before it, if a piece ends there."""
     best = [0.0, *[inf] * len(atoms)]
     back = [0] * (len(atoms) + 1)
     for end in range(1, len(atoms) + 1):
@@ -143,15 +166,29 @@ def _best_cuts(atoms: Sequence[Atom], max_chars: int) -> list[int]:
         stop = ends[end] - len(last.text) + len(last.text.rstrip())
         for start in range(end - 1, -1, -1):
             length = stop - ends[start]
-            if length > max_chars and start < end - 1:
+            if length > sizes.longest and start < end - 1:
                 break
-            miss = length / target - 1
-            cost = best[start] + miss * miss + (_TINY if length < tiny else 0.0) + last.cost
+            miss = length / sizes.target - 1
+            cost = best[start] + miss * miss + (_TINY if length < sizes.tiny else 0.0) + last.cost
             if cost < best[end]:
                 best[end], back[end] = cost, start
-    cuts = []
-    place = len(atoms)
-    while place:
-        cuts.append(place)
-        place = back[place]
-    return cuts[::-1]
+    return back
+
+
+def _backwards_at_once(atoms: Sequence[Atom], ends: Sequence[int], sizes: _Sizes) -> list[int]:
+    """Do the same with all starts of a piece in one step: ten times as quick where an atom is a character or two."""
+    best = np.zeros(len(atoms) + 1)
+    places = np.array(ends)
+    back = [0] * (len(atoms) + 1)
+    first = 0
+    for end in range(1, len(atoms) + 1):
+        last = atoms[end - 1]
+        stop = ends[end] - len(last.text) + len(last.text.rstrip())
+        while first < end - 1 and stop - ends[first] > sizes.longest:
+            first += 1
+        lengths = stop - places[first:end]
+        miss = lengths / sizes.target - 1
+        costs = best[first:end] + miss * miss + _TINY * (lengths < sizes.tiny) + last.cost
+        start = end - 1 - int(costs[::-1].argmin())
+        best[end], back[end] = costs[start - first], start
+    return back

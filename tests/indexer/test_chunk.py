@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.datatypes import ChunkerName, Document
-from indexer.chunk import chunk, pieces, sentences
+from indexer.chunk import atoms, chunk, pieces, sentences
 from tests.fakes import HashEncoder
 
 
@@ -111,6 +111,18 @@ def test_a_document_without_text_gives_no_chunk() -> None:
 def test_a_limit_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="max_chars is 0"):
         list(chunk([document("甲")], max_chars=0))
+
+
+@pytest.mark.parametrize("text", ["，", "好。", "a. ", "x\n", "x \n\n", "好。很好。 ok. ", "，。 word, other\n"])
+@pytest.mark.parametrize("max_chars", [50, 300])
+def test_tiny_sentences_are_cut_in_the_same_places_all_at_once(
+    text: str, max_chars: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = [text * 700, "最后一句。"]
+    monkeypatch.setattr(atoms, "_MANY", 0)
+    at_once = pieces(blocks, max_chars)
+    monkeypatch.setattr(atoms, "_MANY", 10_000)
+    assert pieces(blocks, max_chars) == at_once
 
 
 def test_a_section_is_cut_between_blocks_even_where_sentences_would_be_of_more_equal_length() -> None:
