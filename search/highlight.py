@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -111,7 +112,8 @@ def _merged(matches: Iterable[tuple[Span, str]]) -> list[tuple[Span, set[str]]]:
     for (start, end), term in matches:
         if merged and start < merged[-1][0][1]:
             (first, last), terms = merged[-1]
-            merged[-1] = ((first, max(last, end)), terms | {term})
+            terms.add(term)
+            merged[-1] = ((first, max(last, end)), terms)
         else:
             merged.append(((start, end), {term}))
     return merged
@@ -146,8 +148,10 @@ def _best_part(sentence: str, spans: Sequence[tuple[Span, set[str]]]) -> Span:
     if len(sentence) <= _LONGEST:
         return 0, len(sentence)
 
+    begins, ends = [start for (start, _), _ in spans], [end for (_, end), _ in spans]
+
     def weight(start: int) -> int:
-        return _weight(row for row in spans if start <= row[0][0] and row[0][1] <= start + _LONGEST)
+        return _weight(spans[bisect_left(begins, start) : bisect_right(ends, start + _LONGEST)])
 
     starts = [min(max(0, span[0] - _LEAD), len(sentence) - _LONGEST) for span, _ in spans]
     start = max(starts, key=weight)
