@@ -33,6 +33,7 @@ from elasticsearch.helpers import scan
 
 import core.node.config
 from benchmarks.chaos_aliases import CASES, Scene
+from benchmarks.chaos_hostile import CASES as HOSTILE
 from benchmarks.chaos_outages import CASES as OUTAGES
 from benchmarks.corpus import ROOT
 from core.analysis import load_segmenter, segment_synonyms
@@ -127,7 +128,7 @@ def _cases(settings: Settings, environment: dict[str, str]) -> list[str]:
     client = _client(settings, 120)
     scene = Scene(client, environment, settings.cache_dir, _repository(settings))
     problems = []
-    for name, case in {**CASES, **OUTAGES}.items():
+    for name, case in {**CASES, **HOSTILE, **OUTAGES}.items():
         wrong = case(scene)
         print(f"{name}: {'WRONG' if wrong else 'nothing is lost'}")
         problems += [f"{name}: {one}" for one in wrong]
