@@ -109,7 +109,7 @@ class PlainAskResponse(_AnswerOut):
 def to_ask(request: AskRequest, collection: str, settings: Settings) -> Ask:
     """Read a request."""
     history = [Turn(message.role, message.content) for message in request.history]
-    return Ask(request.query, collection, search_options(request, settings), history)
+    return Ask(query=request.query, collection=collection, options=search_options(request, settings), history=history)
 
 
 def ask_response(answer: Answer, *, explain: bool = False, plain: bool = False) -> dict[str, Any]:

@@ -73,8 +73,15 @@ def main() -> int:
             writer = RecordedQuestions(DATA / recorded / "pseudo_questions.jsonl") if questions else None
             for arm, segmenter in arms.items():
                 name = f"bench-{uuid.uuid4().hex}"
-                parts = Parts(client, server, segmenter, NoVectors, "none", writer)
-                index_path(DATA / corpus, JobOptions(name), parts)
+                parts = Parts(
+                    client=client,
+                    server=server,
+                    segmenter=segmenter,
+                    encoder=NoVectors,
+                    embedding_model="none",
+                    writer=writer,
+                )
+                index_path(DATA / corpus, JobOptions(collection=name), parts)
                 opened = open_collection(client, name)
                 fields = [field for field in FIELDS if field != "text_cjk" or arm == "cut"]
                 asks = {field: partial(ask, client, opened, segmenter, FIELDS[field]) for field in fields}
@@ -97,7 +104,7 @@ def ask(
     body["query"]["bool"]["should"] = [should[i] for i in used if i < len(should)]
     started = time.perf_counter()
     hits = retrieve(client, {"bm25": body}, index=collection.index).legs["bm25"]
-    return Answer(by_document(hits), ms=1000 * (time.perf_counter() - started))
+    return Answer(ranking=by_document(hits), ms=1000 * (time.perf_counter() - started))
 
 
 if __name__ == "__main__":

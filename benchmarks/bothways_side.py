@@ -109,7 +109,7 @@ def index(job: dict[str, Any]) -> dict[str, Any]:
     encoder.seconds = 0.0
     loaded = time.perf_counter()
     options = JobOptions(
-        job["collection"], max_chars=chosen.chunk_max_chars, max_file_mb=chosen.max_file_mb, concurrency=1
+        collection=job["collection"], max_chars=chosen.chunk_max_chars, max_file_mb=chosen.max_file_mb, concurrency=1
     )
     report = index_path(Path(job["documents"]), options, replace(parts, encoder=lambda: encoder))
     seconds = time.perf_counter() - loaded

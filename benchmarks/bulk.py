@@ -78,6 +78,10 @@ def prepare(path: Path, docs: int, chosen: Settings) -> dict[str, Any]:
     return {"chunks": docs, "vectors": sum(1 + len(each.questions) for each in wanted)}
 
 
+def _beside(name: str, ours: float, plain: float) -> Row:
+    return Row(name=name, bothways=ours, other=plain)
+
+
 def compare(
     ours: Sequence[Mapping[str, Any]],
     plain: Sequence[Mapping[str, Any]],
@@ -87,7 +91,7 @@ def compare(
 ) -> Benchmark:
     """Make the table of both sides' runs."""
     rates = [median(each["docs"] / each["seconds"] for each in runs) for runs in (ours, plain)]
-    target = Target("bulk: docs/s, ratio to helpers.bulk", rates[0] / rates[1], at_least=RATIO)
+    target = Target(name="bulk: docs/s, ratio to helpers.bulk", value=rates[0] / rates[1], at_least=RATIO)
     requests = [[ms for each in runs for ms in each["requests_ms"]] for runs in (ours, plain)]
 
     def of_requests(percent: float) -> tuple[float, float]:
@@ -97,16 +101,18 @@ def compare(
         median(each["docs"] / (each["seconds"] + each["merge_seconds"]) for each in runs) for runs in (ours, plain)
     ]
     rows = (
-        Row("docs/s, median of the runs", rates[0], rates[1], target.value, target),
-        Row("  slowest run", *(min(each["docs"] / each["seconds"] for each in runs) for runs in (ours, plain))),
-        Row("  fastest run", *(max(each["docs"] / each["seconds"] for each in runs) for runs in (ours, plain))),
-        Row("docs/s until merged, median", merged[0], merged[1], merged[0] / merged[1]),
-        Row("a request, p50 ms", *of_requests(50)),
-        Row("a request, p95 ms", *of_requests(95)),
+        Row(name="docs/s, median of the runs", bothways=rates[0], other=rates[1], ratio=target.value, target=target),
+        _beside("  slowest run", *(min(each["docs"] / each["seconds"] for each in runs) for runs in (ours, plain))),
+        _beside("  fastest run", *(max(each["docs"] / each["seconds"] for each in runs) for runs in (ours, plain))),
+        Row(name="docs/s until merged, median", bothways=merged[0], other=merged[1], ratio=merged[0] / merged[1]),
+        _beside("a request, p50 ms", *of_requests(50)),
+        _beside("a request, p95 ms", *of_requests(95)),
         row_of("peak RSS, MB (made lazily)", max(each["peak_rss_mb"] for each in ours), plain_rss_mb),
     )
     raw = {"bothways": list(ours), "plain": list(plain)}
-    return Benchmark("bulk", ABOUT, rows, {**facts, "runs": len(ours)}, raw, other="helpers.bulk")
+    return Benchmark(
+        name="bulk", about=ABOUT, rows=rows, facts={**facts, "runs": len(ours)}, raw=raw, other="helpers.bulk"
+    )
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def check(settings: Settings, documents: int, asked: Counter[str], flying: int) 
 def _cases(settings: Settings, environment: dict[str, str]) -> list[str]:
     """Do what can be done to the finished collection, its server and its node; say what is not as it must be."""
     client = _client(settings, 120)
-    scene = Scene(client, environment, settings.cache_dir, _repository(settings))
+    scene = Scene(client=client, environment=environment, folder=settings.cache_dir, repository=_repository(settings))
     problems = []
     for name, case in {**CASES, **HOSTILE, **OUTAGES}.items():
         wrong = case(scene)

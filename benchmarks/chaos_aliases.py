@@ -21,7 +21,7 @@ ALIAS = "bothways-chaos"
 REPOSITORY = "chaos"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A finished build: the client of its node, its environment, and a folder that the node may write to."""
 

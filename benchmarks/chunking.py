@@ -45,7 +45,7 @@ READ = 1_000
 """Characters of hits that are read: how much an arm finds depends on the length of its chunks, this does not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A question, the title of the document that answers it, and the sentence in it that does."""
 
@@ -55,7 +55,7 @@ class Question:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One way to cut; `percentile` and `window` are those of `semantic`."""
 
@@ -93,7 +93,7 @@ def articles(folder: Path) -> list[Question]:
         paragraph = paragraphs[gold[row["_id"]]]
         if paragraph["title"] in kept:
             answer = answering(row["text"], paragraph["text"], rarity)
-            asked.append(Question(row["_id"], row["text"], paragraph["title"], answer))
+            asked.append(Question(question_id=row["_id"], text=row["text"], title=paragraph["title"], answer=answer))
     return asked[:: max(1, len(asked) // QUESTIONS)]
 
 
@@ -116,10 +116,13 @@ class Remembering:
 
 
 ARMS = [
-    Arm("sentence"),
-    Arm("sentence", 200),
-    Arm("section"),
-    *(Arm("semantic", 300, percentile, window) for percentile, window in ((50, 1), (50, 2), (75, 2))),
+    Arm(chunker="sentence"),
+    Arm(chunker="sentence", max_chars=200),
+    Arm(chunker="section"),
+    *(
+        Arm(chunker="semantic", max_chars=300, percentile=percentile, window=window)
+        for percentile, window in ((50, 1), (50, 2), (75, 2))
+    ),
 ]
 
 
@@ -154,7 +157,7 @@ def run_arm(
 ) -> Iterator[list[str]]:
     """Index with one chunker, ask with each strategy, and remove the collection again."""
     collection = f"bench-{uuid.uuid4().hex}"
-    options = JobOptions(collection, chunker=arm.chunker, max_chars=arm.max_chars)
+    options = JobOptions(collection=collection, chunker=arm.chunker, max_chars=arm.max_chars)
     index_path(documents, options, replace(parts, segmentation=turns_of(arm, encoder)))
     try:
         fields = ["chunk_id", "title", "position", "text"]

@@ -16,7 +16,7 @@ HANDBOOK = ROOT / "samples" / "handbook"
 _ARTICLE = re.compile(r"^[\s　]*第[零〇一二三四五六七八九十百千]+条[\s　]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
     """A folder of documents, the recorded pseudo-questions for them, and questions to search with."""
 
@@ -30,9 +30,15 @@ class Corpus:
 def find_corpus() -> Corpus:
     """Choose the law corpus if the shared folder is there, else the sample handbook."""
     if (LAW / "raw").is_dir():
-        return Corpus("law", "articles", LAW / "raw", LAW / "pseudo_questions.jsonl", LAW / "eval_example.jsonl")
+        return Corpus(
+            name="law",
+            unit="articles",
+            documents=LAW / "raw",
+            questions=LAW / "pseudo_questions.jsonl",
+            queries=LAW / "eval_example.jsonl",
+        )
     questions, queries = HANDBOOK / "pseudo_questions.jsonl", HANDBOOK / "queries.jsonl"
-    return Corpus("handbook", "files", HANDBOOK / "docs", questions, queries)
+    return Corpus(name="handbook", unit="files", documents=HANDBOOK / "docs", questions=questions, queries=queries)
 
 
 def read_queries(path: Path) -> list[str]:

@@ -68,17 +68,19 @@ def run(wanted: argparse.Namespace, chosen: Settings, _: Elasticsearch) -> Bench
 def compare(rates: dict[str, list[float]], lowest: float, *, texts: int, version: str) -> Benchmark:
     """Make the table: medians of the parts' rates, their ratio, and the lowest cosine between the sides' vectors."""
     ours, theirs = median(rates["bothways"]), median(rates["sentence_transformers"])
-    ratio = Target("encoding: texts/s, ratio to sentence-transformers", ours / theirs, at_least=RATIO)
-    cosine = Target("encoding: lowest cosine between the sides", lowest, at_least=COSINE)
+    ratio = Target(name="encoding: texts/s, ratio to sentence-transformers", value=ours / theirs, at_least=RATIO)
+    cosine = Target(name="encoding: lowest cosine between the sides", value=lowest, at_least=COSINE)
     rows = (
-        Row("texts/s, median of the parts", ours, theirs, ratio.value, ratio),
-        Row("  slowest part", min(rates["bothways"]), min(rates["sentence_transformers"])),
-        Row("  fastest part", max(rates["bothways"]), max(rates["sentence_transformers"])),
-        Row("lowest cosine", lowest, target=cosine),
+        Row(name="texts/s, median of the parts", bothways=ours, other=theirs, ratio=ratio.value, target=ratio),
+        Row(name="  slowest part", bothways=min(rates["bothways"]), other=min(rates["sentence_transformers"])),
+        Row(name="  fastest part", bothways=max(rates["bothways"]), other=max(rates["sentence_transformers"])),
+        Row(name="lowest cosine", bothways=lowest, target=cosine),
     )
     facts = {"texts": texts, "parts": len(rates["bothways"]), "sentence_transformers": version}
     about = ABOUT.format(parts=PARTS)
-    return Benchmark("encoding", about, rows, facts, dict(rates), other="sentence-transformers")
+    return Benchmark(
+        name="encoding", about=about, rows=rows, facts=facts, raw=dict(rates), other="sentence-transformers"
+    )
 
 
 def lowest_cosine(ours: Any, theirs: Any) -> float:  # noqa: ANN401 – arrays of either side

@@ -42,16 +42,18 @@ def run_footprint(plan: SearchPlan, say: Callable[[str], None]) -> Benchmark:
 
 def compare(runs: Sequence[Mapping[str, float]]) -> Benchmark:
     """Make the table; the last run is the one with the reranker, the one before it searched without."""
-    seconds = Target("server: start to ready, s", median(run["seconds"] for run in runs), at_most=READY_S)
-    memory = Target("server: peak RSS after searches, MB", runs[-1]["peak_mb"], at_most=RESIDENT_MB)
+    seconds = Target(name="server: start to ready, s", value=median(run["seconds"] for run in runs), at_most=READY_S)
+    memory = Target(name="server: peak RSS after searches, MB", value=runs[-1]["peak_mb"], at_most=RESIDENT_MB)
     rows = (
-        Row("start to ready, s, median", seconds.value, target=seconds),
-        Row("peak RSS when ready, MB", runs[-2]["ready_mb"]),
-        Row(f"peak RSS after {SEARCHES} hybrid, MB", runs[-2]["peak_mb"]),
-        Row(f"peak RSS after {SEARCHES} hybrid_rerank, MB", memory.value, target=memory),
+        Row(name="start to ready, s, median", bothways=seconds.value, target=seconds),
+        Row(name="peak RSS when ready, MB", bothways=runs[-2]["ready_mb"]),
+        Row(name=f"peak RSS after {SEARCHES} hybrid, MB", bothways=runs[-2]["peak_mb"]),
+        Row(name=f"peak RSS after {SEARCHES} hybrid_rerank, MB", bothways=memory.value, target=memory),
     )
     about = ABOUT.format(starts=STARTS, searches=SEARCHES)
-    return Benchmark("footprint", about, rows, {"starts": len(runs)}, {"runs": list(runs)}, other="")
+    return Benchmark(
+        name="footprint", about=about, rows=rows, facts={"starts": len(runs)}, raw={"runs": list(runs)}, other=""
+    )
 
 
 def _search(port: int, plan: SearchPlan, strategy: str) -> None:

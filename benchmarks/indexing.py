@@ -75,14 +75,14 @@ def compare(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any
     if cosine < 0.99:
         raise BenchmarkError(f"The sides do not use the same model: their vectors have a cosine of {cosine:.3f}.")
     rates = [sum(run["chunks"] for run in runs) / sum(run["seconds"] for run in runs) for runs in (ours, theirs)]
-    target = Target("indexing: chunks/s, ratio to Haystack", rates[0] / rates[1], at_least=RATIO)
+    target = Target(name="indexing: chunks/s, ratio to Haystack", value=rates[0] / rates[1], at_least=RATIO)
 
     def mean(key: str, less: str | None = None) -> tuple[float, float]:
         both = [[float(run[key]) - (float(run[less]) if less else 0) for run in runs] for runs in (ours, theirs)]
         return sum(both[0]) / len(ours), sum(both[1]) / len(theirs)
 
     rows = (
-        Row("chunks/s", rates[0], rates[1], target.value, target),
+        Row(name="chunks/s", bothways=rates[0], other=rates[1], ratio=target.value, target=target),
         row_of("seconds", *mean("seconds")),
         row_of("  of them encoding", *mean("encode_seconds")),
         row_of("  of them all else", *mean("seconds", less="encode_seconds")),
@@ -97,7 +97,7 @@ def compare(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any
         "haystack_versions": theirs[0]["versions"],
     }
     raw = {"bothways": [_less_sample(run) for run in ours], "haystack": [_less_sample(run) for run in theirs]}
-    return Benchmark("indexing", ABOUT, rows, facts, raw)
+    return Benchmark(name="indexing", about=ABOUT, rows=rows, facts=facts, raw=raw)
 
 
 def lowest_cosine(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:

@@ -25,7 +25,7 @@ Rankings = dict[str, list[str]]
 """Document ids by the text of the question, best first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """A folder of documents, the recorded pseudo-questions for them, and judged questions to search with."""
 
@@ -50,14 +50,24 @@ def find_judged(folder: Path, *, articles: int | None, questions: int | None) ->
     if not STARD_CORE.is_dir():
         shutil.copytree(HANDBOOK / "docs", target / "docs")
         judged = load_queries(HANDBOOK / "queries.jsonl")
-        return Judged("handbook", target / "docs", HANDBOOK / "pseudo_questions.jsonl", tuple(judged[:questions]))
+        return Judged(
+            name="handbook",
+            documents=target / "docs",
+            questions=HANDBOOK / "pseudo_questions.jsonl",
+            queries=tuple(judged[:questions]),
+        )
     with (STARD_CORE / "corpus.jsonl").open(encoding="utf-8") as lines:
         kept = list(islice(lines, articles))
     (target / "corpus.jsonl").write_text("".join(kept), encoding="utf-8")
     there = {json.loads(line)["_id"] for line in kept}
     judged = take_split(load_queries(STARD_TRAIN / "queries.jsonl", STARD_TRAIN / "qrels.tsv"), "dev")
     answerable = [query for query in judged if there.intersection(query.relevant)]
-    return Judged("STARD core", target, STARD_CORE / "pseudo_questions.jsonl", tuple(answerable[:questions]))
+    return Judged(
+        name="STARD core",
+        documents=target,
+        questions=STARD_CORE / "pseudo_questions.jsonl",
+        queries=tuple(answerable[:questions]),
+    )
 
 
 def ndcg(client: Elasticsearch, collection: Collection, queries: Sequence[JudgedQuery], ranked: Rankings) -> float:

@@ -14,7 +14,7 @@ from evaluation.queries import JudgedQuery
 from learning.simulate import Acted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Article:
     """One article with its questions by role."""
 
@@ -82,7 +82,7 @@ class Baiter:
 def judged(article: Article) -> JudgedQuery:
     """Give the question that an article is evaluated by."""
     law, number = article.key
-    return JudgedQuery(f"{law} {number}", article.evaluated, gold={"law": law, "article": number})
+    return JudgedQuery(query_id=f"{law} {number}", text=article.evaluated, gold={"law": law, "article": number})
 
 
 def articles_of(chance: np.random.Generator, *, with_first: bool, weak: bool) -> list[Article]:
@@ -102,7 +102,16 @@ def articles_of(chance: np.random.Generator, *, with_first: bool, weak: bool) ->
             drawn[1:] = [drawn[1:][int(at)] for at in chance.permutation(4)]
         first, asked, evaluated, *written = drawn
         own = tuple(written) if with_first else (*written, first)
-        found.append(Article((row["law"], row["article"]), row["text"], first, asked, evaluated, own))
+        found.append(
+            Article(
+                key=(row["law"], row["article"]),
+                text=row["text"],
+                first=first,
+                asked=asked,
+                evaluated=evaluated,
+                written=own,
+            )
+        )
     return found
 
 

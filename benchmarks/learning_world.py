@@ -120,7 +120,7 @@ class World:
         writer = RecordedQuestions(path) if self.wanted.first == 1 else None
         parts = build_parts(self.settings, writer=writer)
         parts = replace(parts, encoder=self.searcher.encoder)
-        report = index_path(LAW / "raw", JobOptions(self.name), parts)
+        report = index_path(LAW / "raw", JobOptions(collection=self.name), parts)
         say(f"{report.chunks} chunks, {report.questions} questions, {report.seconds:.0f} s")
 
     def chunks_of(self) -> dict[tuple[str, str], list[str]]:
@@ -210,4 +210,4 @@ class World:
 
 
 def _ask(searcher: Searcher, name: str, options: SearchOptions, query: JudgedQuery) -> Answer:
-    return Answer(by_document(searcher.search(query.text, name, options).hits))
+    return Answer(ranking=by_document(searcher.search(query.text, name, options).hits))

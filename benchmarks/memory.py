@@ -59,13 +59,15 @@ def run(wanted: argparse.Namespace, _: Settings, client: Elasticsearch) -> Bench
 def compare(runs: Sequence[Mapping[str, Any]]) -> Benchmark:
     """Make the table; `runs` from the fewest documents to the most."""
     peaks = [run["peak_rss_mb"] for run in runs]
-    most = Target("memory: peak RSS, MB", max(peaks), at_most=MOST_MB)
-    growth = Target("memory: growth from the fewest documents to the most", peaks[-1] / peaks[0], at_most=GROWTH)
-    rows = [Row(f"{run['documents']:,} documents, peak RSS, MB", run["peak_rss_mb"]) for run in runs]
-    rows[-1] = Row(rows[-1].name, rows[-1].bothways, target=most)
-    rows += [Row(f"{run['documents']:,} documents, seconds", run["seconds"]) for run in runs]
-    rows.append(Row("growth of the peak, times", growth.value, target=growth))
-    return Benchmark("memory", ABOUT, tuple(rows), {}, {"runs": list(runs)}, other="")
+    most = Target(name="memory: peak RSS, MB", value=max(peaks), at_most=MOST_MB)
+    growth = Target(
+        name="memory: growth from the fewest documents to the most", value=peaks[-1] / peaks[0], at_most=GROWTH
+    )
+    rows = [Row(name=f"{run['documents']:,} documents, peak RSS, MB", bothways=run["peak_rss_mb"]) for run in runs]
+    rows[-1] = Row(name=rows[-1].name, bothways=rows[-1].bothways, target=most)
+    rows += [Row(name=f"{run['documents']:,} documents, seconds", bothways=run["seconds"]) for run in runs]
+    rows.append(Row(name="growth of the peak, times", bothways=growth.value, target=growth))
+    return Benchmark(name="memory", about=ABOUT, rows=tuple(rows), facts={}, raw={"runs": list(runs)}, other="")
 
 
 def _remove(client: Elasticsearch, name: str) -> None:

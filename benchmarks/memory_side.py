@@ -41,7 +41,7 @@ def index(job: dict[str, Any]) -> dict[str, Any]:
     encoder = _Noise()
     parts = replace(build_parts(settings(), writer=None), encoder=lambda: encoder, embedding_model=encoder.name)
     started = time.perf_counter()
-    report = index_path(Path(job["path"]), JobOptions(job["collection"]), parts)
+    report = index_path(Path(job["path"]), JobOptions(collection=job["collection"]), parts)
     if not report.succeeded:
         raise RuntimeError(f"The job failed: {report.failures[:1]} {report.held}")
     return {"documents": report.documents, "chunks": report.chunks, "seconds": time.perf_counter() - started}

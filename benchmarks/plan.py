@@ -14,7 +14,7 @@ TOP_K = 10
 """Hits that a search returns: nDCG@10 looks at as many."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What indexing works on. `documents` and `texts` hold the same texts, as our reader and as Haystack want them."""
 
@@ -44,7 +44,7 @@ class Plan:
         return {"es_url": self.es_url, "index": self.haystack_index, "model_folder": self.model_folder}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPlan:
     """What searching, serving and the footprint work on: one collection of ours and copies of it for the others."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A value and the bound it has to keep, `at_least` or `at_most`."""
 
@@ -35,7 +35,7 @@ class Target:
         return f"{self.name} is {self.value:.2f}, target {self.bound}: {'met' if self.met else 'NOT MET'}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One line of a table: we, what we are compared with, and a `ratio` that above 1 is always in our favour.
 
@@ -52,10 +52,10 @@ class Row:
 
 def row_of(name: str, bothways: float, other: float) -> Row:
     """Make a row of something of which less is better; a side that is not known (0) gives no ratio."""
-    return Row(name, bothways, other, other / bothways if bothways and other else None)
+    return Row(name=name, bothways=bothways, other=other, ratio=other / bothways if bothways and other else None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """One benchmark: what each side did, the table, the counts, every single measurement, and who the others are."""
 

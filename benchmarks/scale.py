@@ -105,12 +105,20 @@ def compare(
             p50 = percentile(kinds[kind], 50)
             most = BOTH_MS if kind == "both" else LEG_MS
             name = f"{size:,} chunks: {kind}"
-            target = Target(f"scale: {name}, p50 ms", p50, at_most=most) if size == max(SEEDS) else None
-            rows.append(Row(f"{name}, p50 ms", p50, seeds, seeds / p50 if seeds else None, target))
-            rows.append(Row("  p95 ms", percentile(kinds[kind], 95)))
-        rows.append(Row(f"{size:,} chunks: dense, recall@10", recalls[size]))
+            target = Target(name=f"scale: {name}, p50 ms", value=p50, at_most=most) if size == max(SEEDS) else None
+            rows.append(
+                Row(
+                    name=f"{name}, p50 ms",
+                    bothways=p50,
+                    other=seeds,
+                    ratio=seeds / p50 if seeds else None,
+                    target=target,
+                )
+            )
+            rows.append(Row(name="  p95 ms", bothways=percentile(kinds[kind], 95)))
+        rows.append(Row(name=f"{size:,} chunks: dense, recall@10", bothways=recalls[size]))
     raw = {str(size): dict(kinds) for size, kinds in measured.items()}
-    return Benchmark("scale", about, tuple(rows), {}, raw, other="the seeds")
+    return Benchmark(name="scale", about=about, rows=tuple(rows), facts={}, raw=raw, other="the seeds")
 
 
 def _build(

@@ -103,29 +103,56 @@ def compare(
     for percent in (50, 95):
         mine = percentile(ours["ms"]["hybrid"], percent)
         other = min(percentile(side["ms"], percent) for side in (plain, beside))
-        target = Target("hybrid p50, part of Haystack's", mine / other, at_most=HYBRID_RATIO) if percent == 50 else None
+        target = (
+            Target(name="hybrid p50, part of Haystack's", value=mine / other, at_most=HYBRID_RATIO)
+            if percent == 50
+            else None
+        )
         third = percentile(langchain["ms"], percent)
-        rows.append(Row(f"hybrid p{percent}, ms", mine, other, other / mine, target, third))
+        rows.append(
+            Row(
+                name=f"hybrid p{percent}, ms",
+                bothways=mine,
+                other=other,
+                ratio=other / mine,
+                target=target,
+                third=third,
+            )
+        )
     for percent in (50, 95):
         mine, other = (percentile(ms, percent) for ms in (ours["ms"]["hybrid_rerank"], ranked["ms"]))
         name = "hybrid_rerank p50, part of Haystack's"
-        target = Target(name, mine / other, at_most=RERANK_RATIO) if percent == 50 else None
-        rows.append(Row(f"hybrid_rerank p{percent}, ms", mine, other, other / mine, target))
+        target = Target(name=name, value=mine / other, at_most=RERANK_RATIO) if percent == 50 else None
+        rows.append(
+            Row(name=f"hybrid_rerank p{percent}, ms", bothways=mine, other=other, ratio=other / mine, target=target)
+        )
     best = max(quality["haystack"], quality["haystack_questions"])
-    not_lower = Target("hybrid nDCG@10 less Haystack's", quality["bothways"] - best, at_least=0.0)
+    not_lower = Target(name="hybrid nDCG@10 less Haystack's", value=quality["bothways"] - best, at_least=0.0)
     ratio = quality["bothways"] / best if best else None
-    rows.append(Row("hybrid nDCG@10", quality["bothways"], best, ratio, not_lower, quality["langchain"]))
+    rows.append(
+        Row(
+            name="hybrid nDCG@10",
+            bothways=quality["bothways"],
+            other=best,
+            ratio=ratio,
+            target=not_lower,
+            third=quality["langchain"],
+        )
+    )
     peaks = (ours["peak_rss_mb"], ranked["peak_rss_mb"], langchain["peak_rss_mb"])
     rows.append(replace(row_of("peak RSS, MB (with the reranker, but LangChain)", *peaks[:2]), third=peaks[2]))
-    rows.append(Row("hybrid_rerank, cut short", ours["cut_short"]))
+    rows.append(Row(name="hybrid_rerank, cut short", bothways=ours["cut_short"]))
     parts = ours["parts"]
     http, told = [added_ms(row) for row in parts], [added_by_server(row) for row in parts]
-    by_client = Target("HTTP + our Python, p50 ms", percentile(http, 50), at_most=OVERHEAD_MS)
-    by_server = Target("HTTP + our Python by timings_ms, p50 ms", percentile(told, 50), at_most=OVERHEAD_MS)
+    by_client = Target(name="HTTP + our Python, p50 ms", value=percentile(http, 50), at_most=OVERHEAD_MS)
+    by_server = Target(name="HTTP + our Python by timings_ms, p50 ms", value=percentile(told, 50), at_most=OVERHEAD_MS)
     alone = {"encoder": "encoder_alone", "_msearch": "msearch_alone", "_msearch, the node's own clock": "took"}
-    rows += [Row(f"  {label} alone, p50", percentile([row[key] for row in parts], 50)) for label, key in alone.items()]
-    rows.append(Row("  added by HTTP + our Python, p50", by_client.value, target=by_client))
-    rows.append(Row("  the same by timings_ms, p50", by_server.value, target=by_server))
+    rows += [
+        Row(name=f"  {label} alone, p50", bothways=percentile([row[key] for row in parts], 50))
+        for label, key in alone.items()
+    ]
+    rows.append(Row(name="  added by HTTP + our Python, p50", bothways=by_client.value, target=by_client))
+    rows.append(Row(name="  the same by timings_ms, p50", bothways=by_server.value, target=by_server))
     detail = {
         name: {"p50_ms": percentile(side["ms"], 50), "ndcg@10": quality.get(name), "peak_rss_mb": side["peak_rss_mb"]}
         for name, side in theirs.items()
@@ -134,7 +161,9 @@ def compare(
         "bothways": {"ms": ours["ms"], "parts": list(parts)},
         **{name: {"ms": side["ms"]} for name, side in theirs.items()},
     }
-    return Benchmark("searching", about, tuple(rows), {**facts, "others": detail}, raw, third="LangChain")
+    return Benchmark(
+        name="searching", about=about, rows=tuple(rows), facts={**facts, "others": detail}, raw=raw, third="LangChain"
+    )
 
 
 def added_ms(row: Mapping[str, float]) -> float:

@@ -66,20 +66,29 @@ def compare(ours: Mapping[str, Any], theirs: list[dict[str, Any]]) -> Benchmark:
         rates = rate(mine), rate(other)
         ratio = rates[0] / rates[1] if rates[1] else None
         measured = strategy == "hybrid"
-        throughput = Target(f"{CLIENTS} clients: searches/s, ratio to Haystack", ratio or 0.0, at_least=THROUGHPUT)
-        rows.append(Row(f"{strategy}, searches/s", *rates, ratio, throughput if measured else None))
+        throughput = Target(
+            name=f"{CLIENTS} clients: searches/s, ratio to Haystack", value=ratio or 0.0, at_least=THROUGHPUT
+        )
+        target = throughput if measured else None
+        rows.append(Row(name=f"{strategy}, searches/s", bothways=rates[0], other=rates[1], ratio=ratio, target=target))
         p50, p95 = (percentile(mine["ms"], percent) for percent in (50, 95))
         their_p50, their_p95 = (percentile(other["ms"], percent) for percent in (50, 95))
         rows += [row_of(f"{strategy}, p50 ms", p50, their_p50), row_of(f"{strategy}, p95 ms", p95, their_p95)]
-        spread = Target(f"{CLIENTS} clients, {strategy}: p95, multiple of p50", p95 / p50, at_most=SPREAD)
-        rows.append(Row(f"{strategy}, p95 / p50", p95 / p50, their_p95 / their_p50, target=spread))
-        errors = Target(f"{CLIENTS} clients, {strategy}: errors", len(mine["errors"]), at_most=0)
-        rows.append(Row(f"{strategy}, errors", len(mine["errors"]), len(other["errors"]), target=errors))
-        rows.append(Row(f"{strategy}, with something in degraded", mine["degraded"]))
+        spread = Target(name=f"{CLIENTS} clients, {strategy}: p95, multiple of p50", value=p95 / p50, at_most=SPREAD)
+        rows.append(Row(name=f"{strategy}, p95 / p50", bothways=p95 / p50, other=their_p95 / their_p50, target=spread))
+        errors = Target(name=f"{CLIENTS} clients, {strategy}: errors", value=len(mine["errors"]), at_most=0)
+        rows.append(
+            Row(name=f"{strategy}, errors", bothways=len(mine["errors"]), other=len(other["errors"]), target=errors)
+        )
+        rows.append(Row(name=f"{strategy}, with something in degraded", bothways=mine["degraded"]))
     rows.append(row_of("peak RSS, MB", ours["peak_rss_mb"], min(side["peak_rss_mb"] for side in theirs)))
     facts = {"clients": CLIENTS, "searches": sum(len(ours[strategy]["ms"]) for strategy in STRATEGIES)}
     return Benchmark(
-        "serving", ABOUT.format(clients=CLIENTS), tuple(rows), facts, {"bothways": ours, "haystack": theirs}
+        name="serving",
+        about=ABOUT.format(clients=CLIENTS),
+        rows=tuple(rows),
+        facts=facts,
+        raw={"bothways": ours, "haystack": theirs},
     )
 
 

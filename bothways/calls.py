@@ -38,7 +38,7 @@ File = Path | str | tuple[str, IO[bytes] | bytes]
 """A path, or a file's name and its content."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
     """One request. `is_read`: it changes nothing and costs little, so that it may be sent again after an error.
 
@@ -57,7 +57,9 @@ class Call(Generic[T]):
 def search(query: str, collection: str, options: Mapping[str, Any]) -> Call[SearchResult]:
     """Find the chunks that answer a question."""
     body = {"query": query, "collection": collection, **options}
-    return Call("POST", f"{API}/search", lambda data: read(SearchResult, data), json=body, is_read=True)
+    return Call(
+        method="POST", path=f"{API}/search", read=lambda data: read(SearchResult, data), json=body, is_read=True
+    )
 
 
 def ask(
@@ -67,78 +69,82 @@ def ask(
     body: dict[str, Any] = {"query": query, "collection": collection, "history": list(history), **options}
     if stream:
         body["stream"] = True
-    return Call("POST", f"{API}/ask", lambda data: read(Answer, data), json=body)
+    return Call(method="POST", path=f"{API}/ask", read=lambda data: read(Answer, data), json=body)
 
 
 def feedback(query_id: str, chunk_id: str, action: Action) -> Call[None]:
     """Say what a user did with a hit."""
     body = {"query_id": query_id, "chunk_id": chunk_id, "action": action}
-    return Call("POST", f"{API}/feedback", _nothing, json=body)
+    return Call(method="POST", path=f"{API}/feedback", read=_nothing, json=body)
 
 
 def collections() -> Call[list[Collection]]:
     """List what there is."""
-    return Call("GET", f"{API}/collections", lambda data: _rows(Collection, data), is_read=True)
+    return Call(method="GET", path=f"{API}/collections", read=lambda data: _rows(Collection, data), is_read=True)
 
 
 def collection(name: str) -> Call[Collection]:
     """Say what a collection holds."""
-    return Call("GET", _collection(name), lambda data: read(Collection, data), is_read=True)
+    return Call(method="GET", path=_collection(name), read=lambda data: read(Collection, data), is_read=True)
 
 
 def delete_collection(name: str) -> Call[None]:
     """Delete a collection with all its versions."""
-    return Call("DELETE", _collection(name), _nothing)
+    return Call(method="DELETE", path=_collection(name), read=_nothing)
 
 
 def upload(name: str, files: Iterable[File]) -> Call[Job]:
     """Index files, in a job."""
-    return Call("POST", f"{_collection(name)}/documents", lambda data: read(Job, data), files=tuple(files))
+    return Call(
+        method="POST", path=f"{_collection(name)}/documents", read=lambda data: read(Job, data), files=tuple(files)
+    )
 
 
 def upload_documents(name: str, documents: Iterable[NewDocument]) -> Call[Job]:
     """Index documents, in a job."""
     body = {"documents": list(documents)}
-    return Call("POST", f"{_collection(name)}/documents", lambda data: read(Job, data), json=body)
+    return Call(method="POST", path=f"{_collection(name)}/documents", read=lambda data: read(Job, data), json=body)
 
 
 def documents(name: str, *, limit: int, after: str | None) -> Call[list[DocumentRow]]:
     """List documents, a page at a time."""
     params = {"limit": limit} | ({"after": after} if after else {})
     path = f"{_collection(name)}/documents"
-    return Call("GET", path, lambda data: _rows(DocumentRow, data), params=params, is_read=True)
+    return Call(method="GET", path=path, read=lambda data: _rows(DocumentRow, data), params=params, is_read=True)
 
 
 def document(name: str, doc_id: str) -> Call[Document]:
     """Give a document with its chunks."""
-    return Call("GET", _document(name, doc_id), lambda data: read(Document, data), is_read=True)
+    return Call(method="GET", path=_document(name, doc_id), read=lambda data: read(Document, data), is_read=True)
 
 
 def delete_document(name: str, doc_id: str) -> Call[None]:
     """Delete a document."""
-    return Call("DELETE", _document(name, doc_id), _nothing)
+    return Call(method="DELETE", path=_document(name, doc_id), read=_nothing)
 
 
 def jobs(*, collection: str | None, state: JobState | None, limit: int, offset: int) -> Call[list[Job]]:
     """List jobs, newest first."""
     asked = {"collection": collection, "state": state, "limit": limit, "offset": offset}
     params = {name: value for name, value in asked.items() if value is not None}
-    return Call("GET", f"{API}/jobs", lambda data: _rows(Job, data["jobs"]), params=params, is_read=True)
+    return Call(
+        method="GET", path=f"{API}/jobs", read=lambda data: _rows(Job, data["jobs"]), params=params, is_read=True
+    )
 
 
 def job(job_id: str) -> Call[Job]:
     """Say how a job stands."""
-    return Call("GET", f"{API}/jobs/{_quoted(job_id)}", lambda data: read(Job, data), is_read=True)
+    return Call(method="GET", path=f"{API}/jobs/{_quoted(job_id)}", read=lambda data: read(Job, data), is_read=True)
 
 
 def cancel_job(job_id: str) -> Call[Job]:
     """Cancel a job."""
-    return Call("DELETE", f"{API}/jobs/{_quoted(job_id)}", lambda data: read(Job, data))
+    return Call(method="DELETE", path=f"{API}/jobs/{_quoted(job_id)}", read=lambda data: read(Job, data))
 
 
 def health() -> Call[Health]:
     """Ask whether the server can answer a search; `UnavailableError` says why not."""
-    return Call("GET", "/health/ready", lambda data: read(Health, data), is_read=True)
+    return Call(method="GET", path="/health/ready", read=lambda data: read(Health, data), is_read=True)
 
 
 def opened(files: Sequence[File], stack: ExitStack) -> list[tuple[str, tuple[str, IO[bytes] | bytes]]]:

@@ -62,7 +62,7 @@ class NewDocument(TypedDict):
     metadata: NotRequired[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One hit; `rank` is from 1. `explain` says where each leg placed it, `context` what stands beside it."""
 
@@ -80,7 +80,7 @@ class Hit:
     context: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
     """The hits of a search, the best first; `degraded` names the stages that were left out."""
 
@@ -100,7 +100,7 @@ class SearchResult:
     self_query: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
     """A passage that the language model read; `n` is its number in citations."""
 
@@ -116,7 +116,7 @@ class Passage:
     chunk_ids: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
     """A passage that an answer names as `[n]`."""
 
@@ -128,7 +128,7 @@ class Citation:
     metadata: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An answer with the passages that it was written from; `answer` is None where there is no language model."""
 
@@ -154,7 +154,7 @@ class Delta:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
     """One collection and what it was built with.
 
@@ -176,7 +176,7 @@ class Collection:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentRow:
     """A document in a list."""
 
@@ -186,7 +186,7 @@ class DocumentRow:
     chunks: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """A chunk of a document, with its pseudo-questions."""
 
@@ -198,7 +198,7 @@ class Chunk:
     generation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A document with its chunks in order."""
 
@@ -209,7 +209,7 @@ class Document:
     chunks: list[Chunk]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """An indexing job. `failures` and `skipped` have the first ones, `counts` all. Times are ISO 8601 in UTC."""
 
@@ -234,7 +234,7 @@ class Job:
         return self.state in ENDED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """A server that can answer a search."""
 

@@ -112,7 +112,7 @@ class Collections(BaseModel):
     collections: list[CollectionInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The Bothways server that is asked, with what key; `collection` is meant where a call names none.
 

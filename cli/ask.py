@@ -110,7 +110,7 @@ class Conversation:
             self._history += [Turn("user", question), Turn("assistant", answer.text)]
 
     async def _answered(self, question: str) -> Answer:
-        asked = Ask(question, self._collection, self._options, tuple(self._history))
+        asked = Ask(query=question, collection=self._collection, options=self._options, history=tuple(self._history))
         if self._as_json:
             answer = await self._answerer.answer(asked)
             print_json(ask_response(answer))

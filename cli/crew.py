@@ -28,7 +28,7 @@ _JOIN = "from cli.main import main; main()"
 _LEAVES_WITHIN_S = 10.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LocalHelpers:
     """Processes that run `bothways jobs join ID`: started as there is work for them, ended with the `with`."""
 
@@ -103,5 +103,9 @@ def writing(
         from indexer.ray_engine import RayCrew, require_ray
 
         require_ray()
-        return RayCrew(Crew(shards, helpers.job, collection, questions), settings, workers or 1).write
-    return Crew(shards, helpers.job, collection, questions, on_handed_out=helpers.want).write
+        return RayCrew(
+            Crew(shards=shards, job=helpers.job, collection=collection, questions=questions), settings, workers or 1
+        ).write
+    return Crew(
+        shards=shards, job=helpers.job, collection=collection, questions=questions, on_handed_out=helpers.want
+    ).write

@@ -81,7 +81,7 @@ def evaluate(
 ) -> None:
     """Measure strategies on judged queries (the default: `bothways eval QUERIES --collection NAME`)."""
     wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",") if name.strip()))
-    plan = Plan(parse_cutoffs(k), measure, baseline, slices or ())
+    plan = Plan(ks=parse_cutoffs(k), measure=measure, baseline=baseline, slices=slices or ())
     rankings = dict(_named_run(pair) for pair in runs or [])
     defaults = default_options(settings())
     options = replace(
@@ -122,7 +122,9 @@ def trec(
 ) -> None:
     """Measure TREC runs of any system; needs no Elasticsearch."""
     rankings = dict(_named_run(pair) for pair in runs)
-    report = evaluate_runs(load_qrels(qrels), rankings, plan=Plan(parse_cutoffs(k), measure, baseline), out=out_dir)
+    report = evaluate_runs(
+        load_qrels(qrels), rankings, plan=Plan(ks=parse_cutoffs(k), measure=measure, baseline=baseline), out=out_dir
+    )
     _tell(report, as_json=as_json)
 
 

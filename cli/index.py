@@ -106,9 +106,11 @@ def index(
     )
     is_shared = {} if workers is None and engine == "local" else {"workers": workers or 1, "engine": engine}
     words = recorded_options(options, words=typed_words(ctx), **is_shared)
-    job = Job(new_id(), collection, source=str(path.expanduser().resolve()), options=words, retry_of=retry_of)
+    job = Job(
+        id=new_id(), collection=collection, source=str(path.expanduser().resolve()), options=words, retry_of=retry_of
+    )
     asked = "none" if writer is None else "model" if questions is None else str(questions.expanduser().resolve())
-    helpers = LocalHelpers(job.id, most=(workers or 1) - 1, environment=environment_of(chosen))
+    helpers = LocalHelpers(job=job.id, most=(workers or 1) - 1, environment=environment_of(chosen))
     try:
         crew = writing(chosen, helpers, collection=collection, questions=asked, workers=workers, engine=engine)
         parts = build_parts(chosen, writer=writer)

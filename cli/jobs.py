@@ -118,12 +118,12 @@ def join(
     client, _ = connect(chosen)
     desk = open_desk(client)
     worker = Worker(
-        Shards(client, desk.leases),
-        desk.store,
-        lambda order: parts_for_order(chosen, order.questions),
+        shards=Shards(client, desk.leases),
+        store=desk.store,
+        parts_for=lambda order: parts_for_order(chosen, order.questions),
         patience=patience_of(chosen),
     )
-    with ended_by_sigterm(), LocalHelpers(job_id, most=workers - 1, environment=environment_of(chosen)) as helpers:
+    with ended_by_sigterm(), LocalHelpers(job=job_id, most=workers - 1, environment=environment_of(chosen)) as helpers:
         helpers.want(workers - 1)
         job = worker.help(job_id)
     if as_json:

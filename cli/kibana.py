@@ -66,7 +66,7 @@ def _kibana(chosen: Settings, url: str | None) -> Kibana:
     url = url or chosen.kibana_url
     if key is None and user is None and (login := _login_of_our_node(chosen, url)):
         user, password = login.user, login.password
-    return Kibana(url, api_key=_plain(key), user=user, password=password, ca_certs=chosen.es_ca_certs)
+    return Kibana(url=url, api_key=_plain(key), user=user, password=password, ca_certs=chosen.es_ca_certs)
 
 
 def _login_of_our_node(chosen: Settings, url: str) -> Login | None:

@@ -95,7 +95,7 @@ def distill(
 ) -> None:
     """Distil a reranker: a teacher's logits of mined candidates, then a smaller student that learns them."""
     chosen = read_steps(steps)
-    sources = Sources([])
+    sources = Sources(collections=[])
     if "logits" in chosen and groups is None:
         sources = read_sources(collections or [], beir or [], judgements or [], keep_out or [], split)
     plan = Plan(

@@ -29,7 +29,12 @@ from learning.encoder_report import measures_table
 from learning.encoder_train import EncoderArguments
 from learning.reranker_build import Sources
 
-DEFAULTS, NO_PLAN = EncoderArguments(base=""), EncoderPlan(Path(), Sources([]), Sources([]), EncoderArguments(""))
+DEFAULTS, NO_PLAN = (
+    EncoderArguments(base=""),
+    EncoderPlan(
+        out=Path(), domain=Sources(collections=[]), general=Sources(collections=[]), arguments=EncoderArguments(base="")
+    ),
+)
 
 
 def distill(
@@ -84,7 +89,7 @@ def distill(
     plan = EncoderPlan(
         out=out_dir,
         domain=read_sources(collections or [], beir or [], judgements or [], kept_out, "train"),
-        general=read_sources([], general, [], kept_out, "train") if general else Sources([]),
+        general=read_sources([], general, [], kept_out, "train") if general else Sources(collections=[]),
         arguments=EncoderArguments(
             base=student or settings().embedding_model,
             teacher=teacher,

@@ -146,7 +146,12 @@ def _compared(options: SearchOptions) -> dict[str, Any]:
 
 
 def _frame(options: SearchOptions, chosen: Settings, price: float) -> Frame:
-    return Frame(options.strategy, chosen.embedding_model, "bm25" in LEGS[options.strategy], price)
+    return Frame(
+        strategy=options.strategy,
+        embedding_model=chosen.embedding_model,
+        with_bm25="bm25" in LEGS[options.strategy],
+        price=price,
+    )
 
 
 def _finish(
@@ -183,7 +188,7 @@ def _finish(
 
 def _example(learnt: Learnt, query_id: str) -> Example:
     row = learnt.queries[query_id]
-    first = FirstPass(row["value"], row["signs"], in_use=row["in_use"], may_ask=row["may_ask"])
+    first = FirstPass(value=row["value"], signs=row["signs"], in_use=row["in_use"], may_ask=row["may_ask"])
     return Example(query_id, first, [one.reward for one in learnt.samples[query_id]])
 
 

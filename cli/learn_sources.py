@@ -56,7 +56,7 @@ def read_sources(
             queries = take_split(queries, "train")
         name = f"{folder}@{collection}" if any(one.name == str(folder) for one in judged) else str(folder)
         judged.append(_judged(name, collection, queries, "judged" if kind == "judged" else "clicks"))
-    return Sources(collections, judged, kept_out, files)
+    return Sources(collections=collections, judged=judged, keep_out=kept_out, fingerprints=files)
 
 
 def _folder(given: str, collections: Sequence[str]) -> tuple[Path, str]:
@@ -73,13 +73,13 @@ def _folder(given: str, collections: Sequence[str]) -> tuple[Path, str]:
 
 def _judged(name: str, collection: str, queries: Sequence[JudgedQuery], kind: Kind) -> Judged:
     return Judged(
-        name,
-        collection,
-        [
+        name=name,
+        collection=collection,
+        queries=[
             (query.query_id, query.text, frozenset(one for one, grade in query.relevant.items() if grade > 0))
             for query in queries
         ],
-        kind,
+        kind=kind,
     )
 
 

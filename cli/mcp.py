@@ -49,7 +49,7 @@ def mcp(
     except ImportError as error:
         raise MissingExtraError(str(error)) from error
     key = chosen.server_api_key.get_secret_value() if chosen.server_api_key else ""
-    target = ours.Target(url, key, collection, lends_key=not http or host in ours.LOOPBACK)
+    target = ours.Target(url=url, api_key=key, collection=collection, lends_key=not http or host in ours.LOOPBACK)
     # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
     with suppress(KeyboardInterrupt):
         if http:

@@ -128,7 +128,7 @@ def restricted(body: Mapping[str, Any], acl_field: str, access: Access) -> dict[
     return changed
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Noted:
     """What was found out for one caller, each with the `time.monotonic()` at which it was (core/seen.py).
 

@@ -32,7 +32,7 @@ def is_version(index: str, alias: str) -> bool:
     return number_of(index) > 0 and _NUMBER.sub("", index) == alias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AliasView:
     """A collection's versions with their `_meta`, oldest first, and the indices that its alias points to.
 

@@ -43,7 +43,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _LIKE_A_VERSION = re.compile(r"-v\d+$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
     """One version of a collection that exists.
 

@@ -44,7 +44,7 @@ CaseSection = Literal["关键词", "基本案情", "裁判结果", "裁判理由
 """A section of a report of a court's case, by its heading."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One record that a reader found: a file, a page of a PDF, an article of a statute, a line of JSON lines.
 
@@ -65,7 +65,7 @@ class Document:
         return "\n".join(self.blocks)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """A piece of a document that is indexed and found as one. `position` counts from 0 within the document."""
 
@@ -136,7 +136,7 @@ class Query:
     rewritten: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedWords:
     """What the BM25 leg found of a question in a hit, as words that the index has.
 
@@ -151,7 +151,7 @@ class MatchedWords:
     bigrams: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LegScore:
     """Where one leg placed a hit: `rank` from 1, `score` as Elasticsearch gave it, and what matched.
 
@@ -164,7 +164,7 @@ class LegScore:
     words: MatchedWords | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
     """A chunk that stands beside a hit in its document, or in the record before or after it in its file."""
 
@@ -183,7 +183,7 @@ class Context:
     after: tuple[Neighbour, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """A chunk that says the same as a hit, word for word, and is not shown beside it."""
 
@@ -193,7 +193,7 @@ class Copy:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """One chunk in a ranking. `score` is the score of the last stage that ordered it; `legs` is how it got there."""
 
@@ -259,7 +259,7 @@ class Reranking:
     cached: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
     """What `rewrite: "auto"` decided before any language model was asked: `wanted` where `score` is above 0.
 
@@ -272,7 +272,7 @@ class Expansion:
     signs: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
     """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out.
 
@@ -303,7 +303,7 @@ class SearchResult:
     expansion: Expansion | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """One thing that did not work in a job: which stage, which item (a file, a chunk id), and why in a sentence.
 

@@ -18,7 +18,7 @@ _SAME_START_S = 5.0
 """Start times of one process, taken twice, differ by no more: a clock that is set between moves them a little."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
     """A process. `who` is user@host:pid; `machine` tells two machines (and two containers) of one name apart.
 
@@ -34,7 +34,12 @@ class Holder:
     def here(cls) -> Self:
         """Name this process."""
         pid = os.getpid()
-        return cls(f"{_user()}@{socket.gethostname()}:{pid}", _machine(), pid, psutil.Process(pid).create_time())
+        return cls(
+            who=f"{_user()}@{socket.gethostname()}:{pid}",
+            machine=_machine(),
+            pid=pid,
+            started=psutil.Process(pid).create_time(),
+        )
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:

@@ -37,7 +37,7 @@ _LOOKS = 15
 _WHY_WATCHED = "its holder was not heard of, or its clock is wrong"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """What the document of a lease says: who holds it, for what (`note`), since when, and when it was last renewed.
 
@@ -184,7 +184,9 @@ class Leases:
         """
         create_from(self._client, "leases.json", self._index)
         now = self.clock()
-        mine = Held(self._holder, secrets.token_hex(8), note, since=now, renewed=now, ttl_s=self.ttl_s)
+        mine = Held(
+            holder=self._holder, token=secrets.token_hex(8), note=note, since=now, renewed=now, ttl_s=self.ttl_s
+        )
         while True:
             found = self.read(name)
             if found is not None and found[0].token != mine.token and not self._is_over(name, *found, watch=watch):
@@ -260,4 +262,11 @@ class Leases:
 
     def stamped(self, held: Held) -> Held:
         """Give the same lease, renewed now."""
-        return Held(held.holder, held.token, held.note, held.since, self.clock(), self.ttl_s)
+        return Held(
+            holder=held.holder,
+            token=held.token,
+            note=held.note,
+            since=held.since,
+            renewed=self.clock(),
+            ttl_s=self.ttl_s,
+        )

@@ -86,13 +86,14 @@ def evaluate_runs(
     require_measure(plan.measure, plan.ks)
     asks: dict[str, Ask] = {name: partial(_look_up, run) for name, run in runs.items()}
     _require_baseline(plan, asks)
-    queries = [JudgedQuery(query_id, query_id, relevant) for query_id, relevant in qrels.items()]
+    queries = [JudgedQuery(query_id=query_id, text=query_id, relevant=relevant) for query_id, relevant in qrels.items()]
     return _measure(queries, asks, _believed, plan=plan, slices=(), out=out, about={})
 
 
 def _believed(queries: Sequence[JudgedQuery]) -> dict[str, list[GoldDocument]]:
     return {
-        q.query_id: [GoldDocument(d, relevance, in_index=True) for d, relevance in q.relevant.items()] for q in queries
+        q.query_id: [GoldDocument(doc_id=d, relevance=relevance, in_index=True) for d, relevance in q.relevant.items()]
+        for q in queries
     }
 
 
@@ -173,12 +174,17 @@ def _search(searcher: Searcher, collection: str, options: SearchOptions, query: 
         result = searcher.search(query.text, collection, options)
     except QueryError as error:
         raise EvaluationError(f"The query {query.query_id[:40]!r} cannot be searched for: {error}") from error
-    return Answer(by_document(result.hits), _shown(result.hits), result.timings_ms["total"], result.degraded)
+    return Answer(
+        ranking=by_document(result.hits),
+        shown=_shown(result.hits),
+        ms=result.timings_ms["total"],
+        degraded=result.degraded,
+    )
 
 
 def _look_up(run: Run, query: JudgedQuery) -> Answer:
     found = run.get(query.query_id, {})
-    return Answer(dict(sorted(found.items(), key=lambda item: -item[1])))
+    return Answer(ranking=dict(sorted(found.items(), key=lambda item: -item[1])))
 
 
 def by_document(hits: Sequence[Hit]) -> dict[str, float]:

@@ -33,7 +33,7 @@ UNHURRIED_MS = 600_000.0
 Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """What a `min_score` does: how many queries keep a first hit, and how many of these hits are relevant.
 
@@ -46,7 +46,7 @@ class Threshold:
     answered: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Thresholds with their precision, and the lowest that reaches the one wanted (None: no threshold does).
 
@@ -126,14 +126,14 @@ def choose_threshold(scores: Values, right: Flags, *, wanted: float, folds: int,
     quantiles = np.quantile(found, np.arange(ROWS) / ROWS, method="lower") if len(found) else np.array([])
     rows = [cut(scores, right, threshold) for threshold in sorted({_rounded(value) for value in quantiles})]
     return Calibration(
-        strategy,
-        len(scores),
-        int(right.sum()),
-        wanted,
-        rows,
-        cut(scores, right, proposed) if proposed is not None else None,
-        _measured(kept, right, math.nan if proposed is None else proposed) if everywhere else None,
-        confidence(right[kept].astype(float)) if everywhere and kept.sum() > 1 else None,
+        strategy=strategy,
+        queries=len(scores),
+        relevant=int(right.sum()),
+        wanted=wanted,
+        rows=rows,
+        proposed=cut(scores, right, proposed) if proposed is not None else None,
+        held_out=_measured(kept, right, math.nan if proposed is None else proposed) if everywhere else None,
+        precision=confidence(right[kept].astype(float)) if everywhere and kept.sum() > 1 else None,
     )
 
 
@@ -146,7 +146,10 @@ def _measured(kept: Flags, right: Flags, threshold: float) -> Threshold:
     hits, relevant = int(kept.sum()), int(right.sum())
     both = int((kept & right).sum())
     return Threshold(
-        threshold, both / hits if hits else 0.0, both / relevant if relevant else 0.0, hits / max(1, len(right))
+        min_score=threshold,
+        precision=both / hits if hits else 0.0,
+        recall=both / relevant if relevant else 0.0,
+        answered=hits / max(1, len(right)),
     )
 
 

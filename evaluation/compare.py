@@ -21,7 +21,7 @@ from evaluation.write import ROWS
 _CHANGED = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
     """One query that the second build answers better or worse."""
 
@@ -41,7 +41,7 @@ class LengthGroup:
     differences: Mapping[str, Interval]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildComparison:
     """What changed from one report to another.
 
@@ -115,21 +115,27 @@ def compare_reports(first: Path, second: Path, *, measure: str | None = None) ->
         raise EvaluationError(f"{first} and {second} have no query in common.")
     sides = {name: (after.values(common, name, measure), before.values(common, name, measure)) for name in strategies}
     changed = [
-        Changed(query_id, str(before.rows[query_id]["query"]), name, float(old), float(new))
+        Changed(
+            query_id=query_id,
+            query=str(before.rows[query_id]["query"]),
+            strategy=name,
+            before=float(old),
+            after=float(new),
+        )
         for name, (mine, base) in sides.items()
         for query_id, old, new in zip(common, base, mine, strict=True)
         if old != new
     ]
     return BuildComparison(
-        str(first),
-        str(second),
-        measure,
-        len(common),
-        len(before.rows) - len(common),
-        len(after.rows) - len(common),
-        compare_values(sides, baseline="the first report", measure=measure),
-        _by_length([str(before.rows[query_id]["query"]) for query_id in common], sides),
-        sorted(changed, key=lambda one: -abs(one.after - one.before))[:_CHANGED],
+        first=str(first),
+        second=str(second),
+        measure=measure,
+        queries=len(common),
+        only_first=len(before.rows) - len(common),
+        only_second=len(after.rows) - len(common),
+        comparisons=compare_values(sides, baseline="the first report", measure=measure),
+        by_length=_by_length([str(before.rows[query_id]["query"]) for query_id in common], sides),
+        changed=sorted(changed, key=lambda one: -abs(one.after - one.before))[:_CHANGED],
     )
 
 

@@ -30,7 +30,7 @@ SERVED: tuple[Strategy, ...] = tuple(
 """Strategies whose dense legs a pseudo-document changes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstPass:
     """One query without an expansion: its nDCG@10, its signs, and what `auto` decides now.
 
@@ -121,7 +121,9 @@ class Bench:
         result = self._search(query, replace(self._options, rewrite="none"))
         told = decide(self._searcher.expansion_rule, query.text, result.legs, depth=self._options.depth)
         cites = result.self_query is not None and result.self_query.mode == "filter" and not result.self_query.relaxed
-        return FirstPass(self._value(query, result), told.signs, in_use=told.wanted and not cites, may_ask=not cites)
+        return FirstPass(
+            value=self._value(query, result), signs=told.signs, in_use=told.wanted and not cites, may_ask=not cites
+        )
 
     def expanded(self, query_id: str, pseudo_doc: str) -> float:
         """Search with an expansion; gives the measure's value."""

@@ -31,7 +31,7 @@ _MOST_STEPS = 50
 _CLOSE = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """Where rules are learnt: what they are learnt with, and what a call must bring."""
 
@@ -44,7 +44,7 @@ class Frame:
 Fit = Callable[[Sequence[Example], Frame], ExpansionRule]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """A rule fitted on all examples, and what of the candidates was asked, each held out: `{name: flags}`.
 
@@ -76,7 +76,7 @@ def choose(examples: Sequence[Example], frame: Frame, *, folds: int = FOLDS) -> 
         rule = candidates[_simplest(inner, worth[rest])](inside, frame)
         nested[out] = asked(rule, [examples[at] for at in out])
     net = {each: float((worth * flags).mean()) for each, flags in held_out.items()}
-    return Choice(candidates[name](examples, frame), name, net, held_out, nested)
+    return Choice(rule=candidates[name](examples, frame), name=name, net=net, held_out=held_out, chosen=nested)
 
 
 def asked(rule: ExpansionRule, examples: Sequence[Example]) -> Flags:
@@ -180,7 +180,9 @@ def _candidates() -> dict[str, Fit]:
 
 
 def _rule(kind: Kind, intercept: float, terms: Mapping[str, Term], frame: Frame) -> ExpansionRule:
-    return ExpansionRule(kind, intercept, terms, frame.strategy, frame.embedding_model)
+    return ExpansionRule(
+        kind=kind, intercept=intercept, terms=terms, strategy=frame.strategy, embedding_model=frame.embedding_model
+    )
 
 
 def _simplest(flags: Mapping[str, Flags], worth: Values) -> str:

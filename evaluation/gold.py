@@ -18,7 +18,7 @@ _SHOWN_CHARS = 200
 _AT_ONCE = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GoldDocument:
     """One judged document: `in_index` tells whether it can be found at all; title and text are for people."""
 
@@ -49,10 +49,11 @@ def resolve_gold(
     for query in queries:
         relevant = dict.fromkeys(matching[query.query_id], 1) if query.gold else query.relevant
         documents = [
-            GoldDocument(doc_id, relevance, doc_id in known, *known.get(doc_id, ("", "")))
+            GoldDocument(doc_id=doc_id, relevance=relevance, in_index=doc_id in known, title=title, text=text)
             for doc_id, relevance in relevant.items()
+            for title, text in [known.get(doc_id, ("", ""))]
         ]
-        gold[query.query_id] = documents or [GoldDocument(_described(query.gold), 1, in_index=False)]
+        gold[query.query_id] = documents or [GoldDocument(doc_id=_described(query.gold), relevance=1, in_index=False)]
     return gold
 
 

@@ -18,7 +18,7 @@ from evaluation.queries import JudgedQuery
 _NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leak:
     """A judged query and the chunk among whose questions it stands; not `exact`: but for its punctuation."""
 
@@ -43,7 +43,7 @@ def find_leaks(client: Elasticsearch, collection: Collection, queries: Sequence[
             exact = _letters(query.text) == _letters(question)
             known = leaks.get(query.query_id)
             if known is None or (exact and not known.exact):
-                leaks[query.query_id] = Leak(query.query_id, query.text, chunk_id, exact)
+                leaks[query.query_id] = Leak(query_id=query.query_id, text=query.text, chunk_id=chunk_id, exact=exact)
     return list(leaks.values())
 
 

@@ -23,7 +23,7 @@ _NO_LABELS = {"gold", "query", "text", "_id", "id", "sample_id", "metadata"}
 Split = Literal["dev", "train"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedQuery:
     """A question with what answers it: judged document ids (`relevant`), or metadata that they have (`gold`).
 
@@ -104,7 +104,7 @@ def _by_metadata(row: dict[str, Any], where: str, number: int) -> JudgedQuery:
     if not compared:
         raise EvaluationError(f"{where}: the gold has no key that can be compared with metadata.")
     query_id = str(row.get("sample_id") or row.get("_id") or row.get("id") or number)
-    return JudgedQuery(query_id, text, gold=compared, labels=_labels(row))
+    return JudgedQuery(query_id=query_id, text=text, gold=compared, labels=_labels(row))
 
 
 def _beir(row: dict[str, Any], where: str, judged: Mapping[str, Mapping[str, int]]) -> JudgedQuery:
@@ -112,7 +112,7 @@ def _beir(row: dict[str, Any], where: str, judged: Mapping[str, Mapping[str, int
     if "_id" not in row or not isinstance(text, str) or not text.strip():
         raise EvaluationError(f'{where}: a BEIR query needs "_id" and "text".')
     query_id = str(row["_id"])
-    return JudgedQuery(query_id, text, relevant=judged.get(query_id, {}), labels=_labels(row))
+    return JudgedQuery(query_id=query_id, text=text, relevant=judged.get(query_id, {}), labels=_labels(row))
 
 
 def _labels(row: Mapping[str, Any]) -> dict[str, str]:

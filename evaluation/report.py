@@ -14,7 +14,7 @@ from evaluation.slices import in_order
 from evaluation.statistics import Comparison, Interval, Values, compare, confidence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to decide by: cut-offs, the measure that decides, the baseline, and the slices to look at."""
 
@@ -24,7 +24,7 @@ class Plan:
     slices: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """One group of queries: its size, and by strategy the interval of the deciding measure and the hit rate."""
 
@@ -35,7 +35,7 @@ class Slice:
     hit_rate: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What an evaluation found.
 
@@ -154,11 +154,11 @@ def _slices(tally: Tally, label: str, plan: Plan) -> list[Slice]:
         picked = {name: {m: v[members] for m, v in row.items()} for name, row in tally.values.items()}
         found.append(
             Slice(
-                label,
-                group,
-                int(members.sum()),
-                {name: confidence(row[plan.measure]) for name, row in picked.items()},
-                {name: _mean(row[f"hit@{max(plan.ks)}"]) for name, row in picked.items()},
+                field=label,
+                label=group,
+                queries=int(members.sum()),
+                measured={name: confidence(row[plan.measure]) for name, row in picked.items()},
+                hit_rate={name: _mean(row[f"hit@{max(plan.ks)}"]) for name, row in picked.items()},
             )
         )
     return found

@@ -25,7 +25,7 @@ BATCH = 50
 """Queries that are held at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What one strategy gave to one query: documents by score (best first), and what people want to see of them.
 
@@ -65,7 +65,7 @@ Ask = Callable[[JudgedQuery], Answer]
 FindGold = Callable[[Sequence[JudgedQuery]], Mapping[str, Sequence[GoldDocument]]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
     """The numbers that remain of all queries."""
 

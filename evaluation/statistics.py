@@ -33,7 +33,7 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One side against a baseline on the same queries, by one measure.
 
@@ -124,10 +124,10 @@ def compare(sides: Mapping[str, tuple[Values, Values]], *, baseline: str, measur
     adjusted = holm([p for _, p in tests])
     return [
         Comparison(
-            name,
-            baseline,
-            measure,
-            confidence(difference),
+            name=name,
+            baseline=baseline,
+            measure=measure,
+            difference=confidence(difference),
             better=int((difference > 0).sum()),
             worse=int((difference < 0).sum()),
             equal=int((difference == 0).sum()),

@@ -41,7 +41,7 @@ class Trial:
     values: Values
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """What a search for parameters found.
 
@@ -183,7 +183,7 @@ def _ask_all(
 
 
 def _bare(hit: Hit) -> Hit:
-    return Hit(hit.chunk_id, hit.score, hit.doc_id, legs=hit.legs)
+    return Hit(chunk_id=hit.chunk_id, score=hit.score, doc_id=hit.doc_id, legs=hit.legs)
 
 
 class _Scorer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from core.datatypes import Hit
 from core.errors import ModelError, UsageError
@@ -44,7 +45,10 @@ class Logits:
             known = self._logits[query_id] = {}
             self._progress("reranking", len(self._questions))
         missing = [
-            Hit(h.chunk_id, h.score, "", 0, *self._texts[h.chunk_id]) for h in candidates if h.chunk_id not in known
+            replace(hit, title=title, text=text)
+            for hit in candidates
+            if hit.chunk_id not in known
+            for title, text in [self._texts[hit.chunk_id]]
         ]
         if missing:
             scores = self._reranker.score(self._questions[query_id], missing)

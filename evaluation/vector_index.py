@@ -61,7 +61,7 @@ class Build:
         return " ".join([self.type, *(f"{name}={value}" for name, value in options if value is not None)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """A temporary index that stands: what was built, how long it took, and what it weighs.
 
@@ -130,7 +130,17 @@ def _build(client: Elasticsearch, collection: Collection, build: Build, index: s
         disk_bytes, disk_from = _disk(client, index)
         memory_bytes, memory_from = _memory(client, index, build, vectors, collection.dimension)
         oversample = _oversample(client, index)
-    return Built(build, index, vectors, seconds, disk_bytes, disk_from, memory_bytes, memory_from, oversample)
+    return Built(
+        build=build,
+        index=index,
+        vectors=vectors,
+        seconds=seconds,
+        disk_bytes=disk_bytes,
+        disk_from=disk_from,
+        memory_bytes=memory_bytes,
+        memory_from=memory_from,
+        oversample=oversample,
+    )
 
 
 def _load(client: Elasticsearch, source: str, index: str) -> int:

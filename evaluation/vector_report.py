@@ -18,7 +18,7 @@ EXACT = Build("flat")
 """Exact search: the full floats of every chunk are compared."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One way of building and searching: recall@k over all questions, and the client's wall-clock ms a question.
 
@@ -81,7 +81,7 @@ class Arm:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VectorStudy:
     """All arms over one collection, exact search first, and the builds that the server refused, with its reason."""
 

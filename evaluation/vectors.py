@@ -87,7 +87,7 @@ def study_vectors(
         if not exact.vectors:
             raise EvaluationError(f"The collection {collection.name!r} has no vectors to study.")
         progress(f"{EXACT}: searching")
-        trial = _Trial(client, vectors, _truths(client, exact, vectors, k), k, repeats)
+        trial = _Trial(client=client, vectors=vectors, truths=_truths(client, exact, vectors, k), k=k, repeats=repeats)
         arms = [trial.arm(exact, k, None)]
     refused: dict[str, str] = {}
     for build in (build for build in dict.fromkeys(builds) if build != EXACT):
@@ -156,7 +156,7 @@ def _truths(client: Elasticsearch, exact: Built, vectors: Vector, k: int) -> lis
         return [Truth.of(_search(client, exact.index, knn_of(v, depth, depth, None)), k) for v in vectors]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
     """The questions that every arm is tried on."""
 
@@ -181,7 +181,9 @@ class _Trial:
                     found.append([chunk_id for chunk_id, _ in hits])
         recall = float(np.mean([truth.recall(ids) for truth, ids in zip(self.truths, found, strict=True)]))
         p50, p95 = (float(value) for value in np.percentile(all_times.min(axis=0), [50, 95]))
-        return Arm(built, num_candidates, oversample, recall, p50, p95)
+        return Arm(
+            built=built, num_candidates=num_candidates, oversample=oversample, recall=recall, p50_ms=p50, p95_ms=p95
+        )
 
 
 def knn_of(vector: Vector, k: int, num_candidates: int, oversample: float | None) -> dict[str, Any]:

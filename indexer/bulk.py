@@ -116,7 +116,7 @@ def bulk(
                     report.ok += 1
                     on_ok(str(result["_id"]))
                 else:
-                    report.failures.append(Failure("bulk", str(result.get("_id")), _why(result)))
+                    report.failures.append(Failure(stage="bulk", item=str(result.get("_id")), reason=_why(result)))
 
     batches = _batches(actions, chunk_size)
     sent = overlapped(send, batches, threads=REQUESTS, ahead=REQUESTS + 1, stop=stop, name="bulk")

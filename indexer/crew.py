@@ -44,7 +44,7 @@ APPEARS_WITHIN_S = 60.0
 """How long a worker waits for the record of the job that it was started for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
     """The leader's side: hands out the chunks of one job, works along, and adds up what all have written.
 
@@ -94,7 +94,7 @@ class Crew:
         while chunks := list(islice(source, self.size)):
             self.on_handed_out(before)
             number = next(self.numbers)
-            self.shards.add(Shard(self.job, number, order, chunks))
+            self.shards.add(Shard(job=self.job, number=number, order=order, chunks=chunks))
             yield number
             before += 1
 
@@ -112,7 +112,14 @@ def order_of(collection: str, target: Target, parts: Parts, questions: Questions
     if parts.writer is not None:
         with suppress(LLMUnavailableError):
             generation = parts.writer.generation
-    return Order(collection, target, parts.embedding_model, parts.segmenter.name, questions, generation)
+    return Order(
+        collection=collection,
+        target=target,
+        embedding_model=parts.embedding_model,
+        analyzer=parts.segmenter.name,
+        questions=questions,
+        generation=generation,
+    )
 
 
 def opened_for(order: Order, parts_for: Callable[[Order], AbstractContextManager[Parts]], opened: ExitStack) -> Parts:
@@ -138,7 +145,7 @@ def work_on(shard: Shard, lease: Lease, parts: Parts, shards: Shards, *, check: 
     `check` is called again and again, and raises when the work is to end. Raises `LeaseLostError` where another worker
     has taken the shard over.
     """
-    target, report, before = shard.order.target, JobReport(shard.order.collection), Differences()
+    target, report, before = shard.order.target, JobReport(collection=shard.order.collection), Differences()
 
     def step(_: JobReport) -> None:
         lease.check()
@@ -158,7 +165,7 @@ def work_on(shard: Shard, lease: Lease, parts: Parts, shards: Shards, *, check: 
     shards.done(shard, report.written())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Worker:
     """One of those who help with a job, here or on another machine.
 

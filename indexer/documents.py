@@ -21,7 +21,7 @@ _PAGE = 1000
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChunk:
     """One chunk as the index has it, without its vectors."""
 
@@ -33,7 +33,7 @@ class StoredChunk:
     generation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
     """One document as the index has it; `chunks` are in order, and none where documents are only listed."""
 
@@ -127,7 +127,9 @@ def _document(doc_id: str, source: dict[str, Any], count: int, chunks: Sequence[
     # Whoever puts chunks of their own into an index may leave fields out.
     metadata = source.get("metadata") if isinstance(source.get("metadata"), dict) else {}
     title, file = str(source.get("title") or ""), str(source.get("source") or "")
-    return StoredDocument(doc_id, title, file, count, metadata or {}, tuple(chunks))
+    return StoredDocument(
+        doc_id=doc_id, title=title, source=file, chunk_count=count, metadata=metadata or {}, chunks=tuple(chunks)
+    )
 
 
 def _chunk(source: dict[str, Any]) -> StoredChunk:

@@ -118,8 +118,8 @@ def _finished(
     try:
         return ExpandedChunk(chunk, future.result(), writer.generation)
     except LLMUnavailableError as error:
-        on_failure(Failure("expand", chunk.chunk_id, str(error), chunk.title))
+        on_failure(Failure(stage="expand", item=chunk.chunk_id, reason=str(error), title=chunk.title))
         return ExpandedChunk(chunk, (), FAILED)
     except LLMError as error:
-        on_failure(Failure("refuse", chunk.chunk_id, str(error), chunk.title))
+        on_failure(Failure(stage="refuse", item=chunk.chunk_id, reason=str(error), title=chunk.title))
         return ExpandedChunk(chunk, (), REFUSED + writer.generation)

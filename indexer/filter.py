@@ -47,7 +47,7 @@ class QuestionFilter(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FilterReport:
     """What a pass did: chunks and questions looked at, questions dropped, and what could not be written."""
 

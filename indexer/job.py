@@ -51,7 +51,7 @@ def index_path(
         raise UsageError(f"There is no file or folder {path}.")
     started = time.monotonic()
     prepare()
-    report = JobReport(options.collection)
+    report = JobReport(collection=options.collection)
     differences = Differences()
     origin, only_sources = _scope(path, options)
     live = live_version(options, parts)
@@ -87,7 +87,7 @@ def index_path(
         if index is None:
             _dry_run(changed, parts, report)
         else:
-            target = Target(index, origin, options.concurrency, generations)
+            target = Target(index=index, origin=origin, concurrency=options.concurrency, generations=generations)
             write_chunks(changed, target, parts, report, progress)
             report.indexed += differences.copied  # not before: the threads that send count too
             progress(report)
@@ -238,7 +238,7 @@ def _first_of_each_id(chunks: Iterable[Chunk], seen: SeenChunks, report: JobRepo
             refused = None if is_new else piece.doc_id
             if refused is not None:
                 why = f"a second record has the id {refused!r}; only the first was indexed"
-                report.failures.append(Failure("read", piece.source, why))
+                report.failures.append(Failure(stage="read", item=piece.source, reason=why))
         if is_new and piece.doc_id != refused:
             yield piece
 

@@ -37,7 +37,7 @@ ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled", "lost"})
 _ID = re.compile(r"[0-9a-z-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One run, as its record has it.
 

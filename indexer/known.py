@@ -49,7 +49,7 @@ class SeenChunks:
         self._folder.cleanup()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Differences:
     """What comparing a run's chunks with the index has counted so far.
 

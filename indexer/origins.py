@@ -157,7 +157,12 @@ def _actions(
         return
     if as_they_are and all("text_sem" in row for row in rows):
         for row in rows:
-            known = KnownText(_chunk(row), row["generation"], from_stored(row["text_sem"]), tuple(row["questions"]))
+            known = KnownText(
+                chunk=_chunk(row),
+                generation=row["generation"],
+                vector=from_stored(row["text_sem"]),
+                questions=tuple(row["questions"]),
+            )
             yield to_copy(known, index=index, origin=UPLOADED, segmenter=segmenter, packed=packed)
         return
     expanded = (

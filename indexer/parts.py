@@ -21,7 +21,7 @@ UPLOADED = "upload"
 """What uploaded documents come from, where indexed ones have a folder: no path is without a slash."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """What a user may choose for one job. `origin` names where an upload comes from, in place of its folder.
 
@@ -45,7 +45,7 @@ class JobOptions:
     without_others: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a job works with. `encoder` is called only when there is something to encode: loading it takes time.
 

@@ -21,7 +21,7 @@ _WRITTEN = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class JobReport:
     """What a job did.
 

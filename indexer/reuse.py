@@ -28,7 +28,7 @@ _WANTED = ["text_hash", "title", "generation", "text_sem", "questions"]
 """Vectors have to be named: servers from 9.2 on leave them out of `_source` otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownText:
     """A chunk to be written, with what the index holds for its text: vector (d,), questions as they are stored."""
 
@@ -118,4 +118,9 @@ def _of(chunk: Chunk, held: Mapping[str, dict[str, Any]]) -> dict[str, Any] | No
 
 
 def _known(chunk: Chunk, source: Mapping[str, Any]) -> KnownText:
-    return KnownText(chunk, source["generation"], from_stored(source["text_sem"]), tuple(source["questions"]))
+    return KnownText(
+        chunk=chunk,
+        generation=source["generation"],
+        vector=from_stored(source["text_sem"]),
+        questions=tuple(source["questions"]),
+    )

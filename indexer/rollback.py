@@ -29,7 +29,7 @@ log = structlog.get_logger()
 State = Literal["live", "kept", "rolled back", "failed its check", "unfinished", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """One version of a collection: what it was built with and when, how many chunks it holds, and what it is now.
 
@@ -64,7 +64,15 @@ def list_versions(client: Elasticsearch, name: str) -> list[Version]:
         state = _state(meta, index, live=view.live)
         collection = from_mapping(name, index, body)
         chunks = count_chunks(client, index)
-        found.append(Version(collection, version_of(index), state, chunks, str(meta.get("created_at", ""))))
+        found.append(
+            Version(
+                collection=collection,
+                number=version_of(index),
+                state=state,
+                chunks=chunks,
+                created_at=str(meta.get("created_at", "")),
+            )
+        )
     return found
 
 

@@ -38,7 +38,7 @@ _AT_ONCE = Patience()
 _NOT_RECORDED = frozenset({"collection", "dry_run"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What jobs are run with: where their records are, who may write a collection, and the seconds between."""
 
@@ -51,7 +51,7 @@ class Desk:
 def open_desk(client: Elasticsearch) -> Desk:
     """Prepare to run jobs."""
     brief = client.options(request_timeout=BRIEF_S, max_retries=0)
-    return Desk(JobStore(brief), Leases(brief))
+    return Desk(store=JobStore(brief), leases=Leases(brief))
 
 
 def run_job(
@@ -141,7 +141,7 @@ def options_of(job: Job) -> JobOptions:
     values = {name: value for name, value in job.options.items() if name in known}
     # JSON has no tuples.
     as_were: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
-    return JobOptions(job.collection, **as_were)
+    return JobOptions(collection=job.collection, **as_were)
 
 
 @contextmanager

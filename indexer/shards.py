@@ -34,7 +34,7 @@ Questions = Literal["none", "model"] | str
 """Who writes the questions: nobody, the language model that is set, or the file of this path."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a worker has to do with the chunks of a job, and with what: workers that differ would mix two indexes.
 
@@ -64,7 +64,7 @@ class Order:
         return cls(**{**fields, "target": Target(**target)})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """Some chunks of a job, in the order in which the job read them. `number` counts from 0."""
 
@@ -184,7 +184,7 @@ class Shards:
                 return None
         if fields["state"] != "waiting":
             return None
-        return Shard(job, number, Order.from_json(fields["order"]), _unpacked(fields["chunks"]))
+        return Shard(job=job, number=number, order=Order.from_json(fields["order"]), chunks=_unpacked(fields["chunks"]))
 
 
 def _id(job: str, number: int) -> str:

@@ -41,7 +41,7 @@ _NOTE = "upload.json"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """One upload on disk: the id of its job, its collection, its files' folder, and how often it was begun."""
 
@@ -234,7 +234,11 @@ def _below(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> Upload | None:
     note = _note_of(path)
-    return None if note is None else Upload(path.name, note["collection"], path / "files", note["attempts"])
+    return (
+        None
+        if note is None
+        else Upload(id=path.name, collection=note["collection"], folder=path / "files", attempts=note["attempts"])
+    )
 
 
 def _note_of(path: Path) -> dict[str, Any] | None:

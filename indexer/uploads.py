@@ -93,7 +93,7 @@ class Uploads:
             incoming.all_there()
             chosen = replace(self._options, collection=collection, acl_field=acl_field)
             options = recorded_options(chosen, **{SPOOL: self._spool.name})
-            job = Job(job_id, collection, kind="upload", files=incoming.names, options=options)
+            job = Job(id=job_id, collection=collection, kind="upload", files=incoming.names, options=options)
             created.append(self._desk().store.create(job))
         (job,) = created
         self.start()
@@ -109,7 +109,9 @@ class Uploads:
         require_retryable(job)
         if not self._spool.has_kept(job.id, within_s=_SET_ASIDE_S):
             raise JobStateError(f"The files of the job {job.id} are not on this machine any more: upload them again.")
-        new = Job(new_id(), job.collection, "upload", files=job.files, options=job.options, retry_of=job.id)
+        new = Job(
+            id=new_id(), collection=job.collection, kind="upload", files=job.files, options=job.options, retry_of=job.id
+        )
         new = self._desk().store.create(new)
         with self._ended_where_it_fails([new]):
             self._spool.again(job.id, new.id)
@@ -323,4 +325,6 @@ def _record_of(upload: Upload, desk: Desk, usual: JobOptions) -> Job:
         # Somebody removed the records; the files are what counts.
         names = tuple(sorted(path.name for path in upload.folder.iterdir()))
         options = replace(usual, collection=upload.collection, origin=ORIGIN)
-        return Job(upload.id, upload.collection, "upload", files=names, options=recorded_options(options))
+        return Job(
+            id=upload.id, collection=upload.collection, kind="upload", files=names, options=recorded_options(options)
+        )

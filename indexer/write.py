@@ -18,7 +18,7 @@ Progress = Callable[[JobReport], None]
 """Called as the job goes on, with the counts so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where chunks go and how: the version's `index`, the folder that they come from, requests to the LLM at once.
 

@@ -44,7 +44,12 @@ def _failed_jobs() -> SavedObject:
         "title": "Bothways: jobs with errors",
         "version": 1,
     }
-    return SavedObject("search", FAILED_JOBS, attributes, [Reference(_SOURCE_REF, "index-pattern", JOBS.id)])
+    return SavedObject(
+        type="search",
+        id=FAILED_JOBS,
+        attributes=attributes,
+        references=[Reference(_SOURCE_REF, "index-pattern", JOBS.id)],
+    )
 
 
 def _dashboard() -> SavedObject:
@@ -85,7 +90,7 @@ def _dashboard() -> SavedObject:
         "title": "Bothways",
         "version": 1,
     }
-    return SavedObject("dashboard", DASHBOARD, attributes, references)
+    return SavedObject(type="dashboard", id=DASHBOARD, attributes=attributes, references=references)
 
 
 def _embedded(lens: Lens) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kibana.saved_objects import SavedObject, packed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataView:
     """Indices that are looked at together. `mapping` is their file in es_mappings.
 
@@ -39,25 +39,25 @@ class DataView:
         }
         if self.time_field is not None:
             attributes["timeFieldName"] = self.time_field
-        return SavedObject("index-pattern", self.id, attributes)
+        return SavedObject(type="index-pattern", id=self.id, attributes=attributes)
 
 
 CHUNKS = DataView(
-    "bothways-chunks",
-    "Bothways chunks",
+    id="bothways-chunks",
+    name="Bothways chunks",
     # Versions, and no aliases: `bothways-*` would bring jobs, leases and feedback as well. A version that was rebuilt
     # stays for rolling back, so numbers are shown by version.
-    "bothways-*-v*",
-    "chunks.json",
+    pattern="bothways-*-v*",
+    mapping="chunks.json",
     labels={"question_count": "Questions a chunk"},
     hidden=("text_sem", "questions.text_sem"),
 )
 FEEDBACK = DataView(
-    "bothways-feedback",
-    "Bothways searches and clicks",
-    "bothways-feedback-*.*",
-    "feedback.json",
-    "timestamp",
+    id="bothways-feedback",
+    name="Bothways searches and clicks",
+    pattern="bothways-feedback-*.*",
+    mapping="feedback.json",
+    time_field="timestamp",
     labels={
         "application": "Collection",
         "user_query.keyword": "Question",
@@ -66,11 +66,11 @@ FEEDBACK = DataView(
     },
 )
 JOBS = DataView(
-    "bothways-jobs",
-    "Bothways indexing jobs",
-    "bothways-jobs",
-    "jobs.json",
-    "created",
+    id="bothways-jobs",
+    name="Bothways indexing jobs",
+    pattern="bothways-jobs",
+    mapping="jobs.json",
+    time_field="created",
     labels={"collection": "Collection", "state": "State"},
 )
 DATA_VIEWS = (CHUNKS, FEEDBACK, JOBS)

@@ -39,7 +39,7 @@ class Imported:
     refused: Sequence[Refused] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kibana:
     """Where a Kibana is and how it is entered: by an API key, or else a user with a password, or else by nobody.
 

@@ -13,7 +13,7 @@ LAYER = "layer"
 Series = Literal["bar", "bar_stacked", "line"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
     """One panel over a data view. `kql` is of the whole panel; `visualization` draws the `columns`, by their ids."""
 
@@ -55,7 +55,15 @@ class Lens:
 def metric(title: str, description: str, view: DataView, column: Column, *, kql: str = "") -> Lens:
     """Show one number."""
     drawn = {"layerId": LAYER, "layerType": "data", "metricAccessor": column.id}
-    return Lens(title, description, view, [column], "lnsMetric", drawn, kql)
+    return Lens(
+        title=title,
+        description=description,
+        view=view,
+        columns=[column],
+        kind="lnsMetric",
+        visualization=drawn,
+        kql=kql,
+    )
 
 
 def chart(
@@ -92,7 +100,15 @@ def chart(
         "valueLabels": "hide",
     }
     buckets = [x] if split is None else [split, x]
-    return Lens(title, description, view, [*buckets, *metrics], "lnsXY", drawn, kql)
+    return Lens(
+        title=title,
+        description=description,
+        view=view,
+        columns=[*buckets, *metrics],
+        kind="lnsXY",
+        visualization=drawn,
+        kql=kql,
+    )
 
 
 def table(
@@ -112,4 +128,12 @@ def table(
         "layerType": "data",
         "sorting": {"columnId": sort.id, "direction": "desc"},
     }
-    return Lens(title, description, view, [rows, *metrics], "lnsDatatable", drawn, kql)
+    return Lens(
+        title=title,
+        description=description,
+        view=view,
+        columns=[rows, *metrics],
+        kind="lnsDatatable",
+        visualization=drawn,
+        kql=kql,
+    )

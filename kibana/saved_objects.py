@@ -67,7 +67,7 @@ class Reference:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedObject:
     """One object, by the names of Kibana's export."""
 

@@ -24,7 +24,7 @@ _LATIN = re.compile(r"[^\W\d_\u3400-\u9fff\uf900-\ufaff]{3,20}")
 _NUMBER = re.compile(r"第?[〇零一二两三四五六七八九十百千万亿]+[条款项章节编]?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What is worth counting: pairs in at least `min_chunks` chunks, terms in at most the share `max_share` of them.
 
@@ -39,7 +39,7 @@ class Bounds:
     per_term: int = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Association:
     """A term of questions and one of texts, with the chunks behind it.
 
@@ -92,7 +92,7 @@ def associate(
         texts = [term for term in pair.words if term in found]
         together.add((term, text) for term in pair.unmet if term in asked for text in texts)
     every = (
-        Association(term, text, times, asked[term], found[text], chunks)
+        Association(asked=term, found=text, together=times, asked_in=asked[term], found_in=found[text], chunks=chunks)
         for (term, text), times in together.at_least(bounds.min_chunks)
     )
     strong = [one for one in every if one.score >= bounds.min_score and one.g2 >= bounds.min_g2]

@@ -35,4 +35,13 @@ def judgements_from(
     events = store.stream("event", collection=collection, or_unnamed=True, since=since)
     ledger = gather(read_sessions(queries, events, tally))
     told = telling(ledger.evidence.values())
-    return Outcome(collection, since or "", at(until), judge(ledger, bounds), tally, ledger.too_many, bounds, told)
+    return Outcome(
+        collection=collection,
+        since=since or "",
+        until=at(until),
+        judged=judge(ledger, bounds),
+        tally=tally,
+        too_many=ledger.too_many,
+        bounds=bounds,
+        telling=told,
+    )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 _FEW = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """sigmoid(scale · logit + offset) is a probability where half of the pairs are answers.
 
@@ -63,7 +63,7 @@ def fit(logits: Sequence[float], answers: Sequence[bool]) -> Calibration | None:
         float(np.average(np.logaddexp(0.0, np.where(is_answer, -logit, logit)), weights=weights))
         for logit in (x, scale * x + offset)
     )
-    return Calibration(scale, offset, len(x), before, after)
+    return Calibration(scale=scale, offset=offset, pairs=len(x), before=before, after=after)
 
 
 def _sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

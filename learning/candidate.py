@@ -46,7 +46,7 @@ _LOOK_AGAIN_S = 0.5
 _TEXTS = 128
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What a candidate is made with."""
 
@@ -56,7 +56,7 @@ class Tools:
     encoder: Callable[[], Encoder]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A new version: what it is, the chunks that were changed in it, those that were not, and questions encoded."""
 
@@ -101,7 +101,12 @@ def build_candidate(tools: Tools, live: Collection, rewritten: Sequence[Rewritte
     now = read_chunks(client, live.index, [one.chunk.chunk_id for one in rewritten])
     fresh = [one for one in rewritten if _is_same(one.chunk, now.get(one.chunk.chunk_id))]
     failures = [
-        Failure("read", one.chunk.chunk_id, "it was changed while its questions were written", one.chunk.title)
+        Failure(
+            stage="read",
+            item=one.chunk.chunk_id,
+            reason="it was changed while its questions were written",
+            title=one.chunk.title,
+        )
         for one in rewritten
         if not _is_same(one.chunk, now.get(one.chunk.chunk_id))
     ]
@@ -125,7 +130,9 @@ def build_candidate(tools: Tools, live: Collection, rewritten: Sequence[Rewritte
     if made is None:
         raise ElasticsearchError(f"The candidate {index} was removed while it was made; run the same command again.")
     changed = [one for one in fresh if one.chunk.chunk_id not in failed]
-    return Candidate(made, changed, failures, 0 if vectors is None else len(vectors))
+    return Candidate(
+        collection=made, changed=changed, failures=failures, encoded=0 if vectors is None else len(vectors)
+    )
 
 
 def candidates_of(client: Elasticsearch, collection: Collection) -> list[str]:

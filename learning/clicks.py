@@ -20,7 +20,7 @@ INDISCRIMINATE = 4
 """Who clicks so many hits, and more than half of what is shown, chose nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One hit of a search. `rank` counts from 1 over all pages, `question_rank` in the leg of the questions alone."""
 
@@ -30,7 +30,7 @@ class Seen:
     question_rank: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One search to which somebody reacted.
 
@@ -73,7 +73,7 @@ class Session:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
     """What the record held, and what of it tells nothing, by reason."""
 
@@ -115,7 +115,13 @@ def read_sessions(
 
 def _session(row: Mapping[str, Any], acted: list[tuple[str, Action]], tally: Tally) -> Session | None:
     shown = tuple(
-        Seen(hit["chunk_id"], hit["doc_id"], hit["rank"], hit.get("legs", {}).get("questions")) for hit in row["hits"]
+        Seen(
+            chunk_id=hit["chunk_id"],
+            doc_id=hit["doc_id"],
+            rank=hit["rank"],
+            question_rank=hit.get("legs", {}).get("questions"),
+        )
+        for hit in row["hits"]
     )
     # A copy of a hit stands for it.
     known = {seen.chunk_id: seen.chunk_id for seen in shown}
@@ -140,7 +146,9 @@ def _session(row: Mapping[str, Any], acted: list[tuple[str, Action]], tally: Tal
     query = asked if text is None else normalised(text)
     done = {chunk: frozenset(kinds) for chunk, kinds in actions.items() if kinds}
     asks_questions = "questions" in LEGS.get(row["query_attributes"].get("strategy", ""), ())
-    session = Session(query, text, row["timestamp"][:13], shown, done, asks_questions)
+    session = Session(
+        query=query, text=text, hour=row["timestamp"][:13], shown=shown, actions=done, asks_questions=asks_questions
+    )
     if session.is_indiscriminate:
         tally.searches_indiscriminate += 1
         return None

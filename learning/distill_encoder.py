@@ -61,7 +61,7 @@ TEMPERATURES = {SEARCH: 0.1, "encoder": 0.02, "cross-encoder": 1.0}
 SHARES = (0.33, 0.67, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderPlan:
     """What a distillation of an encoder is to do.
 

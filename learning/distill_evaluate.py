@@ -26,7 +26,7 @@ _ENOUGH_MS = 60_000.0
 _DEPTH = 30
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
     """Student (a folder) and teacher (folder or name). `untrained`: what the student's groups gave before.
 

@@ -37,7 +37,7 @@ Step = Literal["logits", "triplets", "train", "evaluate"]
 STEPS: tuple[Step, ...] = get_args(Step)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a distillation is to do.
 

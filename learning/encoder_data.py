@@ -47,7 +47,7 @@ class Corpus:
     texts: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """Judged queries over texts: `judged` says which documents answer; a document ranks where its best text does."""
 
@@ -154,13 +154,13 @@ def _candidates(
     answered = scores.get(one.positive.chunk_id, min(scores.values()))
     part: Part = "dev" if held_out(one.text) else "train"
     return Group(
-        one.key,
-        one.text,
-        texts[one.positive.chunk_id],
-        tuple(texts[hit.chunk_id] for hit in chosen),
-        one.source,
-        part,
-        (answered, *(hit.score for hit in chosen)),
+        key=one.key,
+        query=one.text,
+        positive=texts[one.positive.chunk_id],
+        negatives=tuple(texts[hit.chunk_id] for hit in chosen),
+        source=one.source,
+        part=part,
+        scores=(answered, *(hit.score for hit in chosen)),
     )
 
 
@@ -203,9 +203,9 @@ def make_bench(
         rest = [place for place in places if corpus.doc_ids[place] not in answering]
         places = sorted([*needed, *rng.sample(rest, max(0, min(len(rest), texts - len(needed))))])
     return Bench(
-        name,
-        [corpus.doc_ids[place] for place in places],
-        [corpus.texts[place] for place in places],
-        {str(number): text for number, (text, _) in enumerate(chosen)},
-        {str(number): dict.fromkeys(answers, 1) for number, (_, answers) in enumerate(chosen)},
+        name=name,
+        doc_ids=[corpus.doc_ids[place] for place in places],
+        texts=[corpus.texts[place] for place in places],
+        queries={str(number): text for number, (text, _) in enumerate(chosen)},
+        judged={str(number): dict.fromkeys(answers, 1) for number, (_, answers) in enumerate(chosen)},
     )

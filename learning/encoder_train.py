@@ -29,7 +29,7 @@ _NOT_COPIED = shutil.ignore_patterns(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderArguments:
     """How an encoder learns.
 
@@ -55,7 +55,7 @@ class EncoderArguments:
     seed: int = 42
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Learnt:
     """What a training did: steps, losses by step, the seconds of this session, whether its time ended it."""
 
@@ -171,12 +171,12 @@ def train_encoder(
         if stop.interrupted:
             raise KeyboardInterrupt
     return Learnt(
-        trainer.state.global_step,
-        trainer.state.max_steps,
-        [(row["step"], round(row["loss"], 4)) for row in trainer.state.log_history if "loss" in row],
-        round(time.monotonic() - begun, 1),
-        stop.out_of_time,
-        precision,
+        steps=trainer.state.global_step,
+        planned=trainer.state.max_steps,
+        losses=[(row["step"], round(row["loss"], 4)) for row in trainer.state.log_history if "loss" in row],
+        seconds=round(time.monotonic() - begun, 1),
+        out_of_time=stop.out_of_time,
+        precision=precision,
     )
 
 

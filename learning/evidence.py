@@ -20,7 +20,7 @@ A_QUERY_AN_HOUR = 10
 """Sessions of one question that count within one hour: who asks and clicks it all day is one voice among others."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Evidence:
     """All that is known of one chunk as an answer to one question.
 
@@ -118,6 +118,6 @@ def gather(sessions: Iterable[Session]) -> Ledger:
             typed[session.text] += 1
         passed_over = session.passed_over()
         for seen in session.shown:
-            one = ledger.evidence.setdefault((session.query, seen.chunk_id), Evidence(seen.doc_id))
+            one = ledger.evidence.setdefault((session.query, seen.chunk_id), Evidence(doc_id=seen.doc_id))
             one.add(seen, session, is_passed_over=seen.chunk_id in passed_over)
     return ledger

@@ -133,7 +133,13 @@ def _row(sample: Sample, plain: float, expanded: Expanded) -> dict[str, Any]:
 
 
 def _rewarded(row: Mapping[str, Any]) -> Rewarded:
-    sample = Sample(row["query_id"], row["sample"], row.get("text", ""), row.get("error", ""), bool(row.get("passing")))
+    sample = Sample(
+        query_id=row["query_id"],
+        number=row["sample"],
+        text=row.get("text", ""),
+        error=row.get("error", ""),
+        passing=bool(row.get("passing")),
+    )
     return Rewarded(sample, float(row["reward"]))
 
 

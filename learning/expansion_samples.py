@@ -32,7 +32,7 @@ class Wanted:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One pseudo-document as it was written, or why there is none; `passing` failures are tried again on a resume."""
 
@@ -126,8 +126,8 @@ class Sampled:
             clean_pseudo_doc(answer)
         except LLMError as error:
             passing = isinstance(error, LLMUnavailableError)
-            return Sample(one.query_id, one.number, error=str(error), passing=passing)
-        return Sample(one.query_id, one.number, text=answer)
+            return Sample(query_id=one.query_id, number=one.number, error=str(error), passing=passing)
+        return Sample(query_id=one.query_id, number=one.number, text=answer)
 
 
 class Recorded:
@@ -175,9 +175,9 @@ class Recorded:
             try:
                 clean_pseudo_doc(text)
             except LLMError as error:
-                yield Sample(one.query_id, one.number, error=str(error))
+                yield Sample(query_id=one.query_id, number=one.number, error=str(error))
             else:
-                yield Sample(one.query_id, one.number, text=text)
+                yield Sample(query_id=one.query_id, number=one.number, text=text)
 
     def _of(self, query_id: str, question: str) -> Sequence[str]:
         return self._by_key.get(_by_id(query_id)) or self._by_key.get(_by_words(question)) or ()

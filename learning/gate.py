@@ -199,6 +199,6 @@ def gate(
 def _ask(searcher: Searcher, collection: Collection, options: SearchOptions) -> Ask:
     def ask(query: JudgedQuery) -> Answer:
         result = searcher.search(query.text, collection.name, options)
-        return Answer(by_document(result.hits), ms=result.timings_ms["total"], degraded=result.degraded)
+        return Answer(ranking=by_document(result.hits), ms=result.timings_ms["total"], degraded=result.degraded)
 
     return ask

@@ -20,7 +20,7 @@ _MOST = 1000
 State = Literal["promoting", "promoted", "rolled back"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One run that promoted something.
 

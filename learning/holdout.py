@@ -52,4 +52,4 @@ def split(judgements: Iterable[Judgement], *, share: float) -> Parts:
 
 
 def _judged(query: str, judgements: Sequence[Judgement]) -> JudgedQuery:
-    return JudgedQuery(query_id(query), judgements[0].text or "", relevant=documents_of(judgements))
+    return JudgedQuery(query_id=query_id(query), text=judgements[0].text or "", relevant=documents_of(judgements))

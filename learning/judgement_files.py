@@ -25,7 +25,7 @@ _NAMED = 20
 """Judgements of each kind that the report for people names."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What was learnt from a collection's feedback, and from what. `since` and `until` are ISO 8601.
 

@@ -37,7 +37,7 @@ class Bounds:
     negative: float = 0.4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """One chunk as an answer to one question.
 

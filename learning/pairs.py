@@ -15,7 +15,7 @@ _WORDS = ["text_kw", "questions.text_kw"]
 _TEXTS = ["title", "text", "questions.text"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """One chunk and its questions: `words` of the chunk's own text, and each question as (text, words).
 
@@ -45,4 +45,4 @@ def read_pairs(client: Elasticsearch, index: str, *, texts: bool = False) -> Ite
                 for question in source.get("questions", ())
             )
             words = frozenset(source["text_kw"].split())
-            yield Pair(words, questions, source.get("title", ""), source.get("text", ""))
+            yield Pair(words=words, questions=questions, title=source.get("title", ""), text=source.get("text", ""))

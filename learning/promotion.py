@@ -84,7 +84,7 @@ def refuse(client: Elasticsearch, candidate: Collection, reasons: Sequence[str],
     note(client, candidate.index, failed_check=f"refused by the promotion gate: {'; '.join(reasons)}"[:1000])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolledBack:
     """What was put back: versions and rerankers before and after."""
 
@@ -124,4 +124,6 @@ def roll_back(client: Elasticsearch, name: str) -> RolledBack:
     history.mark(last, "rolled back")
     now = open_collection(client, name)
     log.info("taken_back", collection=name, run=last.run_id, index=now.index, reranker=now.reranker)
-    return RolledBack(last.run_id, live.index, now.index, live.reranker, now.reranker)
+    return RolledBack(
+        run_id=last.run_id, left=live.index, live=now.index, reranker_left=live.reranker, reranker=now.reranker
+    )

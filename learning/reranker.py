@@ -36,7 +36,7 @@ Tell = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step, the steps in all, and what was measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """What a training did: losses and measures by step, the step that was saved, whether its time ended it."""
 

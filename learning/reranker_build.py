@@ -23,7 +23,7 @@ from learning.reranker_state import Training, TrainingArguments, begin, forget, 
 from search.build import build_searcher
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """Where questions come from: collections with pseudo-questions, judged queries; and texts that are kept out.
 

@@ -30,7 +30,7 @@ _PAGE = 500
 _SHOWN = ["doc_id", "position", "title", "text", "source"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """Judged queries and the collection that they are asked of: (id, text, ids of documents that answer)."""
 
@@ -40,7 +40,7 @@ class Judged:
     kind: Kind = "judged"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A question and the passage that answers it. `relevant`: all ids, of chunks or documents, that are answers."""
 
@@ -53,7 +53,7 @@ class Asked:
     positive: Hit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """One question with the passage that answers it and some that do not, as the model reads them.
 
@@ -86,7 +86,15 @@ def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> I
             hit = _to_hit(found)
             for number, question in enumerate(found["_source"].get("questions", ())):
                 key = f"{collection}/{hit.chunk_id}/{number}"
-                yield Asked(key, question["text"], "questions", collection, collection, frozenset({hit.chunk_id}), hit)
+                yield Asked(
+                    key=key,
+                    text=question["text"],
+                    kind="questions",
+                    source=collection,
+                    collection=collection,
+                    relevant=frozenset({hit.chunk_id}),
+                    positive=hit,
+                )
 
 
 def judged_questions(client: Elasticsearch, index: str, judged: Judged) -> Iterator[Asked]:
@@ -104,7 +112,15 @@ def judged_questions(client: Elasticsearch, index: str, judged: Judged) -> Itera
             if hits := chunks.get(document):
                 key = f"{judged.name}/{query_id}/{document}"
                 positive = answering(text, hits)
-                yield Asked(key, text, judged.kind, judged.name, judged.collection, documents, positive)
+                yield Asked(
+                    key=key,
+                    text=text,
+                    kind=judged.kind,
+                    source=judged.name,
+                    collection=judged.collection,
+                    relevant=documents,
+                    positive=positive,
+                )
 
 
 def answering(query: str, hits: Sequence[Hit]) -> Hit:

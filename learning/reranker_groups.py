@@ -43,7 +43,7 @@ Progress = Callable[[int, int], None]
 """Called with the questions done and their number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What to make of the questions.
 
@@ -64,7 +64,7 @@ class Wanted:
     bounds: Bounds = field(default_factory=Bounds)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Counts:
     """What became of the questions: read by source, kept out, drawn; groups by part; passages left out by reason."""
 
@@ -182,4 +182,13 @@ def _group(one: Asked, found: Found, chosen: Chosen, reader: LimitedReader, want
     positive, *negatives = (fitting_passage(one.text, hit.title if titled else "", hit.text, reader) for hit in hits)
     part = part_of(one, dev_share=share)
     first = first_stage(hits, found.legs, found.shares, kind=one.kind)
-    return Group(one.key, one.text, positive, tuple(negatives), one.source, part, first=first, kind=one.kind)
+    return Group(
+        key=one.key,
+        query=one.text,
+        positive=positive,
+        negatives=tuple(negatives),
+        source=one.source,
+        part=part,
+        first=first,
+        kind=one.kind,
+    )

@@ -20,7 +20,7 @@ TAUGHT: frozenset[Loss] = frozenset({"margin-mse", "kl"})
 FOLDER = "training"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingArguments:
     """How a reranker is trained.
 
@@ -49,7 +49,7 @@ class TrainingArguments:
     residual: float | None = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Training:
     """One training on disk: `sources` and `data` are what it was begun with, `counts` what became of the questions."""
 
@@ -100,7 +100,7 @@ def begin(
                 "there."
             )
         private_folder(out / FOLDER, narrow=False)
-        training = Training(arguments, sources, command=command)
+        training = Training(arguments=arguments, sources=sources, command=command)
         training.write(out)
         return training
     known = read_training(out)

@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 """Called with the chunks done and their number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """A chunk as the live version has it."""
 
@@ -59,7 +59,7 @@ class Known:
         return f"{heading}\n{self.text}" if heading else self.text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rewritten:
     """A chunk with its new questions, and what of them was dropped, by what it nearly equals."""
 
@@ -70,7 +70,7 @@ class Rewritten:
     dropped: Mapping[str, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Rewriting:
     """What became of the tasks: chunks with new questions, those that failed and go on as they are, and the cost."""
 
@@ -131,7 +131,13 @@ class HintedWriter:
             raise LLMError(f"All {len(cleaned)} questions of the language model are copies of what users asked.")
         # What draws searches that it does not answer gets no more questions than it had: each one draws some.
         most = self._n if task.successful else min(self._n, max(1, len(chunk.questions)))
-        return Rewritten(task, chunk, tuple(questions[:most]), next_learnt(chunk.generation), dropped)
+        return Rewritten(
+            task=task,
+            chunk=chunk,
+            questions=tuple(questions[:most]),
+            generation=next_learnt(chunk.generation),
+            dropped=dropped,
+        )
 
     def estimate(self, task: Task, chunk: Known) -> TokenUsage:
         """Guess the tokens of a call."""
@@ -171,7 +177,7 @@ def rewrite(
     used_before = writer.usage
     todo = [task for task in tasks if task.chunk_id in chunks]
     found.failures += [
-        Failure("expand", task.chunk_id, "it is not in the collection any more")
+        Failure(stage="expand", item=task.chunk_id, reason="it is not in the collection any more")
         for task in tasks
         if task.chunk_id not in chunks
     ]
@@ -191,7 +197,9 @@ def rewrite(
                 found.dropped.update(outcome.dropped)
                 silent = 0
             else:
-                found.failures.append(Failure("expand", task.chunk_id, str(outcome), chunks[task.chunk_id].title))
+                found.failures.append(
+                    Failure(stage="expand", item=task.chunk_id, reason=str(outcome), title=chunks[task.chunk_id].title)
+                )
                 silent = silent + 1 if isinstance(outcome, LLMUnavailableError) else 0
                 if silent and (silent >= GIVE_UP_AFTER or not found.done):
                     raise LLMUnavailableError(_dead(str(outcome), number, len(todo))) from outcome

@@ -95,12 +95,13 @@ def learn_round(
 
 def _step(name: StepName, run: Run) -> Step:
     if name in FROM_FEEDBACK and (why := _nothing_to_learn(run)) is not None:
-        return Step(name, *why)
+        state, reason = why
+        return Step(name=name, state=state, reason=reason)
     try:
         return _STEPS[name](run)
     except BothwaysError as error:
         log.debug("step_failed", step=name, reason=str(error))
-        return Step(name, "failed", str(error))
+        return Step(name=name, state="failed", reason=str(error))
 
 
 def _nothing_to_learn(run: Run) -> tuple[State, str] | None:
@@ -121,17 +122,17 @@ def _nothing_to_learn(run: Run) -> tuple[State, str] | None:
 def _learn_synonyms(run: Run) -> Step:
     """Propose synonyms for a person to review; nothing is in force by that."""
     if run.wanted.dry_run:
-        return Step("synonyms", "planned", "a proposal of synonyms would be written")
+        return Step(name="synonyms", state="planned", reason="a proposal of synonyms would be written")
     run.tell("mining synonyms")
     path = run.folder / "synonyms.txt"
     try:
         mined = mine_synonyms(run.settings, run.collection, SynonymBounds(), check=run.llm is not None)
         write_proposal(path, mined.candidates, collection=run.collection)
     except (SynonymsError, UsageError) as error:
-        return Step("synonyms", "skipped", str(error))
+        return Step(name="synonyms", state="skipped", reason=str(error))
     details = {"file": str(path), "candidates": len(mined.candidates), "refused": len(mined.refused)}
     why = f"{len(mined.candidates)} candidates are in {path}; apply what is right with `bothways synonyms apply`"
-    return Step("synonyms", "proposed", why, details)
+    return Step(name="synonyms", state="proposed", reason=why, details=details)
 
 
 _STEPS: dict[StepName, Callable[[Run], Step]] = {

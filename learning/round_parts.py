@@ -81,10 +81,17 @@ class Run:
     @property
     def record(self) -> Record:
         """The record of a promotion by this run, to be filled in."""
-        return Record(self.run_id, self.collection, self.started_at, "promoting", "", "")
+        return Record(
+            run_id=self.run_id,
+            collection=self.collection,
+            started_at=self.started_at,
+            state="promoting",
+            from_index="",
+            to_index="",
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What became of a step: its state, the reason in a sentence, and its numbers for the report."""
 

@@ -39,13 +39,13 @@ def learn_questions(run: Run) -> Step:
     work = make_worklist(run.parts.learn, used=used, at_most=at_most)
     details = _about(work, chunks, at_most)
     if not work.tasks:
-        return Step("questions", "nothing", _nothing(work, at_most), details)
+        return Step(name="questions", state="nothing", reason=_nothing(work, at_most), details=details)
     if run.llm is None:
         why = f"{len(work.tasks)} chunks need new questions, and no language model is set (BOTHWAYS_LLM_BASE_URL)"
-        return Step("questions", "skipped", why, details)
+        return Step(name="questions", state="skipped", reason=why, details=details)
     if unfinished := _unfinished_rebuild(run, live):
         why = f"a rebuild was begun and is not finished ({unfinished}): finish it with `bothways index`, then run again"
-        return Step("questions", "skipped", why, details)
+        return Step(name="questions", state="skipped", reason=why, details=details)
     known = read_chunks(run.client, live.index, [task.chunk_id for task in work.tasks])
     with AnswerCache(run.settings.cache_dir / "answers.sqlite") as cache:
         writer = _writer(run, run.llm, cache)
@@ -60,7 +60,12 @@ def learn_questions(run: Run) -> Step:
         )
     details |= _rewritten(run, rewriting)
     if not rewriting.done:
-        return Step("questions", "nothing", "no chunk got a question that is not a copy of what users asked", details)
+        return Step(
+            name="questions",
+            state="nothing",
+            reason="no chunk got a question that is not a copy of what users asked",
+            details=details,
+        )
     with alone_on(run.client, run.collection) as lease:
         return _decide(run, rewriting, chunks, details, lease)
 
@@ -68,7 +73,7 @@ def learn_questions(run: Run) -> Step:
 def _decide(run: Run, rewriting: Rewriting, chunks: int, details: dict[str, Any], lease: Lease) -> Step:
     """Make the candidate, measure it, and let it go live or keep it out."""
     live = open_collection(run.client, run.collection)
-    tools = Tools(run.client, run.server, run.searcher.segmenter, run.searcher.encoder)
+    tools = Tools(client=run.client, server=run.server, segmenter=run.searcher.segmenter, encoder=run.searcher.encoder)
     run.tell("copying the live version")
     candidate = build_candidate(tools, live, rewriting.done, lease=lease)
     run.tell("measuring the candidate")
@@ -84,11 +89,11 @@ def _decide(run: Run, rewriting: Rewriting, chunks: int, details: dict[str, Any]
     if decision.accepted:
         promote_index(run.client, live, candidate.collection, changed=candidate.changed, record=run.record, lease=lease)
         why = f"{candidate.collection.index} is live, with new questions for {len(candidate.changed)} chunks"
-        return Step("questions", "promoted", why, details)
+        return Step(name="questions", state="promoted", reason=why, details=details)
     refuse(run.client, candidate.collection, decision.reasons, remove=run.wanted.remove_refused)
     kept = "was removed" if run.wanted.remove_refused else "is kept until the next run, not in use"
     why = f"{'; '.join(decision.reasons)}. {candidate.collection.index} {kept}; {live.index} stays live"
-    return Step("questions", "refused", why, details)
+    return Step(name="questions", state="refused", reason=why, details=details)
 
 
 def _writer(run: Run, llm: LanguageModel, cache: AnswerCache) -> HintedWriter:
@@ -116,7 +121,12 @@ def _plan(run: Run, work: Worklist, known: dict[str, Known], writer: HintedWrite
     details["changes"] = [_change(task) for task in work.tasks]
     cost = Prices(run.settings.llm_price_prompt, run.settings.llm_price_completion).cost(usage)
     about = f"about {usage.prompt:,} + {usage.completion:,} tokens" + (f", cost {cost:.4g}" if cost is not None else "")
-    return Step("questions", "planned", f"{len(work.tasks)} chunks would get new questions ({about})", details)
+    return Step(
+        name="questions",
+        state="planned",
+        reason=f"{len(work.tasks)} chunks would get new questions ({about})",
+        details=details,
+    )
 
 
 def _about(work: Worklist, chunks: int, at_most: int) -> dict[str, Any]:

@@ -39,16 +39,21 @@ def learn_to_rerank(run: Run) -> Step:
     base = live.reranker or run.settings.reranker_model
     why = _why_not(run, live, base, len(chosen))
     if why or base is None:
-        return Step("reranker", "skipped", why, details)
+        return Step(name="reranker", state="skipped", reason=why, details=details)
     details["base"] = base
     if run.wanted.dry_run:
-        return Step("reranker", "planned", f"{base} would be trained on by {len(chosen)} questions", details)
+        return Step(
+            name="reranker",
+            state="planned",
+            reason=f"{base} would be trained on by {len(chosen)} questions",
+            details=details,
+        )
     folder = (run.folder / "reranker").resolve()
     try:
         run.tell("training the reranker")
         done = _train(run, live, base, chosen)
     except (UsageError, MissingExtraError) as error:
-        return Step("reranker", "skipped", str(error), details)
+        return Step(name="reranker", state="skipped", reason=str(error), details=details)
     groups = done.report["data"]["groups"]
     details |= {"folder": str(folder), "groups": groups, "untrained": done.report["untrained"].get(MEASURE)}
     details["trained"] = done.report["best"].get(MEASURE)
@@ -56,9 +61,19 @@ def learn_to_rerank(run: Run) -> Step:
     decision = _measure(run, live, str(folder))
     details["gate"] = decision.as_dict()
     if not decision.accepted:
-        return Step("reranker", "refused", f"{'; '.join(decision.reasons)}. It stays in {folder}, not in use", details)
+        return Step(
+            name="reranker",
+            state="refused",
+            reason=f"{'; '.join(decision.reasons)}. It stays in {folder}, not in use",
+            details=details,
+        )
     promote_reranker(run.client, run.collection, str(folder), measured_on=live.index, record=run.record)
-    return Step("reranker", "promoted", f"searches in {run.collection} are reranked by {folder}", details)
+    return Step(
+        name="reranker",
+        state="promoted",
+        reason=f"searches in {run.collection} are reranked by {folder}",
+        details=details,
+    )
 
 
 def _why_not(run: Run, live: Collection, base: str | None, questions: int) -> str:
@@ -96,10 +111,10 @@ def _train(run: Run, live: Collection, base: str, chosen: list[tuple[str, str, f
     return learn_reranker(
         run.settings,
         Sources(
-            [run.collection] if has_questions else [],
-            [Judged("clicks", run.collection, chosen, "clicks")],
-            [query.text for query in kept_out],
-            {},
+            collections=[run.collection] if has_questions else [],
+            judged=[Judged(name="clicks", collection=run.collection, queries=chosen, kind="clicks")],
+            keep_out=[query.text for query in kept_out],
+            fingerprints={},
         ),
         WantedGroups(max_groups=2 * len(chosen)),
         replace(arguments, max_length=min(arguments.max_length, longest)),

@@ -33,7 +33,7 @@ TOLERANCE = 0.02
 _PAIRS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shipped:
     """What was written: the bytes of the layers, their checksum, pairs that were compared, the largest difference."""
 
@@ -75,7 +75,9 @@ def ship(trained: Path, out: Path, *, cache_dir: Path, licences: str = "") -> Sh
         part.replace(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Shipped(out, manifest["bytes"], manifest["sha256"], len(pairs), difference)
+    return Shipped(
+        folder=out, bytes=manifest["bytes"], sha256=manifest["sha256"], pairs=len(pairs), difference=difference
+    )
 
 
 def _read(trained: Path) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, Any]]:

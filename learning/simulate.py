@@ -28,7 +28,7 @@ class Reader(Protocol):
         """Give what this user does with a ranking of chunks, best first; `relevant` are the grades, 0 if missing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeReader:
     """Reads from the top; clicks by relevance, and goes away content by relevance or tired at any hit.
 

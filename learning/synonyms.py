@@ -20,7 +20,7 @@ Progress = Callable[[str], None]
 """Called with what is being done now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mined:
     """What was found, strongest first: `candidates` to review, those that the language model `refused`, and counts.
 
@@ -65,12 +65,12 @@ def mine(
     progress("looking up examples")
     candidates = with_examples(new[:at_most], pairs(True))
     if judge is None:
-        return Mined(candidates, known=len(usable) - len(new))
+        return Mined(candidates=candidates, known=len(usable) - len(new))
     progress("asking the language model")
     answered = list(judge.judge(candidates))
     return Mined(
-        [candidate for candidate in answered if candidate.verdict is not False],
-        [candidate for candidate in answered if candidate.verdict is False],
+        candidates=[candidate for candidate in answered if candidate.verdict is not False],
+        refused=[candidate for candidate in answered if candidate.verdict is False],
         judged=sum(candidate.verdict is not None for candidate in answered),
         unjudged=sum(candidate.verdict is None for candidate in answered),
         known=len(usable) - len(new),

@@ -37,7 +37,7 @@ _SMALL = 1_000_000_000
 _TORCH_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherArguments:
     """Which teacher, and how it reads. `kind` None: as its config says; `max_length`: tokens of a pair, prompt and all.
 

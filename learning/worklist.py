@@ -20,7 +20,7 @@ HALF = 0.5
 """The share of searches from which a chunk's questions are said to bring it, or to miss."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A chunk whose questions are written anew.
 
@@ -37,7 +37,7 @@ class Task:
     weight: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Worklist:
     """The tasks, best known first, and what gave none: pairs acted on before, without words, or in good order."""
 

@@ -42,7 +42,7 @@ _UNKNOWN_BEFORE = "Nothing was found that scores high enough to answer from; the
 _UNKNOWN_AFTER = "The passages do not hold the answer."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerOptions:
     """How an answer is made: tokens of passages and of history, questions of history, seconds of the model."""
 
@@ -53,7 +53,7 @@ class AnswerOptions:
     timeout_s: float = 60.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Prepared:
     """A question that was searched for, and what an answer to it is made of."""
 
@@ -108,7 +108,16 @@ class Answerer:
         searched = time.perf_counter()
         passages = build_passages(result.hits, max_tokens=self._options.context_tokens)
         timings = {"condense": 1000 * (condensed - started), "search": 1000 * (searched - condensed)}
-        return Prepared(ask, standalone, result, passages, chat, [*degraded, *result.degraded], timings, started)
+        return Prepared(
+            ask=ask,
+            standalone=standalone,
+            result=result,
+            passages=passages,
+            chat=chat,
+            degraded=[*degraded, *result.degraded],
+            timings_ms=timings,
+            started=started,
+        )
 
     async def answer(self, ask: Ask) -> Answer:
         """Answer a question as a whole; a model that cites nothing is asked once more."""
@@ -240,4 +249,11 @@ def _writing(prepared: Prepared) -> Writing:
 
 def _citation(passage: Passage) -> Citation:
     hit = passage.hit
-    return Citation(passage.n, passage.chunk_id, hit.doc_id, hit.title, hit.source, hit.metadata)
+    return Citation(
+        n=passage.n,
+        chunk_id=passage.chunk_id,
+        doc_id=hit.doc_id,
+        title=hit.title,
+        source=hit.source,
+        metadata=hit.metadata,
+    )

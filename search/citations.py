@@ -37,7 +37,7 @@ _INTRODUCED = re.compile(
 """What stands before a name that begins there: 劳动合同法 is not 合同法, 根据合同法 is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A name or numbers at a place of the question. `values` are the metadata values that are meant, by field."""
 
@@ -93,7 +93,9 @@ def numbers_in(text: str, fields: Sequence[Numbered]) -> list[Item]:
             explicit = cue.isascii() or match["first"] is not None
             known = {name: several for name, several in values.items() if several}
             if known or explicit:
-                item = Item(match.start(), match.end(), known or values, is_name=False, is_explicit=explicit)
+                item = Item(
+                    start=match.start(), end=match.end(), values=known or values, is_name=False, is_explicit=explicit
+                )
                 found[match.start(), match.end()] = item
     return [found[place] for place in sorted(found)]
 

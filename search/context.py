@@ -123,4 +123,10 @@ def _context(hit: Hit, beside: Beside, n: int, found: Found) -> Context:
 
 def _neighbour(source: Mapping[str, Any]) -> Neighbour:
     title, text = source.get("title", ""), source.get("text", "")
-    return Neighbour(source.get("chunk_id", ""), source["doc_id"], source.get("position", 0), title, text)
+    return Neighbour(
+        chunk_id=source.get("chunk_id", ""),
+        doc_id=source["doc_id"],
+        position=source.get("position", 0),
+        title=title,
+        text=text,
+    )

@@ -34,7 +34,9 @@ def drop_copies(hits: Sequence[Hit]) -> list[Hit]:
         # Whole texts are compared only where they begin alike: all sixty of a search would take a millisecond.
         same = first.setdefault(_key(hit) if often[begin] > 1 else (hit.chunk_id, ""), hit)
         if same is not hit:
-            copies.setdefault(same.chunk_id, []).append(Copy(hit.chunk_id, hit.doc_id, hit.title, hit.source))
+            copies.setdefault(same.chunk_id, []).append(
+                Copy(chunk_id=hit.chunk_id, doc_id=hit.doc_id, title=hit.title, source=hit.source)
+            )
     return [
         replace(hit, duplicates=tuple(copies[hit.chunk_id])) if hit.chunk_id in copies else hit
         for hit in first.values()

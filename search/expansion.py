@@ -55,7 +55,7 @@ class Term:
     scale: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpansionRule:
     """A linear score of signs; the language model is asked where it is above 0. `never` and `always` have no terms.
 

@@ -27,7 +27,7 @@ SEARCH_TIMEOUT_MS = 5000.0
 """What Elasticsearch has for the legs of a search where nobody says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
     """How to search: the request's own wishes on top of the settings."""
 

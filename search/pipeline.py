@@ -195,7 +195,7 @@ class Searcher:
                 hits = still_first(cited, hits)
         with clock.stage("show"):
             every = above_threshold(hits, options, degraded)
-            page = Shown(opened.index, query.text, words, filters_of(options, opened))
+            page = Shown(index=opened.index, query=query.text, words=words, filters=filters_of(options, opened))
             shown = show(self._reader, self._terms, cut(every, options), page, options, degraded)
             counted = facets(every, options.facets, known=opened.metadata_fields, size=options.facet_size)
         return SearchResult(

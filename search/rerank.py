@@ -30,7 +30,7 @@ AMPLE = 0.5
 """Where all passages should take less than this share of the time, they are scored at once, which is faster."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """What is known of the candidates: logits by chunk id, how many came from the cache, and why some are missing."""
 
@@ -84,7 +84,7 @@ class Reranker:
     def warm_up(self) -> None:
         """Let a local model score once, so that the first search is as fast as the next; others are not asked."""
         if not self._characters and not isinstance(self._cross_encoder, TimedCrossEncoder):
-            self.score(WARM_UP, [Hit("", 0.0, text=WARM_UP)])
+            self.score(WARM_UP, [Hit(chunk_id="", score=0.0, text=WARM_UP)])
 
     def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf, whose: Access = ADMIN) -> Scores:
         """Score the hits, in their order, until `budget_s` seconds are over; raises `ModelError` if none could be.
@@ -114,7 +114,7 @@ class Reranker:
             if not logits:
                 raise
             reason = str(error)
-        return Scores(logits, len(hits), cached, reason)
+        return Scores(logits=logits, candidates=len(hits), cached=cached, reason=reason)
 
     def _next(self, query: str, hits: Sequence[Hit], end: float, *, begun: bool) -> list[float]:
         """Score the first few hits, or all; none where the time is over."""

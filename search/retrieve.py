@@ -31,7 +31,7 @@ _GRACE_MS = 500.0
 """What the server has beyond the deadline of the legs to send what they brought by then."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieved:
     """What the legs brought: their rankings, those that failed, those that were cut short, and the server's own ms."""
 
@@ -105,7 +105,7 @@ def retrieve(
         if all(answer.get("status") in NO_ROOM_NOW for answer in response["responses"]):
             raise ElasticsearchUnavailableError(f"{why}. It is overloaded or not all there: try again in a moment.")
         raise ElasticsearchError(why)
-    return Retrieved(legs, list(failed), float(response["took"]), cut_short)
+    return Retrieved(legs=legs, failed=list(failed), took_ms=float(response["took"]), cut_short=cut_short)
 
 
 def reader(client: Elasticsearch, *, timeout_ms: float) -> Elasticsearch:
@@ -149,7 +149,7 @@ def to_hit(hit: Mapping[str, Any], leg: Leg, rank: int) -> Hit:
         text=source.get("text") or "",
         source=source.get("source") or "",
         metadata=_as_text(source.get("metadata")),
-        legs={leg: LegScore(rank, score, _matched(hit))},
+        legs={leg: LegScore(rank=rank, score=score, matched=_matched(hit))},
     )
 
 

@@ -65,7 +65,7 @@ def understand(question: str, vocabulary: Vocabulary) -> Understood:
     """Read a question by a collection's vocabulary. Pure, and quick where nothing is found."""
     text = normalised(question[:MAX_CHARS])
     names = [
-        Item(start, end, _by_field(vocabulary.names[text[start:end]]), is_name=True)
+        Item(start=start, end=end, values=_by_field(vocabulary.names[text[start:end]]), is_name=True)
         for start, end in vocabulary.names_in(text)[:MAX_ITEMS]
     ]
     numbers = numbers_in(text, vocabulary.numbered)

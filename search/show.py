@@ -25,7 +25,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """A page to show: the index it comes from, the question as text and words, and the filters it was found with."""
 

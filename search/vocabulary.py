@@ -50,7 +50,7 @@ _SAME_UNIT = (
 """Words that people put for one another when they cite: the values have one of them, the question another."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Numbered:
     """A field whose values are numbered: the words that its numbers stand with, and the values of each number."""
 
@@ -172,7 +172,12 @@ def _numbered(name: str, unit: str, read: Mapping[str, tuple[str, Key] | None]) 
         if found and found[0] == unit:
             numbers[found[1]].append(value)
             roman = roman and not re.search(rf"[\d{CHINESE}]", normalised(value))
-    return Numbered(name, cues(unit or name.lower()), {key: tuple(several) for key, several in numbers.items()}, roman)
+    return Numbered(
+        field=name,
+        cues=cues(unit or name.lower()),
+        values={key: tuple(several) for key, several in numbers.items()},
+        roman=roman,
+    )
 
 
 def cues(unit: str) -> frozenset[str]:

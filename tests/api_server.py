@@ -24,7 +24,14 @@ class ApiServer:
 
         @contextmanager
         def parts(_):
-            yield Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+            yield Parts(
+                client=client,
+                server=server,
+                segmenter=segmenter,
+                encoder=HashEncoder,
+                embedding_model="fake/hash",
+                writer=FixedWriter(),
+            )
 
         def build(_):
             return Searcher(client, segmenter, HashEncoder, embedding_model="fake/hash"), server

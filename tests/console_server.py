@@ -80,7 +80,14 @@ class ConsoleServer:
 
         @contextmanager
         def parts(_):
-            yield Parts(client, server, segmenter, HashEncoder, "fake/hash", self.writer)
+            yield Parts(
+                client=client,
+                server=server,
+                segmenter=segmenter,
+                encoder=HashEncoder,
+                embedding_model="fake/hash",
+                writer=self.writer,
+            )
 
         self.app = create_app(load_settings(cache_dir=cache_dir, **options), build, parts)
         self.app.router.routes.insert(0, Route("/api/v1/ask", self.answers.answer, methods=["POST"]))

@@ -36,7 +36,7 @@ class Streamed:
             yield None, self.end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Raw:
     """Bytes as they are, piece by piece, to the end of `pieces()` or until the reader leaves."""
 

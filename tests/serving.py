@@ -87,7 +87,18 @@ def filled(es, segmenter, tmp_path_factory):
     name = f"test-{uuid.uuid4().hex}"
     path = tmp_path_factory.mktemp("laws") / "c.jsonl"
     path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in DOCUMENTS), "utf-8")
-    index_path(path, JobOptions(name), Parts(*es, segmenter, HashEncoder, "fake/hash", FixedWriter()))
+    index_path(
+        path,
+        JobOptions(collection=name),
+        Parts(
+            client=es[0],
+            server=es[1],
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        ),
+    )
     yield name
     delete_collection(es[0], name)
     es[0].delete_by_query(

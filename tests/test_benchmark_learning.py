@@ -9,14 +9,36 @@ from learning.rewriting import REWRITE, Known, material_of
 from learning.worklist import Task
 
 PAY = Article(
-    ("劳动法", "第一条"), "用人单位应当按月支付工资。", "按月支付工资", "老板不给钱", "何时发薪", ("欠薪", "拖欠")
+    key=("劳动法", "第一条"),
+    text="用人单位应当按月支付工资。",
+    first="按月支付工资",
+    asked="老板不给钱",
+    evaluated="何时发薪",
+    written=("欠薪", "拖欠"),
 )
-WED = Article(("婚姻法", "第二条"), "夫妻应当互相忠实。", "夫妻互相忠实", "老公出轨", "外遇", ("出轨赔偿", "忠诚"))
+WED = Article(
+    key=("婚姻法", "第二条"),
+    text="夫妻应当互相忠实。",
+    first="夫妻互相忠实",
+    asked="老公出轨",
+    evaluated="外遇",
+    written=("出轨赔偿", "忠诚"),
+)
 
 
 def asked(model, *, answered=(), failed=()):
-    chunk = Known("c", "", "劳动法 第一条", PAY.text, "h", "g", (PAY.first,))
-    task = Task("c", "c", tuple(answered), tuple(failed), (), (), 1)
+    chunk = Known(
+        chunk_id="c",
+        title="",
+        heading="劳动法 第一条",
+        text=PAY.text,
+        content_hash="h",
+        generation="g",
+        questions=(PAY.first,),
+    )
+    task = Task(
+        chunk_id="c", doc_id="c", successful=tuple(answered), failed=tuple(failed), reasons=(), pairs=(), weight=1
+    )
     return json.loads(model.generate(REWRITE.fill(material_of(task, chunk), like=PAY.text, n=7)))["questions"]
 
 

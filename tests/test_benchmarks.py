@@ -65,10 +65,10 @@ def test_peak_memory_of_no_process_is_unknown():
 @pytest.mark.parametrize(
     ("target", "met", "bound"),
     [
-        (Target("ratio", 1.3, at_least=1.3), True, "≥ 1.3"),
-        (Target("ratio", 1.29, at_least=1.3), False, "≥ 1.3"),
-        (Target("ms", 8.0, at_most=8), True, "≤ 8"),
-        (Target("ms", 8.01, at_most=8), False, "≤ 8"),
+        (Target(name="ratio", value=1.3, at_least=1.3), True, "≥ 1.3"),
+        (Target(name="ratio", value=1.29, at_least=1.3), False, "≥ 1.3"),
+        (Target(name="ms", value=8.0, at_most=8), True, "≤ 8"),
+        (Target(name="ms", value=8.01, at_most=8), False, "≤ 8"),
     ],
 )
 def test_targets(target, met, bound):
@@ -85,7 +85,12 @@ def test_numbers_have_three_digits(value, text):
 
 
 def test_a_table_lines_up():
-    rows = [Row("chunks/s", 20.0, 10.0, 2.0, Target("ratio", 2.0, at_least=1.3)), Row("p50", 5.0)]
+    rows = [
+        Row(
+            name="chunks/s", bothways=20.0, other=10.0, ratio=2.0, target=Target(name="ratio", value=2.0, at_least=1.3)
+        ),
+        Row(name="p50", bothways=5.0),
+    ]
     lines = table(rows).splitlines()
     assert lines[2] == "| chunks/s |     20.0 |     10.0 | 2.00 × | ≥ 1.3 met |"
     assert lines[3] == "| p50      |     5.00 |          |        |           |"
@@ -267,9 +272,12 @@ def test_a_document_ranks_where_its_best_chunk_does():
 
 
 def test_all_targets_stand_in_one_table_and_in_the_report(tmp_path):
-    met, missed = Target("speed", 2.0, at_least=1.0), Target("memory", 950.0, at_most=900)
-    rows = (Row("speed", 2.0, 1.0, 2.0, met, third=3.0), Row("memory", 950.0, target=missed))
-    write_report([Benchmark("searching", "- how", rows, third="LangChain")], {"cores": 2}, tmp_path)
+    met, missed = Target(name="speed", value=2.0, at_least=1.0), Target(name="memory", value=950.0, at_most=900)
+    rows = (
+        Row(name="speed", bothways=2.0, other=1.0, ratio=2.0, target=met, third=3.0),
+        Row(name="memory", bothways=950.0, target=missed),
+    )
+    write_report([Benchmark(name="searching", about="- how", rows=rows, third="LangChain")], {"cores": 2}, tmp_path)
     lines = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
     assert "| speed  |   ≥ 1 |     2.00 |     met |" in lines
     assert "| memory | ≤ 900 |      950 | NOT MET |" in lines
@@ -287,8 +295,14 @@ def test_parts_are_named_by_commas():
 
 
 def test_results_are_kept_as_json(tmp_path):
-    target = Target("ratio", 1.0, at_least=1.3)
-    path = write_json(Benchmark("indexing", "- a\n- b", (Row("r", 1.0, 1.0, 1.0, target),)), {"cores": 2}, tmp_path)
+    target = Target(name="ratio", value=1.0, at_least=1.3)
+    path = write_json(
+        Benchmark(
+            name="indexing", about="- a\n- b", rows=(Row(name="r", bothways=1.0, other=1.0, ratio=1.0, target=target),)
+        ),
+        {"cores": 2},
+        tmp_path,
+    )
     kept = json.loads(path.read_text(encoding="utf-8"))
     assert path.name == "indexing.json"
     assert kept["machine"] == {"cores": 2}
@@ -309,7 +323,7 @@ def test_the_limit_counts_over_files(tmp_path):
     source.mkdir()
     for name in ("a.txt", "b.txt", "c.txt"):
         (source / name).write_text("".join(STATUTE), encoding="utf-8")
-    corpus = Corpus("law", "articles", source, tmp_path, tmp_path)
+    corpus = Corpus(name="law", unit="articles", documents=source, questions=tmp_path, queries=tmp_path)
     assert copy_limited(corpus, tmp_path / "some", limit=4) == 4
     assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["a.txt", "b.txt"]
     assert copy_limited(corpus, tmp_path / "all", limit=None) == 9
@@ -364,7 +378,7 @@ def test_scale_has_its_targets_at_the_largest_size():
 
 
 def _chunk(name, text):
-    return Chunk(name, name, 0, "题", f"《法》{name}", text, "s.txt")
+    return Chunk(chunk_id=name, doc_id=name, position=0, title="题", heading=f"《法》{name}", text=text, source="s.txt")
 
 
 def test_questions_become_chunks_of_their_own():

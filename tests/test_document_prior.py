@@ -8,13 +8,16 @@ from evaluation.queries import JudgedQuery
 
 
 def asked(name, answer, *ids):
-    hits = [Hit(f"{doc}-0", 1 - 0.1 * at, doc_id=doc, title=f"{doc[0]}法第{doc[1]}条") for at, doc in enumerate(ids)]
-    return Asked(JudgedQuery(name, name, relevant={answer: 1}), hits)
+    hits = [
+        Hit(chunk_id=f"{doc}-0", score=1 - 0.1 * at, doc_id=doc, title=f"{doc[0]}法第{doc[1]}条")
+        for at, doc in enumerate(ids)
+    ]
+    return Asked(JudgedQuery(query_id=name, text=name, relevant={answer: 1}), hits)
 
 
 def test_a_work_is_the_title_before_the_number():
-    assert work_of(Hit("1", 1.0, title="劳动合同法第二十七条")) == "劳动合同法"
-    assert work_of(Hit("1", 1.0, doc_id="a.md", title="")) == "a.md"
+    assert work_of(Hit(chunk_id="1", score=1.0, title="劳动合同法第二十七条")) == "劳动合同法"
+    assert work_of(Hit(chunk_id="1", score=1.0, doc_id="a.md", title="")) == "a.md"
 
 
 def test_what_was_the_answer_before_comes_first():
@@ -26,7 +29,7 @@ def test_what_was_the_answer_before_comes_first():
     weight = choose_weight(learnt, prior)
     assert weight > 0
     assert ranked(asked("new", "乙二", "甲二", "乙二"), prior, weight) == ["乙二", "甲二"]
-    assert prior.of(Hit("1", 1.0, title="丙法第一条")) == pytest.approx(-2.9957, abs=1e-3)
+    assert prior.of(Hit(chunk_id="1", score=1.0, title="丙法第一条")) == pytest.approx(-2.9957, abs=1e-3)
 
 
 def test_a_query_does_not_choose_by_its_own_answer():

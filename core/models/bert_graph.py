@@ -45,7 +45,7 @@ _FLOAT, _INT64 = 1, 7
 _FIRST = "bothways.zero"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
     field: Field
     name: str
@@ -103,7 +103,7 @@ def _read_node(field: Field) -> _Node:
         if part.number in texts:
             texts[part.number].append(str(part.value, "utf-8"))
     name, op = "".join(texts[NODE_NAME]), "".join(texts[NODE_OP])
-    return _Node(field, name, op, tuple(texts[NODE_INPUT]), tuple(texts[NODE_OUTPUT]))
+    return _Node(field=field, name=name, op=op, inputs=tuple(texts[NODE_INPUT]), outputs=tuple(texts[NODE_OUTPUT]))
 
 
 def _places(nodes: list[_Node], weights: Weights) -> dict[str, tuple[str, bool]]:

@@ -149,7 +149,7 @@ def _sample(rows: int, length: int) -> Batch:
     """Make a batch of made-up ids, the rows of different lengths: exporting needs shapes, not sense."""
     ids = np.arange(rows * length, dtype=np.int64).reshape(rows, length) % 30 + 5
     mask = (np.arange(length) < length - np.arange(rows)[:, np.newaxis]).astype(np.int64)
-    return Batch(range(rows), ids * mask, mask, np.zeros_like(ids))
+    return Batch(positions=range(rows), ids=ids * mask, mask=mask, types=np.zeros_like(ids))
 
 
 def _tensors(batch: Batch, names: list[str], torch: Any) -> tuple[Any, ...]:  # noqa: ANN401

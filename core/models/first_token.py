@@ -35,7 +35,7 @@ _FIRST = "bothways.first_token"
 _INDEX = "bothways.first_token.index"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
     field: Field
     inputs: tuple[str, ...]
@@ -136,7 +136,9 @@ def _read_node(field: Field) -> _Node:
     for part in read_fields(field.value):
         if part.number in texts:
             texts[part.number].append(str(part.value, "utf-8"))
-    return _Node(field, tuple(texts[NODE_INPUT]), tuple(texts[NODE_OUTPUT]), "".join(texts[NODE_OP]))
+    return _Node(
+        field=field, inputs=tuple(texts[NODE_INPUT]), outputs=tuple(texts[NODE_OUTPUT]), op="".join(texts[NODE_OP])
+    )
 
 
 def _redirect(field: Field, hidden: str) -> bytes:

@@ -26,7 +26,7 @@ MAX_EDITED_BYTES = 1 << 30
 KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """A loaded model. `compute` may be called from several threads at once; `turns` says how many it is called from."""
 
@@ -68,7 +68,7 @@ def _open_first_token(path: Path, backend: Backend, outputs: Sequence[str]) -> G
     ones = np.ones((2, 3), np.int64)
     try:
         graph = _open(path, model, backend, outputs)
-        shape = graph.run(Batch((0, 1), ones, ones, np.zeros_like(ones))).shape
+        shape = graph.run(Batch(positions=(0, 1), ids=ones, mask=ones, types=np.zeros_like(ones))).shape
     except ModelError:
         return None
     return replace(graph, first_token_only=True) if shape[:2] == (2, 1) else None
@@ -118,7 +118,7 @@ def _open_onnxruntime(path: Path, model: Path | bytes, outputs: Sequence[str]) -
         result: Vector = session.run([output], feed)[0]
         return result
 
-    return Graph(path, frozenset(node.name for node in session.get_inputs()), compute)
+    return Graph(path=path, inputs=frozenset(node.name for node in session.get_inputs()), compute=compute)
 
 
 def _open_openvino(path: Path, model: Path | bytes, outputs: Sequence[str]) -> Graph:
@@ -139,7 +139,7 @@ def _open_openvino(path: Path, model: Path | bytes, outputs: Sequence[str]) -> G
         request.infer(dict(feed))
         return np.array(request.get_tensor(output).data, np.float32)
 
-    return Graph(path, frozenset(node.get_any_name() for node in compiled.inputs), compute)
+    return Graph(path=path, inputs=frozenset(node.get_any_name() for node in compiled.inputs), compute=compute)
 
 
 def _choose(names: Sequence[str], wanted: Sequence[str], path: Path) -> str:

@@ -88,7 +88,7 @@ def _check(made: Path, original: Path) -> None:
     How near they are is measured on real pairs (docs/decisions/reranking.md); random ids would say nothing about it.
     """
     ids = (np.arange(22, dtype=np.int64).reshape(2, 11) % 30) + 5
-    batch = Batch((0, 1), ids, np.ones_like(ids), np.zeros_like(ids))
+    batch = Batch(positions=(0, 1), ids=ids, mask=np.ones_like(ids), types=np.zeros_like(ids))
     graphs: list[Graph] = [open_graph(one, backend="onnx", outputs=["logits", "scores"]) for one in (made, original)]
     got, expected = (graph.run(batch) for graph in graphs)
     if got.shape != expected.shape or not np.isfinite(got).all():

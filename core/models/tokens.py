@@ -25,7 +25,7 @@ WINDOW = 4096
 """Inputs that are tokenised and sorted together: enough to fill batches of one length, few enough for memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Inputs of similar length. `positions` are their places in the input; the arrays have shape (inputs, tokens)."""
 
@@ -95,7 +95,7 @@ class Tokens:
             ids[row, :length] = encoding.ids
             mask[row, :length] = 1
             types[row, :length] = encoding.type_ids
-        return Batch(positions, ids, mask, types)
+        return Batch(positions=positions, ids=ids, mask=mask, types=types)
 
 
 def _follow_configuration(tokenizer: Tokenizer, configuration: dict[str, Any]) -> None:

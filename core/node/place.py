@@ -47,7 +47,7 @@ class Account:
         return bool(info.st_mode & bit)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """The folders of one node: `state` holds node.json, `base` the distributions, `node` config, data and logs.
 
@@ -73,12 +73,12 @@ def find_place(cache_dir: Path) -> Place:
     """Decide where the node of a cache folder lives, and as whom it runs."""
     state = cache_dir / "node"
     if not is_root():
-        return Place(state, cache_dir, state, None)
+        return Place(state=state, base=cache_dir, node=state, account=None)
     account = service_account()
     if account.can_enter(cache_dir):
-        return Place(state, cache_dir, state, account)
+        return Place(state=state, base=cache_dir, node=state, account=account)
     name = hashlib.sha1(str(cache_dir).encode(), usedforsecurity=False).hexdigest()[:8]
-    return Place(state, SYSTEM_BASE, SYSTEM_BASE / f"node-{name}", account)
+    return Place(state=state, base=SYSTEM_BASE, node=SYSTEM_BASE / f"node-{name}", account=account)
 
 
 def is_root() -> bool:

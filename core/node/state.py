@@ -18,7 +18,7 @@ _CLOCK_SLACK_S = 2.0
 """A start time is counted from the boot time, which moves a little when the clock is set."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
     """A node that was started here.
 

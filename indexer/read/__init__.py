@@ -137,7 +137,14 @@ def read(
         raise UsageError(f"There is no file or folder {str(path)!r}.")
 
     def to_source(file: Path, relative: str) -> Source:
-        return Source(file, relative, max_file_mb, on_failure, on_skip, case_sections)
+        return Source(
+            path=file,
+            relative=relative,
+            max_file_mb=max_file_mb,
+            on_failure=on_failure,
+            on_skip=on_skip,
+            case_sections=case_sections,
+        )
 
     return _read(path, to_source, on_failure, on_skip)
 
@@ -155,4 +162,4 @@ def _read(
         try:
             yield from read_file(to_source(file, relative))
         except Exception as error:  # noqa: BLE001 – whatever a library raises over a file is that file's failure
-            on_failure(Failure("read", relative, reason_of(error)))
+            on_failure(Failure(stage="read", item=relative, reason=reason_of(error)))

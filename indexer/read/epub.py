@@ -30,7 +30,7 @@ _NCX = "application/x-dtbncx+xml"
 _MAX_CHAPTER_MB = 10.0  # as a tree a page takes some fifty times its size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Book:
     title: str
     author: str
@@ -93,7 +93,7 @@ def _open(archive: zipfile.ZipFile) -> _Book:
     for name in dict.fromkeys(_inside(folder, item.get("href", "")) for item in items.values() if _is_contents(item)):
         if name in archive.NameToInfo:
             contents |= _contents(_xml(archive, name), posixpath.dirname(name))
-    return _Book(_text(package, "title"), _text(package, "creator"), chapters, contents)
+    return _Book(title=_text(package, "title"), author=_text(package, "creator"), chapters=chapters, contents=contents)
 
 
 def _is_contents(item: etree._Element) -> bool:

@@ -25,7 +25,7 @@ CASE_SECTIONS: tuple[CaseSection, ...] = ("基本案情", "裁判理由")
 """The sections of a case report that are read unless others are named."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One file that a reader is given: where it is, the name it goes by, and whom to tell about what is left out.
 
@@ -66,7 +66,7 @@ class Source:
 
     def fail(self, reason: str) -> None:
         """Report one thing in the file that cannot be read, while the rest of the file goes on."""
-        self.on_failure(Failure("read", self.relative, reason))
+        self.on_failure(Failure(stage="read", item=self.relative, reason=reason))
 
 
 def walk(

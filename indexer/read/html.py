@@ -144,7 +144,7 @@ def _rows(table: Tag) -> Iterator[Tag]:
             depth += child.name == "table"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _List:
     """A list whose items are being read: those that are left, and how many have text."""
 
@@ -164,12 +164,12 @@ def _items(tag: Tag) -> list[str]:
     Each text is looked at once: that of an item without that of the lists in it.
     """
     lines: list[str] = []
-    path = [_List(tag.name == "ol", tag.children)]
+    path = [_List(ordered=tag.name == "ol", children=tag.children)]
     while path:
         top = path[-1]
         if top.nested:
             inner = top.nested.pop()
-            path.append(_List(inner.name == "ol", inner.children))
+            path.append(_List(ordered=inner.name == "ol", children=inner.children))
             continue
         if not top.counted and len(lines) > top.line:  # an item that has no text but that of its lists
             top.number += 1

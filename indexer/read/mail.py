@@ -120,7 +120,7 @@ def _attachment(source: Source, part: EmailMessage, number: int, readers: Reader
             for document in documents:
                 yield replace(document, metadata={"attachment": name, **document.metadata})
         except Exception as error:  # noqa: BLE001 – the mail's other attachments are read all the same
-            fail(Failure("read", name, reason_of(error)))
+            fail(Failure(stage="read", item=name, reason=reason_of(error)))
 
 
 def _leaves(message: EmailMessage, *, alternative: bool = False) -> Iterator[EmailMessage]:

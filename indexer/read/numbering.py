@@ -21,7 +21,7 @@ _MAX_TEXT = 100
 """Characters of what stands around a number: each paragraph of the list has it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Level:
     start: int
     form: str

@@ -88,7 +88,7 @@ def to_lines(boxes: npt.NDArray[np.float32], texts: Sequence[str]) -> list[Line]
         if min(across, down) > _SLANTED * max(across, down):
             continue
         height = usual if abs(y1 - y0 - usual) < _SAME_SIZE * usual else y1 - y0
-        pieces.append(Line(x0, y0, x1, y1, height * _LETTER, text.strip()))
+        pieces.append(Line(x0=x0, y0=y0, x1=x1, y1=y1, size=height * _LETTER, text=text.strip()))
     lines: list[Line] = []
     for row in _rows(pieces, usual):
         for piece in sorted(row, key=lambda piece: piece.x0):

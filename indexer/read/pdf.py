@@ -73,7 +73,7 @@ def _documents(pdf: Any, pages: Iterator[Page], source: Source) -> Iterator[Docu
 
 def _by_page(pages: Iterable[Page], source: Source, about: dict[str, str] | None = None) -> Iterator[Document]:
     texts = ((page, to_paragraphs(page.lines)) for page in pages)
-    for (page, here), (_, there) in pairwise(chain(texts, [(None, Paragraphs([]))])):
+    for (page, here), (_, there) in pairwise(chain(texts, [(None, Paragraphs(blocks=[]))])):
         mend(here, there)
         if page is None or not here.blocks:
             continue
@@ -145,7 +145,7 @@ def _page(
         # The detector guesses at drawings; no text is lost where it stumbles, only the tables' order.
         source.on_skip(source.relative, f"The tables on page {number} are read as plain text: {error}")
         tables = []
-    page = Page(number, pdf_page.rect.height, page_lines(pdf_page, tables))
+    page = Page(number=number, height=pdf_page.rect.height, lines=page_lines(pdf_page, tables))
     if not body(page) and _is_image(pdf_page):
         try:
             page.lines = ocr_lines(pdf_page, load_ocr()) or page.lines

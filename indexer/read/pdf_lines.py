@@ -32,7 +32,7 @@ _LONGEST = 10_000
 """Characters from which on a line is not lengthened: no page is so wide, and each piece would copy all before it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Line:
     """A line of text and its box in points, y downwards.
 
@@ -56,7 +56,7 @@ class Line:
         return self.row or self.spread
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Page:
     """One page: its number from 1, its height in points, its lines, and whether they come from OCR."""
 
@@ -95,7 +95,16 @@ def add(lines: list[Line], line: Line) -> None:
     width = line.x0 - last.x1
     text = last.text + (" " if width > size * 0.15 else "") + line.text
     spread = last.spread or width > size * _FAR
-    lines[-1] = Line(last.x0, last.y0, line.x1, max(last.y1, line.y1), last.size, text, line.closed, spread=spread)
+    lines[-1] = Line(
+        x0=last.x0,
+        y0=last.y0,
+        x1=line.x1,
+        y1=max(last.y1, line.y1),
+        size=last.size,
+        text=text,
+        closed=line.closed,
+        spread=spread,
+    )
 
 
 def body(page: Page) -> list[Line]:
@@ -157,7 +166,15 @@ def _line(raw: dict[str, Any], page: Any) -> Line | None:  # noqa: ANN401
         return None
     box = pymupdf.Rect(raw["bbox"]) * page.rotation_matrix
     size = max(span["size"] for span in raw["spans"])
-    return Line(box.x0, box.y0, box.x1, box.y1, size, text, closed=_LAST_OF_PARAGRAPH.search(whole) is not None)
+    return Line(
+        x0=box.x0,
+        y0=box.y0,
+        x1=box.x1,
+        y1=box.y1,
+        size=size,
+        text=text,
+        closed=_LAST_OF_PARAGRAPH.search(whole) is not None,
+    )
 
 
 def _close(lines: Sequence[Line]) -> None:
@@ -195,4 +212,4 @@ def _rows(table: PageTable, size: float) -> Iterator[Line]:
     height = (table.y1 - table.y0) / max(1, len(table.rows))
     for number, row in enumerate(table.rows):
         top = table.y0 + number * height
-        yield Line(table.x0, top, table.x1, top + height, size, row, closed=True, row=True)
+        yield Line(x0=table.x0, y0=top, x1=table.x1, y1=top + height, size=size, text=row, closed=True, row=True)

@@ -25,7 +25,7 @@ AfterHeading = Callable[[str], str | None]
 """What stands behind the heading that a line begins with: "" if it is alone, None where the line has none."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Paragraphs:
     """One page's paragraphs, and what tells whether the first and the last are cut by the page's edges.
 
@@ -68,10 +68,10 @@ def to_paragraphs(lines: Sequence[Line], after_heading: AfterHeading = lambda _:
             append_line(blocks[-1], line.text)
         previous = line
     if opening is None or previous is None:
-        return Paragraphs([])
+        return Paragraphs(blocks=[])
     first = lines[0]
     return Paragraphs(
-        ["".join(pieces) for pieces in blocks],
+        blocks=["".join(pieces) for pieces in blocks],
         open=not (_FULL_STOP.search(previous.text) or _ends(previous, columns) or after_heading(previous.text) == ""),
         in_list=_SENTENCE_END.search(previous.text) is not None,
         at_edge=not (first.alone or _is_indented(first, columns) or after_heading(first.text) is not None),
@@ -94,7 +94,7 @@ def mend(here: Paragraphs, there: Paragraphs) -> None:
 def whole_paragraphs(pages: Iterable[Page], after_heading: AfterHeading) -> list[Paragraph]:
     """Read all pages as one text: a paragraph that a page's edge cuts is one, with the pages it stands on."""
     whole: list[Paragraph] = []
-    above = Paragraphs([])
+    above = Paragraphs(blocks=[])
     for page in pages:
         here = to_paragraphs(page.lines, after_heading)
         for number, block in enumerate(here.blocks):

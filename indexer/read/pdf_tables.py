@@ -38,7 +38,7 @@ class _Character(NamedTuple):
     char: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageTable:
     """A table on a page: its box in points, where its columns begin, its header, and its rows as lines of text."""
 
@@ -98,7 +98,9 @@ def _table(
     filled = [[cell or "" for cell in row] for row in cells]
     body = filled[1:] if header and tuple(filled[0]) == header else filled
     rows = tuple(filter(None, (row_text(row, header) for row in body)))
-    return PageTable(box[0], box[1], box[2], box[3], columns, header, rows or (row_text(filled[0]),))
+    return PageTable(
+        x0=box[0], y0=box[1], x1=box[2], y1=box[3], columns=columns, header=header, rows=rows or (row_text(filled[0]),)
+    )
 
 
 def _is_filled(cells: Sequence[Cells]) -> bool:

@@ -78,7 +78,7 @@ class Reader:
                 documents += event[0] in {"document", "chunks"}
                 yield event
         except _EndedError as ended:
-            yield "failure", Failure("read", request.relative, _reason(str(ended), documents))
+            yield "failure", Failure(stage="read", item=request.relative, reason=_reason(str(ended), documents))
             self._asked.popleft()
             self._replace()
             return

@@ -33,7 +33,9 @@ def read_text(source: Source) -> Iterator[Document]:
     first = blocks[0]
     own_title = len(blocks) > 1 and len(first) <= _MAX_TITLE and not _SENTENCE_END.search(first)
     title = first if own_title else source.stem
-    yield Document(document_id(source.relative), title, blocks, source.relative, heading=title)
+    yield Document(
+        doc_id=document_id(source.relative), title=title, blocks=blocks, source=source.relative, heading=title
+    )
 
 
 def paragraphs(text: str) -> tuple[str, ...]:

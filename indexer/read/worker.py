@@ -70,7 +70,7 @@ def answer(request: Request, answers: int) -> None:
         for document in read_file(source):
             tell(_cut(document, request.cut))
     except BaseException as error:  # noqa: BLE001 – whatever a library raises, SystemExit too, is this file's failure
-        tell(("failure", Failure("read", request.relative, reason_of(error))))
+        tell(("failure", Failure(stage="read", item=request.relative, reason=reason_of(error))))
     alarm.stop()
     _send(answers, ("end", None))
 

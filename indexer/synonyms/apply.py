@@ -20,7 +20,7 @@ from indexer.synonyms.places import FilePlace, IndexPlace, Place, SetPlace
 _NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What became of one place: the rules that came, went and stayed, and the indices in which they were proved.
 
@@ -58,7 +58,7 @@ def apply(client: Elasticsearch, place: Place, rules: Sequence[Rule], *, add: bo
         wanted = {rule.meaning: rule for rule in (*(before if add else ()), *rules)}
         now = list(wanted.values())
         change = Applied(
-            place.name,
+            place=place.name,
             added=[rule for meaning, rule in wanted.items() if meaning not in known],
             removed=[rule for meaning, rule in known.items() if meaning not in wanted],
             kept=[rule for meaning, rule in wanted.items() if meaning in known],
@@ -72,7 +72,7 @@ def apply(client: Elasticsearch, place: Place, rules: Sequence[Rule], *, add: bo
     return change
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
     """What a place holds: its rules, the live indices that use it, and the rules that do not act in all of them."""
 
@@ -95,7 +95,7 @@ def in_force(client: Elasticsearch, place: Place) -> InForce:
     """Read a place, and ask every live index that uses it which of the rules do not act there."""
     rules = split_rules(place.read() or "")
     idle = {rule: None for index in place.live for rule in not_acting(client, index, rules)}
-    return InForce(place.name, rules, place.live, list(idle))
+    return InForce(place=place.name, rules=rules, used_by=place.live, idle=list(idle))
 
 
 def _apply_file(client: Elasticsearch, place: FilePlace, now: Sequence[Rule], asked: Sequence[Rule]) -> None:

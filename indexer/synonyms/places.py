@@ -91,7 +91,7 @@ class FilePlace:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetPlace:
     """A set of the server's synonyms API, which reloads the indices that use it by itself."""
 
@@ -230,7 +230,7 @@ def _place(client: Elasticsearch, settings: Settings, key: _Key, shared: _Shared
     if kind == "synonyms_path":
         return FilePlace(server_file(settings, value), tuple(indices), tuple(live))
     if kind == "synonyms_set":
-        return SetPlace(client, value, tuple(indices), tuple(live))
+        return SetPlace(client=client, set_id=value, indices=tuple(indices), live=tuple(live))
     rules = its_filter.get("synonyms", [])
     return IndexPlace(tuple([rules] if isinstance(rules, str) else rules), tuple(indices), tuple(live))
 

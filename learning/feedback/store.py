@@ -39,7 +39,7 @@ _OF_THE_CLUSTER = frozenset({"index_closed_exception", "cluster_block_exception"
 _WHOLE_REQUEST = frozenset({400, 413})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """How many searches and events there are: `actions` by name, `months` by index."""
 

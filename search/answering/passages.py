@@ -21,7 +21,7 @@ MOST_ABOUT = 300
 """Characters of metadata that the language model reads of a passage."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
     """A chunk that is to be read: a hit, or a neighbour of one. `rank` is the hit's, from 1."""
 
@@ -76,13 +76,27 @@ def about(hit: Hit) -> str:
 
 def _pieces(hits: Sequence[Hit], ranks: Mapping[str, int]) -> Iterator[_Piece]:
     for hit in hits:
-        yield _Piece(hit.chunk_id, hit.doc_id, hit.position, hit.text, hit, ranks[hit.chunk_id])
+        yield _Piece(
+            chunk_id=hit.chunk_id,
+            doc_id=hit.doc_id,
+            position=hit.position,
+            text=hit.text,
+            hit=hit,
+            rank=ranks[hit.chunk_id],
+        )
     for hit in hits:
         if hit.context is None:
             continue
         beside = [one for one in (*hit.context.before, *hit.context.after) if one.doc_id == hit.doc_id]
         for one in sorted(beside, key=lambda one: abs(one.position - hit.position)):
-            yield _Piece(one.chunk_id, one.doc_id, one.position, one.text, hit, ranks[hit.chunk_id])
+            yield _Piece(
+                chunk_id=one.chunk_id,
+                doc_id=one.doc_id,
+                position=one.position,
+                text=one.text,
+                hit=hit,
+                rank=ranks[hit.chunk_id],
+            )
 
 
 def _runs(pieces: list[_Piece]) -> list[list[_Piece]]:
@@ -100,7 +114,14 @@ def _runs(pieces: list[_Piece]) -> list[list[_Piece]]:
 def _passage(n: int, run: list[_Piece]) -> Passage:
     best = min(run, key=lambda piece: (piece.rank, not piece.is_hit))
     text = "\n".join(piece.text for piece in run)
-    return Passage(n, best.hit, best.rank, best.chunk_id, tuple(piece.chunk_id for piece in run), text)
+    return Passage(
+        n=n,
+        hit=best.hit,
+        rank=best.rank,
+        chunk_id=best.chunk_id,
+        chunk_ids=tuple(piece.chunk_id for piece in run),
+        text=text,
+    )
 
 
 def _cut(text: str, tokens: int) -> str:

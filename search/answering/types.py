@@ -24,7 +24,7 @@ class Turn:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """A question to a collection, how to search for it, and what was said before, the oldest first."""
 
@@ -34,7 +34,7 @@ class Ask:
     history: Sequence[Turn] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
     """A run of neighbouring chunks of one document, as the language model reads it; `n`, from 1, is its number.
 
@@ -50,7 +50,7 @@ class Passage:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
     """A passage that the answer refers to as `[n]`."""
 
@@ -62,7 +62,7 @@ class Citation:
     metadata: Metadata = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came of a question.
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Answered:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)

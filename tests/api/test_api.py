@@ -29,8 +29,15 @@ def filled(es, segmenter, collection, tmp_path):
         {"_id": "refund", "title": "退货", "text": "签收后七天内可以无理由退货。", "metadata": {"area": "shop"}},
     ]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    parts = Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
-    index_path(tmp_path, JobOptions(collection), parts)
+    parts = Parts(
+        client=client,
+        server=server,
+        segmenter=segmenter,
+        encoder=HashEncoder,
+        embedding_model="fake/hash",
+        writer=FixedWriter(),
+    )
+    index_path(tmp_path, JobOptions(collection=collection), parts)
     return collection
 
 
@@ -102,7 +109,11 @@ def test_all_that_can_be_shown(http, filled):
 
 def test_neighbours_on_the_wire(http, es, segmenter, collection, tmp_path):
     (tmp_path / "a.md").write_text("# 甲\n\n甲的内容。\n\n# 乙\n\n乙的内容。\n", encoding="utf-8")
-    index_path(tmp_path, JobOptions(collection), Parts(*es, segmenter, HashEncoder, "fake/hash"))
+    index_path(
+        tmp_path,
+        JobOptions(collection=collection),
+        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+    )
     body = search(http, query="乙的内容", collection=collection, strategy="bm25", top_k=1, context=1).json()
     (before,) = body["hits"][0]["context"]["before"]
     assert set(before) == {"chunk_id", "doc_id", "position", "title", "text"}
@@ -148,7 +159,16 @@ def test_self_query_says_what_it_did_and_can_be_switched_off(http, make_client, 
     ]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     index_path(
-        tmp_path, JobOptions(collection), Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+        tmp_path,
+        JobOptions(collection=collection),
+        Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        ),
     )
     asked = {"query": "茶室规则第二条", "collection": collection, "strategy": "hybrid"}
     body = search(http, **asked).json()
@@ -290,8 +310,8 @@ def test_rollback(http, filled, es, segmenter, tmp_path):
     assert missing.status_code == 422
     assert "no earlier version" in missing.json()["detail"]
     other = HashEncoder(dimension=32, name="fake/other")
-    parts = Parts(*es, segmenter, lambda: other, other.name)
-    assert index_path(tmp_path, JobOptions(filled, recreate=True), parts).succeeded
+    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=lambda: other, embedding_model=other.name)
+    assert index_path(tmp_path, JobOptions(collection=filled, recreate=True), parts).succeeded
     row = http.get(f"/api/v1/collections/{filled}").json()
     assert [(version["number"], version["state"]) for version in row["versions"]] == [(1, "kept"), (2, "live")]
     assert search(http, query="请假", collection=filled).status_code == 409

@@ -49,7 +49,18 @@ def filled(es, segmenter, tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     rows = [{"_id": "leave", "title": "请假", "text": "员工请假应当提前三天。", "metadata": {"year": 2024, "n": 1}}]
     (folder / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    index_path(folder, JobOptions(name), Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter()))
+    index_path(
+        folder,
+        JobOptions(collection=name),
+        Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        ),
+    )
     yield name
     client.indices.delete(index=f"bothways-{name}-v1")
     client.delete_by_query(index="bothways-jobs", query={"term": {"collection": name}}, refresh=True)
@@ -129,8 +140,10 @@ def test_the_longest_id_is_indexed_with_its_position(es, segmenter, tmp_path, co
     (tmp_path / "array.json").write_text(
         json.dumps([{"id": "x" * 481, "text": "x"}, {"id": "y", "text": "y"}]), "utf-8"
     )
-    parts = Parts(client, server, segmenter, HashEncoder, "fake/hash", None)
-    report = index_path(tmp_path, JobOptions(collection, max_chars=50), parts)
+    parts = Parts(
+        client=client, server=server, segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash", writer=None
+    )
+    report = index_path(tmp_path, JobOptions(collection=collection, max_chars=50), parts)
     assert [failure.stage for failure in report.failures] == ["read", "read"]
     assert all("more than 480 bytes" in failure.reason for failure in report.failures)
     assert report.documents == 2
@@ -141,8 +154,10 @@ def test_a_number_without_end_in_a_file_fails_by_name_and_the_rest_is_read(es, s
     client, server = es
     (tmp_path / "lines.jsonl").write_text(f'{{"_id": {DIGITS}, "text": "a"}}\n{{"_id": "b", "text": "b"}}\n', "utf-8")
     (tmp_path / "array.json").write_text(f'[{{"_id": "c", "text": "c"}}, {{"_id": {DIGITS}, "text": "d"}}]', "utf-8")
-    parts = Parts(client, server, segmenter, HashEncoder, "fake/hash", None)
-    report = index_path(tmp_path, JobOptions(collection), parts)
+    parts = Parts(
+        client=client, server=server, segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash", writer=None
+    )
+    report = index_path(tmp_path, JobOptions(collection=collection), parts)
     assert report.documents == 2
     assert {failure.item for failure in report.failures} == {"array.json", "lines.jsonl"}
 

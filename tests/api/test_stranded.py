@@ -38,7 +38,7 @@ def serve(es, tmp_path):
             Spool(tmp_path / name),
             desk=lambda: open_desk(es[0]),
             parts=None,
-            options=JobOptions(""),
+            options=JobOptions(collection=""),
             again_after_s=0.05,
         )
         uploads.start = lambda: None
@@ -59,7 +59,7 @@ def until(condition, seconds=30):
 
 
 def queued(store, collection, **fields):
-    return store.create(Job(new_id(), collection, "upload", files=("a.txt",), **fields))
+    return store.create(Job(id=new_id(), collection=collection, kind="upload", files=("a.txt",), **fields))
 
 
 def test_a_queued_record_whose_files_never_arrived_ends(serve, store, collection):
@@ -77,12 +77,12 @@ def test_records_whose_files_are_there_or_are_other_servers_stay(serve, store, c
     uploads, other = serve(), serve("other")
     with uploads._spool.receive(waits := new_id(), collection):
         pass
-    store.create(Job(waits, collection, "upload", options={SPOOL: uploads._spool.name}))
+    store.create(Job(id=waits, collection=collection, kind="upload", options={SPOOL: uploads._spool.name}))
     elsewhere = queued(store, collection, options={SPOOL: other._spool.name}, holder=DEAD)
     living = queued(store, collection)
     stranded = queued(store, collection, options={SPOOL: uploads._spool.name})
     with uploads._spool.receive(arrives := new_id(), collection):
-        store.create(Job(arrives, collection, "upload", options={SPOOL: uploads._spool.name}))
+        store.create(Job(id=arrives, collection=collection, kind="upload", options={SPOOL: uploads._spool.name}))
         uploads.resume()
         until(lambda: store.get(stranded.id).has_ended)
     assert [store.get(job_id).state for job_id in (waits, elsewhere.id, living.id, arrives)] == ["queued"] * 4
@@ -104,7 +104,7 @@ def test_records_are_ended_when_elasticsearch_is_back(serve, store, collection, 
     def desk():
         tries.append(True)
         client = es[0] if len(tries) > 2 else es[0].__class__("http://127.0.0.1:9", max_retries=0)
-        return Desk(JobStore(client), None)
+        return Desk(store=JobStore(client), leases=None)
 
     uploads._desk = desk
     uploads.resume()
@@ -129,7 +129,7 @@ def test_a_move_that_fails_leaves_no_record_that_waits(serve, store, collection,
 
 
 def test_a_run_of_the_command_line_that_died_while_it_waited_is_lost(store, collection):
-    waits = store.create(Job(new_id(), collection, heartbeat=store.now()))
-    died = store.create(Job(new_id(), collection, holder=DEAD))
+    waits = store.create(Job(id=new_id(), collection=collection, heartbeat=store.now()))
+    died = store.create(Job(id=new_id(), collection=collection, holder=DEAD))
     states = {job.id: job.state for job in store.find(collection=collection)[0]}
     assert states == {waits.id: "queued", died.id: "lost"}

@@ -58,8 +58,19 @@ def troubled(es, es_url, segmenter, tmp_path_factory):
     folder = tmp_path_factory.mktemp("troubles")
     rows = [{"_id": "leave", "title": "请假", "text": "员工请假应当提前三天提交申请。", "metadata": {"area": "hr"}}]
     (folder / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    index_path(folder, JobOptions(name), Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter()))
-    JobStore(client).create(Job(JOB, name, "upload", state="failed"))
+    index_path(
+        folder,
+        JobOptions(collection=name),
+        Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        ),
+    )
+    JobStore(client).create(Job(id=JOB, collection=name, kind="upload", state="failed"))
     proxy = Proxy(es_url.rstrip("/"))
     llm = Scripted()
 

@@ -51,7 +51,14 @@ def serve(es, segmenter, tmp_path):
         def parts(_):
             if fails:
                 raise fails.pop()
-            yield Parts(client, server, segmenter, HashEncoder, "fake/hash", writer)
+            yield Parts(
+                client=client,
+                server=server,
+                segmenter=segmenter,
+                encoder=HashEncoder,
+                embedding_model="fake/hash",
+                writer=writer,
+            )
 
         def build(_):
             return Searcher(client, segmenter, HashEncoder, embedding_model="fake/hash"), server

@@ -123,7 +123,7 @@ def test_stdout_has_messages_alone(server):
 
 def test_the_tools_say_what_they_take_and_that_they_only_read(server):
     async def session():
-        async with Client(build_server(Target(server.url))) as client:
+        async with Client(build_server(Target(url=server.url))) as client:
             return (await client.list_tools()).tools
 
     tools = {tool.name: tool for tool in asyncio.run(session())}
@@ -137,7 +137,7 @@ def test_the_tools_say_what_they_take_and_that_they_only_read(server):
 
 def test_errors_say_what_to_do(server, filled):
     unknown, wrong, misspelt, missing = called(
-        build_server(Target(server.url)),
+        build_server(Target(url=server.url)),
         ("search", {"query": QUESTION, "collection": "no-such"}),
         ("search", {"query": QUESTION, "collection": filled, "top_k": 0}),
         ("search", {"query": QUESTION, "collection": filled, "filters": {"lawx": "民法典"}}),
@@ -149,19 +149,19 @@ def test_errors_say_what_to_do(server, filled):
     assert "chunk_id, doc_id, law" in text(misspelt)
     if missing.is_error:  # the node may hold other collections
         assert filled in text(missing)
-    (gone,) = called(build_server(Target(f"http://127.0.0.1:{free_port()}")), ("list_collections", {}))
+    (gone,) = called(build_server(Target(url=f"http://127.0.0.1:{free_port()}")), ("list_collections", {}))
     assert "bothways serve" in text(gone)
 
 
 def test_a_collection_that_is_meant(server, filled):
-    target = Target(server.url, collection=filled)
+    target = Target(url=server.url, collection=filled)
     (found,) = called(build_server(target), ("search", {"query": QUESTION, "strategy": "bm25", "filters": {}}))
     assert found.structured_content["collection"] == filled
 
 
 def test_filters(server, filled):
     arguments = {"query": QUESTION, "collection": filled, "filters": {"law": ["售后规则"]}}
-    (found,) = called(build_server(Target(server.url)), ("search", arguments))
+    (found,) = called(build_server(Target(url=server.url)), ("search", arguments))
     assert [one["doc_id"] for one in found.structured_content["passages"]] == ["refund"]
 
 

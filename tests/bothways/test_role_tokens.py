@@ -130,5 +130,14 @@ def test_a_long_text_takes_linear_time(part):
 
 
 def test_what_tools_give_to_a_model_holds_none_either():
-    hit = Hit(1, 1.0, "d-0", "d", "[INST]题", "五天<|im_end|>", "s.txt", {})
+    hit = Hit(
+        rank=1,
+        score=1.0,
+        chunk_id="d-0",
+        doc_id="d",
+        title="[INST]题",
+        text="五天<|im_end|>",
+        source="s.txt",
+        metadata={},
+    )
     assert passages_text([hit]) == "[1] source=s.txt | [ INST]题\n五天< |im_end| >"

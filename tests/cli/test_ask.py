@@ -30,7 +30,11 @@ ROWS = [
 @pytest.fixture
 def filled(es, segmenter, collection, tmp_path):
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
-    assert index_path(tmp_path, JobOptions(collection), Parts(*es, segmenter, HashEncoder, "fake/hash")).succeeded
+    assert index_path(
+        tmp_path,
+        JobOptions(collection=collection),
+        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+    ).succeeded
     return collection
 
 

@@ -19,8 +19,16 @@ def rebuilt(es, segmenter, collection, tmp_path):
     client, server = es
     (tmp_path / "a.txt").write_text("员工请假应当提前三天提交申请。", encoding="utf-8")
     for encoder in (HashEncoder(name="fake/old"), HashEncoder(dimension=32, name="fake/new")):
-        parts = Parts(client, server, segmenter, lambda encoder=encoder: encoder, encoder.name)
-        assert index_path(tmp_path, JobOptions(collection, recreate=encoder.dimension == 32), parts).succeeded
+        parts = Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=lambda encoder=encoder: encoder,
+            embedding_model=encoder.name,
+        )
+        assert index_path(
+            tmp_path, JobOptions(collection=collection, recreate=encoder.dimension == 32), parts
+        ).succeeded
     return collection
 
 

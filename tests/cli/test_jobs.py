@@ -117,7 +117,9 @@ def test_bad_usage(run):
 def test_an_upload_is_retried_here(run, es, collection, monkeypatch, tmp_path):
     spool = Spool(settings().cache_dir / "uploads")
     desk = open_desk(es[0])
-    job = desk.store.create(Job(new_id(), collection, "upload", files=["[b]a.txt"], options={"origin": "upload"}))
+    job = desk.store.create(
+        Job(id=new_id(), collection=collection, kind="upload", files=["[b]a.txt"], options={"origin": "upload"})
+    )
     with spool.receive(job.id, collection) as incoming:
         incoming.add("[b]a.txt", io.BytesIO("工资每月十日发放。".encode()))
     (upload,) = [one for one in spool.waiting() if one.id == job.id]

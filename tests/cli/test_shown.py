@@ -9,26 +9,39 @@ from core.datatypes import Context, Expansion, Facet, Hit, LegScore, MatchedWord
 
 TOLD = MatchedWords(words=("昏倒", "怎么办"), synonyms={"丈夫": "老公"}, in_questions=("怎么办",), bigrams=("老公昏",))
 HIT = Hit(
-    "a-1",
-    0.0325,
+    chunk_id="a-1",
+    score=0.0325,
     doc_id="a",
     position=1,
     title="甲法 第二条",
     text="丈夫昏倒的。\n第二段。",
     source="a.txt",
-    legs={"bm25": LegScore(1, 7.125, words=TOLD), "questions": LegScore(12, 0.88, "老公昏倒怎么办")},
+    legs={
+        "bm25": LegScore(rank=1, score=7.125, words=TOLD),
+        "questions": LegScore(rank=12, score=0.88, matched="老公昏倒怎么办"),
+    },
     rrf=0.0325,
     cross_encoder=2.614,
     context=Context(
-        before=(Neighbour("a-0", "a", 0, "甲法 第二条", "前面。"),),
-        after=(Neighbour("b-0", "b", 0, "甲法 第三条", "后面。"),),
+        before=(Neighbour(chunk_id="a-0", doc_id="a", position=0, title="甲法 第二条", text="前面。"),),
+        after=(Neighbour(chunk_id="b-0", doc_id="b", position=0, title="甲法 第三条", text="后面。"),),
     ),
 )
 
 
 def result(*hits, **more):
     fields = {"total": len(hits), "degraded": []} | more
-    return SearchResult("q", Query("老公昏倒"), "hybrid", "c", "bothways-c-v1", hits, {}, {"total": 12.4}, **fields)
+    return SearchResult(
+        query_id="q",
+        query=Query("老公昏倒"),
+        strategy="hybrid",
+        collection="c",
+        index="bothways-c-v1",
+        hits=hits,
+        legs={},
+        timings_ms={"total": 12.4},
+        **fields,
+    )
 
 
 @pytest.fixture
@@ -63,7 +76,7 @@ year: –
 
 
 def test_highlights_instead_of_the_text(printed):
-    hit = Hit("a-0", 1, title="t", text="x", source="s", highlights=("a &lt;b&gt; <em>c&amp;d</em>。",))
+    hit = Hit(chunk_id="a-0", score=1, title="t", text="x", source="s", highlights=("a &lt;b&gt; <em>c&amp;d</em>。",))
     assert printed(result(hit)) == "1. t  s  1.0000\n   a <b> **c&d**。\n1–1 of 1, hybrid on bothways-c-v1, 12 ms\n"
 
 
@@ -74,14 +87,16 @@ def test_nothing_and_nothing_more(printed):
 
 
 def test_foreign_text_is_shown_as_it_is(printed):
-    hit = Hit("a-0", 1, title="[bold]t[/bold]", text="[red]\x1b[2J", source="s")
+    hit = Hit(chunk_id="a-0", score=1, title="[bold]t[/bold]", text="[red]\x1b[2J", source="s")
     assert printed(result(hit)).startswith("1. [bold]t[/bold]  s  1.0000\n   [red]\\x1b[2J\n")
 
 
 def test_why_a_pseudo_document_was_wanted(printed):
-    wanted = result(HIT, expansion=Expansion(True, "logistic", 0.2514, {"gap_10": 0.0412, "length": 2.3}))
+    wanted = result(
+        HIT, expansion=Expansion(wanted=True, rule="logistic", score=0.2514, signs={"gap_10": 0.0412, "length": 2.3})
+    )
     line = "expansion wanted (rule logistic, score +0.251): gap_10 0.0412, length 2.3\n"
     assert line in printed(wanted, explain=True)
     assert "expansion" not in printed(wanted)
-    unknown = result(HIT, expansion=Expansion(False, "built-in", None, {"length": 2.3}))
+    unknown = result(HIT, expansion=Expansion(wanted=False, rule="built-in", score=None, signs={"length": 2.3}))
     assert "expansion not wanted (rule built-in, nothing to tell by): length 2.3\n" in printed(unknown, explain=True)

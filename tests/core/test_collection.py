@@ -23,7 +23,15 @@ def test_version_of():
 
 
 def test_a_collection_refuses_another_build():
-    law = Collection("law", "bothways-law-v1", "bge", 512, "jieba-cut", 1, frozenset())
+    law = Collection(
+        name="law",
+        index="bothways-law-v1",
+        embedding_model="bge",
+        dimension=512,
+        analyzer="jieba-cut",
+        schema_version=1,
+        metadata_fields=frozenset(),
+    )
     law.require(embedding_model="bge", dimension=512, analyzer="jieba-cut")
     with pytest.raises(IncompatibleCollectionError, match=r"embedding model 'bge'.*--recreate"):
         law.require(embedding_model="other", analyzer="jieba-cut")

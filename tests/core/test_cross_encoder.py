@@ -129,7 +129,7 @@ def test_a_long_passage_scores_as_its_best_window(backend: str, pair: dict[str, 
     assert window.startswith("合同\n")
     assert "违约金请求减少。" in window
     assert len(pair[backend].spans("违约金")) + len(pair[backend].spans(window)) <= 61
-    scores = Reranker(pair[backend]).score("违约金", [Hit("c", 1.0, title="合同", text=text)])
+    scores = Reranker(pair[backend]).score("违约金", [Hit(chunk_id="c", score=1.0, title="合同", text=text)])
     score = scores.logits["c"]
     assert score == pytest.approx(pair[backend].score("违约金", [window])[0], abs=1e-4)
     head = pair[backend].score("违约金", [passage("合同", filler * 3)])[0]

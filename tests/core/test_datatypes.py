@@ -7,7 +7,13 @@ import pytest
 from core.datatypes import Chunk
 
 LEAVE = Chunk(
-    "a-0", "a", 0, title="leave", heading="leave", text="员工请假应当提前三天提交申请。", source="docs/leave.txt"
+    chunk_id="a-0",
+    doc_id="a",
+    position=0,
+    title="leave",
+    heading="leave",
+    text="员工请假应当提前三天提交申请。",
+    source="docs/leave.txt",
 )
 
 

@@ -109,10 +109,12 @@ def test_a_graph_computes_as_many_batches_at_once_as_it_has_turns() -> None:
         at_work.pop()
         return feed["input_ids"].astype(np.float32)
 
-    graph = Graph(Path("g"), frozenset({"input_ids"}), compute, turns=threading.BoundedSemaphore(2))
+    graph = Graph(path=Path("g"), inputs=frozenset({"input_ids"}), compute=compute, turns=threading.BoundedSemaphore(2))
     ones = np.ones((1, 3), np.int64)
     with ThreadPoolExecutor(6) as pool:
-        results = list(pool.map(graph.run, [Batch((0,), ones * n, ones, ones) for n in range(6)]))
+        results = list(
+            pool.map(graph.run, [Batch(positions=(0,), ids=ones * n, mask=ones, types=ones) for n in range(6)])
+        )
     assert max(most) == 2
     assert [int(result[0, 0]) for result in results] == list(range(6))
 
@@ -121,11 +123,11 @@ def test_a_failed_batch_gives_its_turn_back() -> None:
     def compute(_: dict[str, np.ndarray]) -> np.ndarray:
         raise ValueError("broken")
 
-    graph = Graph(Path("g"), frozenset(), compute, turns=threading.BoundedSemaphore(1))
+    graph = Graph(path=Path("g"), inputs=frozenset(), compute=compute, turns=threading.BoundedSemaphore(1))
     ones = np.ones((1, 3), np.int64)
     for _ in range(3):
         with pytest.raises(ModelError, match="broken"):
-            graph.run(Batch((0,), ones, ones, ones))
+            graph.run(Batch(positions=(0,), ids=ones, mask=ones, types=ones))
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 1), (4, 2), (16, 8)])
@@ -152,7 +154,7 @@ def test_first_token_graph_computes_the_same(model_cache: Path) -> None:
     small = open_graph(path, backend="onnx", outputs=["last_hidden_state"], first_token_only=True)
     assert (whole.first_token_only, small.first_token_only) == (False, True)
     ids = np.array([[101, 700, 800, 102], [101, 900, 102, 0]])
-    batch = Batch((0, 1), ids, (ids > 0).astype(np.int64), np.zeros_like(ids))
+    batch = Batch(positions=(0, 1), ids=ids, mask=(ids > 0).astype(np.int64), types=np.zeros_like(ids))
     assert small.run(batch).shape == (2, 1, 512)
     assert np.allclose(small.run(batch), whole.run(batch)[:, :1], atol=1e-4)
 
@@ -175,7 +177,7 @@ def test_batches_hold_texts_of_one_length(model_cache: Path) -> None:
         shapes.append(feed["input_ids"].shape)
         return np.repeat(feed["input_ids"][:, 1:2, np.newaxis], 512, axis=2).astype(np.float32)
 
-    graph = Graph(Path("fake"), frozenset({"input_ids"}), compute, first_token_only=True)
+    graph = Graph(path=Path("fake"), inputs=frozenset({"input_ids"}), compute=compute, first_token_only=True)
     encoder = OnnxEncoder(
         "fake", packaged_folder(model_cache), graph, Pooling("cls"), query_prompt="", max_batch_tokens=1000
     )
@@ -188,7 +190,7 @@ def test_batches_hold_texts_of_one_length(model_cache: Path) -> None:
 def test_pooling_by_hand() -> None:
     tokens = np.array([[[3, 4], [1, 0], [9, 9]]], np.float32)
     mask = np.array([[1, 1, 0]])
-    batch = Batch((0,), mask, mask, mask)
+    batch = Batch(positions=(0,), ids=mask, mask=mask, types=mask)
     assert np.allclose(pool(tokens, batch, Pooling("cls")), [[0.6, 0.8]])
     assert np.allclose(pool(tokens, batch, Pooling("mean")), [[2**-0.5, 2**-0.5]])  # (4, 4) / 2
 

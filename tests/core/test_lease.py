@@ -21,7 +21,7 @@ from tests.fakes import Clock
 pytestmark = pytest.mark.elasticsearch
 
 
-OTHER = Holder("bo@other:7", "other machine", 7, 1.0)
+OTHER = Holder(who="bo@other:7", machine="other machine", pid=7, started=1.0)
 DAY = 86_400.0
 
 
@@ -204,7 +204,7 @@ def test_of_many_at_once_one_wins(es, name):
     won, refused = [], []
 
     def run(number):
-        mine = Leases(es[0], holder=Holder(f"p{number}"))
+        mine = Leases(es[0], holder=Holder(who=f"p{number}"))
         start.wait()
         try:
             won.append(mine.acquire(name))
@@ -228,7 +228,7 @@ def test_of_many_who_take_over_one_wins(es, leases, name, clock):
 
     def run(number):
         ticks = Clock()
-        mine = Leases(es[0], clock=late, holder=Holder(f"p{number}"), ticks=ticks, pause=ticks.pause)
+        mine = Leases(es[0], clock=late, holder=Holder(who=f"p{number}"), ticks=ticks, pause=ticks.pause)
         start.wait()
         try:
             won.append(mine.acquire(name))

@@ -80,18 +80,26 @@ WAYS = [
 HUGE = json.dumps(completion("长" * 5000)).encode()[:-40]
 
 TOO_LARGE = [
-    pytest.param(Raw(pour(b" " * 65536, 8000)), id="500 MB of spaces"),
-    pytest.param(Raw(lambda: itertools.chain([HUGE], itertools.repeat(b"x" * 65536, 500))), id="30 MB of text"),
-    pytest.param(Raw(pour(b"[", 1), headers=(("Content-Length", str(30 * MB)),)), id="30 MB that are announced"),
-    pytest.param(Raw(pour(b"[" + b"{}," * 600_000 + b"1]", 1)), id="600,000 objects"),
-    pytest.param(Raw(pour(b"data: [" + b"{}," * 80_000 + b"1]\n\n", 1), SSE), id="80,000 objects in an event"),
-    pytest.param(Raw(pour(b"data: " + b"x" * 65536, 8000), SSE), id="an event of 500 MB without a line's end"),
-    pytest.param(Raw(pour(b"data: " + b"x" * 1000 + b"\n", 500_000), SSE), id="an event of 500 MB in lines"),
-    pytest.param(Raw(pour(b": still here\n\n" * 4000, 10_000), SSE), id="500 MB of comments"),
-    pytest.param(Raw(pour(b"\n" * 65536, 8000), SSE), id="500 MB of empty lines"),
-    pytest.param(Raw(pour(event() * 1000, 10_000), SSE), id="ten million events that say nothing"),
-    pytest.param(Raw(pour(event(content=" ") * 1000, 10_000), SSE), id="ten million spaces"),
-    pytest.param(Raw(pour(event(content="长" * 1000), 10_000), SSE), id="a text of ten million characters"),
+    pytest.param(Raw(pieces=pour(b" " * 65536, 8000)), id="500 MB of spaces"),
+    pytest.param(Raw(pieces=lambda: itertools.chain([HUGE], itertools.repeat(b"x" * 65536, 500))), id="30 MB of text"),
+    pytest.param(Raw(pieces=pour(b"[", 1), headers=(("Content-Length", str(30 * MB)),)), id="30 MB that are announced"),
+    pytest.param(Raw(pieces=pour(b"[" + b"{}," * 600_000 + b"1]", 1)), id="600,000 objects"),
+    pytest.param(
+        Raw(pieces=pour(b"data: [" + b"{}," * 80_000 + b"1]\n\n", 1), content_type=SSE), id="80,000 objects in an event"
+    ),
+    pytest.param(
+        Raw(pieces=pour(b"data: " + b"x" * 65536, 8000), content_type=SSE), id="an event of 500 MB without a line's end"
+    ),
+    pytest.param(
+        Raw(pieces=pour(b"data: " + b"x" * 1000 + b"\n", 500_000), content_type=SSE), id="an event of 500 MB in lines"
+    ),
+    pytest.param(Raw(pieces=pour(b": still here\n\n" * 4000, 10_000), content_type=SSE), id="500 MB of comments"),
+    pytest.param(Raw(pieces=pour(b"\n" * 65536, 8000), content_type=SSE), id="500 MB of empty lines"),
+    pytest.param(Raw(pieces=pour(event() * 1000, 10_000), content_type=SSE), id="ten million events that say nothing"),
+    pytest.param(Raw(pieces=pour(event(content=" ") * 1000, 10_000), content_type=SSE), id="ten million spaces"),
+    pytest.param(
+        Raw(pieces=pour(event(content="长" * 1000), 10_000), content_type=SSE), id="a text of ten million characters"
+    ),
 ]
 
 
@@ -110,11 +118,11 @@ def test_what_is_too_large_is_given_up_at_its_bound_in_little_memory(server, way
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (Raw(pour(b"[" * 1000, 40)), "nested too deeply"),
-        (Raw(pour(b'{"a":' * 1000, 40)), "nested too deeply"),
-        (Raw(pour(gzip.compress(b" " * 50 * MB), 1), headers=(("Content-Encoding", "gzip"),)), "compressed"),
-        (Raw(pour(b"\xff\xfe", 1)), "not a chat completion"),
-        (Raw(pour(b"9" * 10_000, 1)), "not a chat completion"),
+        (Raw(pieces=pour(b"[" * 1000, 40)), "nested too deeply"),
+        (Raw(pieces=pour(b'{"a":' * 1000, 40)), "nested too deeply"),
+        (Raw(pieces=pour(gzip.compress(b" " * 50 * MB), 1), headers=(("Content-Encoding", "gzip"),)), "compressed"),
+        (Raw(pieces=pour(b"\xff\xfe", 1)), "not a chat completion"),
+        (Raw(pieces=pour(b"9" * 10_000, 1)), "not a chat completion"),
         ((200, {"choices": float("nan")}), "not a chat completion"),
         ((200, {"choices": {"0": {}}}), "not a chat completion"),
         ((200, {"choices": [[]]}), "not a chat completion"),
@@ -124,8 +132,8 @@ def test_what_is_too_large_is_given_up_at_its_bound_in_little_memory(server, way
         ((200, {"choices": [{"message": {"content": {"text": "x"}}}]}), "not a chat completion"),
         ((302, {}, {"Location": "http://192.0.2.1/v1/chat/completions"}), "another address"),
         ((307, {}, {"Location": "/elsewhere"}), "another address"),
-        (Raw(pour(b"x" * 65536, 500), status=400), "400"),
-        (Raw(pour(b"[" * 60_000, 1), status=400), "400"),
+        (Raw(pieces=pour(b"x" * 65536, 500), status=400), "400"),
+        (Raw(pieces=pour(b"[" * 60_000, 1), status=400), "400"),
         ((400, {"error": {"message": ["deep", {}]}}), "400"),
     ],
 )
@@ -151,14 +159,16 @@ def test_what_is_no_answer_is_an_error_of_ours(server, way, step, message):
     ],
 )
 def test_events_of_any_shape_are_no_answer(server, data, error):
-    server.script = [Raw(pour(data, 1), SSE)]
+    server.script = [Raw(pieces=pour(data, 1), content_type=SSE)]
     with pytest.raises(error):
         chatted(server, "stream")
 
 
 def test_a_stream_that_breaks_off_within_its_framing_is_an_error_of_ours(server):
     chunk = b"%x\r\n%s\r\n" % (len(event(content="半")), event(content="半"))
-    server.script = [Raw(pour(chunk + b"ffff\r\n", 1), SSE, headers=(("Transfer-Encoding", "chunked"),))]
+    server.script = [
+        Raw(pieces=pour(chunk + b"ffff\r\n", 1), content_type=SSE, headers=(("Transfer-Encoding", "chunked"),))
+    ]
     with pytest.raises(LLMError):
         chatted(server, "stream")
 
@@ -166,10 +176,10 @@ def test_a_stream_that_breaks_off_within_its_framing_is_an_error_of_ours(server)
 @pytest.mark.parametrize(
     "step",
     [
-        Raw(trickle(b" ")),
-        Raw(trickle(b": keep-alive\n\n"), SSE),
-        Raw(trickle(event()), SSE),
-        Raw(trickle(b"x"), status=500),
+        Raw(pieces=trickle(b" ")),
+        Raw(pieces=trickle(b": keep-alive\n\n"), content_type=SSE),
+        Raw(pieces=trickle(event()), content_type=SSE),
+        Raw(pieces=trickle(b"x"), status=500),
     ],
 )
 @pytest.mark.parametrize("way", WAYS)
@@ -205,11 +215,11 @@ def test_headers_that_trickle_have_their_time_too(server):
 @pytest.mark.parametrize(
     "listing",
     [
-        Raw(pour(b" " * 65536, 500)),
-        Raw(pour(b"[" * 50_000, 1)),
-        Raw(pour(b'{"data": [{"id": 7}]}', 1)),
-        Raw(pour(b'{"data": [{"id": "\\u001b[31m"}]}', 1)),
-        Raw(pour(b'{"data": {"id": "x"}}', 1)),
+        Raw(pieces=pour(b" " * 65536, 500)),
+        Raw(pieces=pour(b"[" * 50_000, 1)),
+        Raw(pieces=pour(b'{"data": [{"id": 7}]}', 1)),
+        Raw(pieces=pour(b'{"data": [{"id": "\\u001b[31m"}]}', 1)),
+        Raw(pieces=pour(b'{"data": {"id": "x"}}', 1)),
     ],
 )
 def test_a_list_of_models_is_believed_no_more(server, listing):
@@ -219,7 +229,7 @@ def test_a_list_of_models_is_believed_no_more(server, listing):
 
 
 def test_the_loop_goes_on_while_30_mb_come(server):
-    server.script = [Raw(pour(b"[1," * 20_000, 500))]
+    server.script = [Raw(pieces=pour(b"[1," * 20_000, 500))]
 
     async def scene():
         chat = ChatEndpoint(server.url, model="m")
@@ -256,7 +266,7 @@ def test_an_answer_at_its_bound_is_one(server):
 
 def test_an_event_that_comes_byte_by_byte_and_one_without_an_end_are_read(server):
     data = event(content="答") + event(content="案") + b'data: {"choices": [{"finish_reason": "stop"}]}'
-    server.script = [Raw(lambda: (data[at : at + 1] for at in range(len(data))), SSE)]
+    server.script = [Raw(pieces=lambda: (data[at : at + 1] for at in range(len(data))), content_type=SSE)]
     assert chatted(server, "stream") == "答案"
 
 

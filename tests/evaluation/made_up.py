@@ -9,13 +9,17 @@ from evaluation.run import Answer
 
 def queries(n):
     """`n` questions whose right document is named after them."""
-    return [JudgedQuery(f"q{at}", "字" * (1 + at % 40), {f"d{at}": 1}, labels={"tag": f"t{at % 2}"}) for at in range(n)]
+    return [
+        JudgedQuery(query_id=f"q{at}", text="字" * (1 + at % 40), relevant={f"d{at}": 1}, labels={"tag": f"t{at % 2}"})
+        for at in range(n)
+    ]
 
 
 def gold_of(batch):
     return {
         q.query_id: [
-            GoldDocument(d, relevance, in_index=True, title=f"Title {d}") for d, relevance in q.relevant.items()
+            GoldDocument(doc_id=d, relevance=relevance, in_index=True, title=f"Title {d}")
+            for d, relevance in q.relevant.items()
         ]
         for q in batch
     }
@@ -32,6 +36,6 @@ def finds_at(rank_of, *, ms=None, depth=30, degraded=()):
             documents[rank - 1] = f"d{number}"
         ranking = {document: 1 / place for place, document in enumerate(documents, start=1)}
         shown = {document: (f"<b>{document}</b>", "文" * 200) for document in documents[:5]}
-        return Answer(ranking, shown, ms, degraded)
+        return Answer(ranking=ranking, shown=shown, ms=ms, degraded=degraded)
 
     return ask

@@ -19,9 +19,9 @@ def choose(wanted, scores=SCORES, right=RIGHT, folds=2):
 
 
 def test_a_threshold_by_hand():
-    assert cut(SCORES, RIGHT, 0.86) == Threshold(0.86, 9 / 10, 9 / 11, 10 / 20)
-    assert cut(SCORES, RIGHT, 0.0) == Threshold(0.0, 11 / 19, 1.0, 19 / 20)
-    assert cut(SCORES, RIGHT, 2.0) == Threshold(2.0, 0.0, 0.0, 0.0)
+    assert cut(SCORES, RIGHT, 0.86) == Threshold(min_score=0.86, precision=9 / 10, recall=9 / 11, answered=10 / 20)
+    assert cut(SCORES, RIGHT, 0.0) == Threshold(min_score=0.0, precision=11 / 19, recall=1.0, answered=19 / 20)
+    assert cut(SCORES, RIGHT, 2.0) == Threshold(min_score=2.0, precision=0.0, recall=0.0, answered=0.0)
 
 
 def test_the_lowest_threshold_that_is_precise_enough_is_chosen():
@@ -45,7 +45,7 @@ def test_equal_scores_are_cut_together():
     scores = np.array([0.9] * 10 + [0.5] * 10)
     right = np.array([True] * 10 + [True] * 5 + [False] * 5)
     # Half way through the second ten the share would be 1, but a threshold cannot tell them apart.
-    assert choose(0.9, scores, right).proposed == Threshold(0.9, 1.0, 10 / 15, 0.5)
+    assert choose(0.9, scores, right).proposed == Threshold(min_score=0.9, precision=1.0, recall=10 / 15, answered=0.5)
 
 
 def test_the_table_goes_through_the_scores():

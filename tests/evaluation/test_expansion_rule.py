@@ -14,11 +14,11 @@ from evaluation.expansion_rule import Frame, always, asked, built_in, choose, ga
 from evaluation.queries import split_of
 from search.expansion import ExpansionRule, Term
 
-FRAME = Frame("hybrid", "m", with_bm25=True, price=0.01)
+FRAME = Frame(strategy="hybrid", embedding_model="m", with_bm25=True, price=0.01)
 
 
 def example(number, reward, *, gap_10=0.1, length=3.0, plain=0.5, in_use=False, may_ask=True, **signs):
-    first = FirstPass(plain, {"gap_10": gap_10, "length": length, **signs}, in_use=in_use, may_ask=may_ask)
+    first = FirstPass(value=plain, signs={"gap_10": gap_10, "length": length, **signs}, in_use=in_use, may_ask=may_ask)
     return Example(f"q{number}", first, [reward])
 
 
@@ -113,12 +113,14 @@ def test_one_side_alone_needs_no_regression():
 
 def test_the_built_in_bound_is_that_of_searches():
     assert built_in([], FRAME).intercept == 0.10
-    assert built_in([], Frame("dense", "m", with_bm25=False)).intercept == 0.07
+    assert built_in([], Frame(strategy="dense", embedding_model="m", with_bm25=False)).intercept == 0.07
 
 
 def test_who_cannot_be_told_is_decided_by_what_is_in_use():
-    first = FirstPass(0.5, {"length": 3.0}, in_use=True, may_ask=True)
-    rule = ExpansionRule("gap", -9.0, {"gap_10": Term(-1.0)}, "hybrid", "m")
+    first = FirstPass(value=0.5, signs={"length": 3.0}, in_use=True, may_ask=True)
+    rule = ExpansionRule(
+        kind="gap", intercept=-9.0, terms={"gap_10": Term(-1.0)}, strategy="hybrid", embedding_model="m"
+    )
     assert asked(rule, [Example("q", first, [0.1])]).tolist() == [True]
 
 
@@ -128,8 +130,8 @@ def test_citations_are_never_asked_about():
 
 
 def test_samples_by_hand():
-    some = [Example("a", FirstPass(0.4, {}, in_use=False, may_ask=True), [0.2, -0.1, 0.0]),
-            Example("b", FirstPass(0.6, {}, in_use=False, may_ask=True), [0.4])]  # fmt: skip
+    some = [Example("a", FirstPass(value=0.4, signs={}, in_use=False, may_ask=True), [0.2, -0.1, 0.0]),
+            Example("b", FirstPass(value=0.6, signs={}, in_use=False, may_ask=True), [0.4])]  # fmt: skip
     told = samples(some)
     assert told["without"]["mean"] == pytest.approx(0.5)
     assert told["mean_of_n"]["mean"] == pytest.approx((0.1 / 3 + 0.4) / 2)

@@ -88,7 +88,7 @@ def test_texts_need_no_judgement(tmp_path):
 
 
 def test_a_fifth_of_the_queries_is_dev_whatever_their_order():
-    queries = [JudgedQuery(f"q{number:04}", "a") for number in range(1000)]
+    queries = [JudgedQuery(query_id=f"q{number:04}", text="a") for number in range(1000)]
     dev, train = take_split(queries, "dev"), take_split(queries, "train")
     assert 160 < len(dev) < 240
     assert {q.query_id for q in dev} | {q.query_id for q in train} == {q.query_id for q in queries}
@@ -104,4 +104,4 @@ def test_the_split_does_not_change():
 
 def test_an_empty_split_is_refused():
     with pytest.raises(EvaluationError, match="None of the 1 queries"):
-        take_split([JudgedQuery("q0000", "a")], "dev")
+        take_split([JudgedQuery(query_id="q0000", text="a")], "dev")

@@ -29,7 +29,7 @@ def test_the_strategies_take_turns_in_going_first():
     asked = []
 
     def ask(name):
-        return lambda query: asked.append(f"{query.query_id}{name}") or Answer({})
+        return lambda query: asked.append(f"{query.query_id}{name}") or Answer(ranking={})
 
     run_strategies(queries(3), {"a": ask("a"), "b": ask("b")}, gold_of, ks=[1])
     assert asked == ["q0a", "q0b", "q1b", "q1a", "q2a", "q2b"]
@@ -38,8 +38,14 @@ def test_the_strategies_take_turns_in_going_first():
 def test_documents_that_are_not_in_the_index_are_counted_and_named():
     def some_missing(batch):
         return {
-            "q0": [GoldDocument("d0", 1, in_index=True), GoldDocument("gone", 1, in_index=False)],
-            "q1": [GoldDocument("law=L,article=9", 1, in_index=False), GoldDocument("worthless", 0, in_index=True)],
+            "q0": [
+                GoldDocument(doc_id="d0", relevance=1, in_index=True),
+                GoldDocument(doc_id="gone", relevance=1, in_index=False),
+            ],
+            "q1": [
+                GoldDocument(doc_id="law=L,article=9", relevance=1, in_index=False),
+                GoldDocument(doc_id="worthless", relevance=0, in_index=True),
+            ],
         }
 
     tally = run_strategies(queries(2), {"a": finds_at(lambda n: 1)}, some_missing, ks=[1])
@@ -50,7 +56,9 @@ def test_documents_that_are_not_in_the_index_are_counted_and_named():
 
 def test_missing_documents_are_named_up_to_a_limit():
     def none_there(batch):
-        return {q.query_id: [GoldDocument(f"d{at}", 1, in_index=False) for at in range(60)] for q in batch}
+        return {
+            q.query_id: [GoldDocument(doc_id=f"d{at}", relevance=1, in_index=False) for at in range(60)] for q in batch
+        }
 
     tally = run_strategies(queries(3), {"a": finds_at(lambda n: 1)}, none_there, ks=[1])
     assert (tally.missing, len(tally.missing_named)) == (180, 100)
@@ -65,7 +73,7 @@ def test_memory_does_not_grow_with_the_number_of_queries():
     strategies = {name: finds_at(lambda n: 3, ms=1.0) for name in "abcdef"}
 
     def peak(n):
-        many = [JudgedQuery(f"q{at}", "问", {f"d{at}": 1}) for at in range(n)]
+        many = [JudgedQuery(query_id=f"q{at}", text="问", relevant={f"d{at}": 1}) for at in range(n)]
         tracemalloc.start()
         run_strategies(many, strategies, gold_of, ks=[1, 10], slices=["length"])
         _, most = tracemalloc.get_traced_memory()

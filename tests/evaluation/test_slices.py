@@ -17,12 +17,12 @@ def test_length(text, length):
     ("characters", "label"), [(0, "1–10"), (10, "1–10"), (11, "11–20"), (50, "31–50"), (51, "51+")]
 )
 def test_groups_of_length(characters, label):
-    assert label_of(JudgedQuery("q", "字" * characters), "length") == label
+    assert label_of(JudgedQuery(query_id="q", text="字" * characters), "length") == label
 
 
 def test_groups_by_label():
-    assert label_of(JudgedQuery("q", "a", labels={"tag": "vague"}), "tag") == "vague"
-    assert label_of(JudgedQuery("q", "a"), "tag") == "–"
+    assert label_of(JudgedQuery(query_id="q", text="a", labels={"tag": "vague"}), "tag") == "vague"
+    assert label_of(JudgedQuery(query_id="q", text="a"), "tag") == "–"
 
 
 def test_order():

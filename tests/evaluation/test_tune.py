@@ -22,7 +22,19 @@ def test_cross_validation_finds_what_is_better_everywhere():
 def test_the_settings_file():
     (gain,) = compare({"tuned": (np.ones(4), np.zeros(4))}, baseline="in use", measure="ndcg@10")
     best = {"weight_bm25": 0.3, "rank_constant": 20}
-    tuning = Tuning("ndcg@10", 4, 2, {"weight_bm25": 1.0}, 0.0, best, 1.0, Interval(1, 1, 1), gain, {}, [])
+    tuning = Tuning(
+        measure="ndcg@10",
+        queries=4,
+        folds=2,
+        current={"weight_bm25": 1.0},
+        current_mean=0.0,
+        best=best,
+        best_mean=1.0,
+        held_out=Interval(1, 1, 1),
+        gain=gain,
+        legs={},
+        trials=[],
+    )
     lines = settings_lines(tuning, collection="law", queries_file="q.jsonl").splitlines()
     assert lines[0] == f"{SETTINGS_HEAD} for the collection 'law'"
     assert lines[-3:] == ["BOTHWAYS_WEIGHT_BM25=0.3", "BOTHWAYS_RANK_CONSTANT=20", "BOTHWAYS_WEIGHT_DENSE=1"]
@@ -39,5 +51,17 @@ def test_the_settings_file():
 def test_the_settings_file_has_what_the_fusion_uses(fusion, lines):
     (gain,) = compare({"tuned": (np.ones(4), np.zeros(4))}, baseline="in use", measure="ndcg@10")
     best = {"fusion": fusion, "convex_weight": 0.2, "weight_bm25": 0.3}
-    tuning = Tuning("ndcg@10", 4, 2, best, 0.0, best, 1.0, Interval(1, 1, 1), gain, {}, [])
+    tuning = Tuning(
+        measure="ndcg@10",
+        queries=4,
+        folds=2,
+        current=best,
+        current_mean=0.0,
+        best=best,
+        best_mean=1.0,
+        held_out=Interval(1, 1, 1),
+        gain=gain,
+        legs={},
+        trials=[],
+    )
     assert settings_lines(tuning, collection="law", queries_file="q.jsonl").splitlines()[3:] == lines

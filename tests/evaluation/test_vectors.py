@@ -79,8 +79,18 @@ def test_the_search_that_is_sent():
 
 def arm(build, number, oversample, recall, p50, *, server=0.0):
     megabytes = 3 if build.quantised else 9
-    built = Built(build, "bothways-study-x", 1000, 12.4, 10_000_000, "disk", megabytes * 1_000_000, SERVER, server)
-    return Arm(built, number, oversample, recall, p50, 2 * p50)
+    built = Built(
+        build=build,
+        index="bothways-study-x",
+        vectors=1000,
+        seconds=12.4,
+        disk_bytes=10_000_000,
+        disk_from="disk",
+        memory_bytes=megabytes * 1_000_000,
+        memory_from=SERVER,
+        oversample=server,
+    )
+    return Arm(built=built, num_candidates=number, oversample=oversample, recall=recall, p50_ms=p50, p95_ms=2 * p50)
 
 
 @pytest.fixture
@@ -94,7 +104,17 @@ def study():
         arm(bbq, 50, None, 0.95, 2.5, server=3.0),
         arm(bbq, 50, 0, 0.7, 1.5, server=3.0),
     )
-    return VectorStudy("law", "bothways-law-v1", 1000, 512, 20, 10, 3, arms, {"int9_hnsw": "Unknown type."})
+    return VectorStudy(
+        collection="law",
+        index="bothways-law-v1",
+        vectors=1000,
+        dimension=512,
+        queries=20,
+        k=10,
+        repeats=3,
+        arms=arms,
+        refused={"int9_hnsw": "Unknown type."},
+    )
 
 
 def test_what_no_other_arm_beats(study):
@@ -118,7 +138,12 @@ def test_what_each_build_is_worth(study):
 
 def test_the_same_figures_beat_nobody():
     same = (arm(EXACT, 10, None, 1.0, 9.0), arm(Build("hnsw"), 10, None, 1.0, 9.0))
-    assert VectorStudy("law", "i", 1, 1, 1, 1, 3, same, {}).pareto == same
+    assert (
+        VectorStudy(
+            collection="law", index="i", vectors=1, dimension=1, queries=1, k=1, repeats=3, arms=same, refused={}
+        ).pareto
+        == same
+    )
 
 
 def test_less_than_a_tenth_of_a_millisecond_is_no_advantage():

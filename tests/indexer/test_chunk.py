@@ -15,7 +15,7 @@ from tests.fakes import HashEncoder
 
 
 def document(*blocks: str) -> Document:
-    return Document("id", "题", blocks, "a.txt", heading="头", metadata={"k": "v"})
+    return Document(doc_id="id", title="题", blocks=blocks, source="a.txt", heading="头", metadata={"k": "v"})
 
 
 def squeeze(text: str) -> str:

@@ -64,7 +64,9 @@ def test_labels_without_names_count_by_number(tmp_path) -> None:
 
 
 def test_chunks_are_its_segments(model) -> None:
-    document = Document("id", "题", (PLAIN * 8 + LAST + PLAIN * 9 + LAST + PLAIN * 6,), "a.txt")
+    document = Document(
+        doc_id="id", title="题", blocks=(PLAIN * 8 + LAST + PLAIN * 9 + LAST + PLAIN * 6,), source="a.txt"
+    )
     chunks = chunk([document], "semantic", max_chars=60, segmentation=lambda: model)
     assert [piece.text for piece in chunks] == [PLAIN * 8 + LAST, PLAIN * 9 + LAST, PLAIN * 6]
 

@@ -37,7 +37,9 @@ def sentence(topic: str, length: int = 20) -> str:
 
 
 def texts_of(*topics: str, length: int = 20, max_chars: int = 100) -> list[str]:
-    document = Document("id", "题", ("".join(sentence(topic, length) for topic in topics),), "a.txt")
+    document = Document(
+        doc_id="id", title="题", blocks=("".join(sentence(topic, length) for topic in topics),), source="a.txt"
+    )
     turns = partial(turns_of_vectors, encoder=TopicEncoder(), percentile=75, window=1)
     return [piece.text for piece in cut_semantic(document, max_chars, turns)]
 
@@ -88,13 +90,18 @@ def test_what_fits_is_not_encoded_and_loads_nothing() -> None:
     def no_encoder() -> TopicEncoder:
         raise AssertionError("loaded for a short text")
 
-    [only] = chunk([Document("id", "题", ("甲。", "乙。"), "a.txt")], "semantic", max_chars=100, encoder=no_encoder)
+    [only] = chunk(
+        [Document(doc_id="id", title="题", blocks=("甲。", "乙。"), source="a.txt")],
+        "semantic",
+        max_chars=100,
+        encoder=no_encoder,
+    )
     assert only.text == "甲。\n乙。"
 
 
 def test_documents_are_encoded_one_at_a_time() -> None:
     encoder = TopicEncoder()
-    documents = [Document(topic, "题", (sentence(topic) * 8,), "a.txt") for topic in "甲乙"]
+    documents = [Document(doc_id=topic, title="题", blocks=(sentence(topic) * 8,), source="a.txt") for topic in "甲乙"]
     next(chunk(iter(documents), "semantic", max_chars=100, encoder=lambda: encoder))
     assert {text[0] for text in encoder.seen} == {"甲"}
 
@@ -103,13 +110,13 @@ def test_a_segmentation_model_goes_before_the_vectors() -> None:
     def no_encoder() -> TopicEncoder:
         raise AssertionError("not needed")
 
-    document = Document("id", "题", (sentence("甲") * 6,), "a.txt")
+    document = Document(doc_id="id", title="题", blocks=(sentence("甲") * 6,), source="a.txt")
     chunks = chunk([document], "semantic", max_chars=100, encoder=no_encoder, segmentation=lambda: lambda texts: [1])
     assert [len(c.text) for c in chunks] == [40, 80]
 
 
 def test_without_encoder_and_model_it_is_refused() -> None:
-    document = Document("id", "题", (sentence("甲") * 6,), "a.txt")
+    document = Document(doc_id="id", title="题", blocks=(sentence("甲") * 6,), source="a.txt")
     with pytest.raises(ValueError, match="need an encoder"):
         list(chunk([document], "semantic", max_chars=100))
 

@@ -15,7 +15,14 @@ def line(start: str, length: int, end: str = "。") -> str:
 
 def cut(*lines: str, max_chars: int = 100, title: str = "样本法 第二条", article: str = "第二条") -> list[Chunk]:
     metadata = {"law": "样本法", **({"article": article} if article else {})}
-    document = Document("id", title, lines, "a.txt", heading=f"《样本法》 {article}".strip(), metadata=metadata)
+    document = Document(
+        doc_id="id",
+        title=title,
+        blocks=lines,
+        source="a.txt",
+        heading=f"《样本法》 {article}".strip(),
+        metadata=metadata,
+    )
     return list(chunk([document], "statute", max_chars=max_chars))
 
 

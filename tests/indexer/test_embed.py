@@ -12,7 +12,10 @@ from tests.fakes import HashEncoder
 
 def expanded(number, questions=()):
     text = f"第 {number} 条" + "长" * (number * 7 % 50)
-    return ExpandedChunk(Chunk(f"d-{number}", "d", number, "题", "", text, "s"), tuple(questions))
+    return ExpandedChunk(
+        Chunk(chunk_id=f"d-{number}", doc_id="d", position=number, title="题", heading="", text=text, source="s"),
+        tuple(questions),
+    )
 
 
 def test_every_text_gets_its_own_vector():

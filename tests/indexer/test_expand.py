@@ -11,7 +11,15 @@ from tests.fakes import FixedWriter
 
 
 def chunk(text, number=0, heading="", title="题"):
-    return Chunk(f"d{number}-0", f"d{number}", 0, title, heading, text, "a.txt")
+    return Chunk(
+        chunk_id=f"d{number}-0",
+        doc_id=f"d{number}",
+        position=0,
+        title=title,
+        heading=heading,
+        text=text,
+        source="a.txt",
+    )
 
 
 def chunks(count=None):
@@ -52,7 +60,7 @@ def test_a_chunk_without_an_answer_is_told_and_goes_on(error, stage, generation)
     failures = []
     writer = FixedWriter(refuse=["第2段"], error=error)
     given = list(expand(chunks(4), writer, concurrency=2, on_failure=failures.append))
-    assert failures == [Failure(stage, "d2-0", "the model will not", "题")]
+    assert failures == [Failure(stage=stage, item="d2-0", reason="the model will not", title="题")]
     assert given[2] == ExpandedChunk(chunk("第2段文字", 2), (), generation)
     assert [len(one.questions) for one in given] == [2, 2, 0, 2]
 

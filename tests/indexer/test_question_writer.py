@@ -28,7 +28,15 @@ PROMPTS = {
 
 
 def chunk(text, number=0, heading="", title="题"):
-    return Chunk(f"d{number}-0", f"d{number}", 0, title, heading, text, "a.txt")
+    return Chunk(
+        chunk_id=f"d{number}-0",
+        doc_id=f"d{number}",
+        position=0,
+        title=title,
+        heading=heading,
+        text=text,
+        source="a.txt",
+    )
 
 
 def never(failure):

@@ -73,7 +73,7 @@ def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"")
     (tmp_path / "b.txt").write_text("内容。", encoding="utf-8")
     reading = Reading(tmp_path)
-    assert reading.failures == [Failure("read", "a.txt", "The file is empty.")]
+    assert reading.failures == [Failure(stage="read", item="a.txt", reason="The file is empty.")]
     assert reading.sources == ["b.txt"]
 
 

@@ -13,7 +13,7 @@ SHARED = Path(__file__).parents[2].parent / "shared"
 
 
 def chunk(text):
-    return Chunk("d0-0", "d0", 0, "题", "", text, "a.txt")
+    return Chunk(chunk_id="d0-0", doc_id="d0", position=0, title="题", heading="", text=text, source="a.txt")
 
 
 def record(text, *questions):

@@ -29,7 +29,7 @@ def build(es, segmenter, encoder, collection):
             writer=writer,
             **chosen,
         )
-        return index_path(path, JobOptions(collection, **options), parts)
+        return index_path(path, JobOptions(collection=collection, **options), parts)
 
     return run
 

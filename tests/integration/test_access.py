@@ -74,9 +74,16 @@ def make(es, segmenter, folder, tmp_path_factory):
 
     def run(name, *, files=ROWS, **options):
         names.add(name)
-        parts = Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+        parts = Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        )
         path = folder if files is ROWS else written(tmp_path_factory.mktemp("docs"), files)
-        assert index_path(path, JobOptions(name, **options), parts).succeeded
+        assert index_path(path, JobOptions(collection=name, **options), parts).succeeded
 
     yield run
     for name in names:
@@ -294,7 +301,7 @@ def test_a_collection_of_another_model_is_told_of_to_those_alone_who_see_somethi
 
 
 def test_keys_with_groups_change_nothing_and_see_no_job(http, protected, es):
-    job = JobStore(es[0]).create(Job(new_id(), protected, kind="upload", files=["机密.pdf"]))
+    job = JobStore(es[0]).create(Job(id=new_id(), collection=protected, kind="upload", files=["机密.pdf"]))
     for method, path in (
         ("DELETE", f"/collections/{protected}"),
         ("DELETE", f"/collections/{protected}/documents/leave"),

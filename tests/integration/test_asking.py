@@ -55,7 +55,11 @@ def shelve(es, segmenter, path):
     """Index a folder under a name of its own."""
     client, server = es
     name = f"test-{uuid.uuid4().hex}"
-    assert index_path(path, JobOptions(name), Parts(client, server, segmenter, HashEncoder, "fake/hash")).succeeded
+    assert index_path(
+        path,
+        JobOptions(collection=name),
+        Parts(client=client, server=server, segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+    ).succeeded
     return name
 
 
@@ -255,9 +259,9 @@ def test_without_a_model_there_are_the_passages_and_it_says_so(make_http, shelf,
         (307, {}, {"Location": "http://192.0.2.1/"}),
         (200, b"[" * 30_000),
         (200, b'{"choices": [{"message": {"content": ["' + b"[" * 100),
-        Raw(lambda: itertools.repeat(b"[1," * 20_000, 500)),
-        Raw(lambda: itertools.repeat(b"data: " + b"x" * 65_536, 2000), "text/event-stream"),
-        Raw(lambda: iter([gzip.compress(b" " * 50_000_000)]), headers=(("Content-Encoding", "gzip"),)),
+        Raw(pieces=lambda: itertools.repeat(b"[1," * 20_000, 500)),
+        Raw(pieces=lambda: itertools.repeat(b"data: " + b"x" * 65_536, 2000), content_type="text/event-stream"),
+        Raw(pieces=lambda: iter([gzip.compress(b" " * 50_000_000)]), headers=(("Content-Encoding", "gzip"),)),
     ],
 )
 def test_a_model_that_is_dead_slow_or_talks_rubbish_costs_the_answer_alone(make_http, llm, shelf, step, stream):

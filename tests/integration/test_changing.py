@@ -49,8 +49,10 @@ def build_with(es, segmenter, collection):
     client, server = es
 
     def run(path, encoder, **options):
-        parts = Parts(client, server, segmenter, lambda: encoder, encoder.name)
-        return index_path(path, JobOptions(collection, **options), parts)
+        parts = Parts(
+            client=client, server=server, segmenter=segmenter, encoder=lambda: encoder, embedding_model=encoder.name
+        )
+        return index_path(path, JobOptions(collection=collection, **options), parts)
 
     return run
 

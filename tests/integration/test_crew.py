@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def desk(es):
-    return Desk(JobStore(es[0]), Leases(es[0]), record_every_s=0.1, look_again_s=0.05)
+    return Desk(store=JobStore(es[0]), leases=Leases(es[0]), record_every_s=0.1, look_again_s=0.05)
 
 
 @pytest.fixture
@@ -47,7 +47,14 @@ def shards(es, desk):
 @pytest.fixture
 def parts(es, segmenter):
     def make(writer=None, embedding_model="fake/hash"):
-        return Parts(es[0], es[1], segmenter, HashEncoder, embedding_model, writer)
+        return Parts(
+            client=es[0],
+            server=es[1],
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model=embedding_model,
+            writer=writer,
+        )
 
     return make
 
@@ -57,9 +64,9 @@ def lead(desk, shards, parts, folder, collection):
     """Run a shared job with shards of 4 chunks: `lead(writer=...)`; `lead.id` is known from the start."""
 
     def go(writer=None, **more):
-        options = JobOptions(collection, concurrency=1)
-        job = Job(go.id, collection, source=str(folder), options=recorded_options(options, workers=1))
-        crew = Crew(shards, go.id, collection, "model", size=4, look_again_s=0.02)
+        options = JobOptions(collection=collection, concurrency=1)
+        job = Job(id=go.id, collection=collection, source=str(folder), options=recorded_options(options, workers=1))
+        crew = Crew(shards=shards, job=go.id, collection=collection, questions="model", size=4, look_again_s=0.02)
         return run_job(folder, options, parts(writer), job, desk, write_chunks=crew.write, **more)
 
     go.id = new_id()
@@ -76,7 +83,7 @@ def helper(desk, shards, parts):
         def parts_for(order):
             yield parts(writer, **more)
 
-        worker = Worker(shards, desk.store, parts_for, stop=Stop(), look_again_s=0.02)
+        worker = Worker(shards=shards, store=desk.store, parts_for=parts_for, stop=Stop(), look_again_s=0.02)
         ended = []
 
         def work():
@@ -154,14 +161,14 @@ def test_what_fails_with_a_worker_is_the_jobs_failure(lead, helper):
 def test_a_worker_that_died_leaves_its_shard(lead, desk, shards, parts, es, collection):
     """The first shard's holder is dead, having written two of the four chunks: two questions are left to ask for."""
     writer, dead = FixedWriter(), FixedWriter()
-    grave = Holder("al@here:1", Holder.here().machine, 2**22 + 1, 1.0)
+    grave = Holder(who="al@here:1", machine=Holder.here().machine, pid=2**22 + 1, started=1.0)
     taken = []
 
     def die_with_the_first(_):
         if not taken:
             taken.append(Leases(es[0], holder=grave).acquire(f"shard {lead.id} 0", note=lead.id))
             shard = shards._read(lead.id, 0)
-            write(shard.chunks[:2], shard.order.target, parts(dead), JobReport(collection), lambda _: None)
+            write(shard.chunks[:2], shard.order.target, parts(dead), JobReport(collection=collection), lambda _: None)
             es[0].indices.refresh(index=shard.order.target.index)
 
     crew_add = Shards.add
@@ -193,11 +200,24 @@ def test_a_cancelled_job_leaves_no_shards_and_its_workers_go(lead, helper, desk,
 
 
 def test_shards_of_a_job_that_died_are_cleared(lead, shards, es, collection, segmenter):
-    target = Target(f"bothways-{collection}-v1", "/gone", 1)
-    crew = Crew(shards, "the-dead-job", collection, "none")
-    list(crew.handed_out([], target, Parts(es[0], es[1], segmenter, HashEncoder, "fake/hash")))
-    order = Order(collection, target, "fake/hash", segmenter.name, "none", "")
-    shards.add(Shard("the-dead-job", 0, order, []))
+    target = Target(index=f"bothways-{collection}-v1", origin="/gone", concurrency=1)
+    crew = Crew(shards=shards, job="the-dead-job", collection=collection, questions="none")
+    list(
+        crew.handed_out(
+            [],
+            target,
+            Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+        )
+    )
+    order = Order(
+        collection=collection,
+        target=target,
+        embedding_model="fake/hash",
+        analyzer=segmenter.name,
+        questions="none",
+        generation="",
+    )
+    shards.add(Shard(job="the-dead-job", number=0, order=order, chunks=[]))
     assert left(es, "the-dead-job") == 1
     assert lead().succeeded
     assert left(es, "the-dead-job") == 0
@@ -219,7 +239,7 @@ def test_a_worker_that_differs_is_refused(lead, helper, mine, told):
 
 
 def test_a_job_of_one_process_is_not_joined(desk, helper, collection, shards):
-    job = desk.store.create(Job(new_id(), collection, state="running", options={}))
+    job = desk.store.create(Job(id=new_id(), collection=collection, state="running", options={}))
     _, join = helper(job.id)
     error = join()
     assert isinstance(error, JobStateError)
@@ -227,7 +247,14 @@ def test_a_job_of_one_process_is_not_joined(desk, helper, collection, shards):
 
 
 def test_an_order_survives_json(collection):
-    order = Order(collection, Target("i", "/o", 3, frozenset({"b", "a"})), "m", "jieba", "/q.jsonl", "g")
+    order = Order(
+        collection=collection,
+        target=Target(index="i", origin="/o", concurrency=3, generations=frozenset({"b", "a"})),
+        embedding_model="m",
+        analyzer="jieba",
+        questions="/q.jsonl",
+        generation="g",
+    )
     assert Order.from_json(json.loads(json.dumps(order.as_json()))) == order
-    plain = replace(order, target=Target("i", "/o", 3))
+    plain = replace(order, target=Target(index="i", origin="/o", concurrency=3))
     assert Order.from_json(plain.as_json()) == plain

@@ -58,15 +58,19 @@ def indexed(es, segmenter, settings, collection, tmp_path):
         embedding_model=settings.embedding_model,
         writer=RecordedQuestions(questions),
     )
-    index_path(docs, JobOptions(collection), parts)
+    index_path(docs, JobOptions(collection=collection), parts)
     return collection
 
 
 def test_an_encoder_learns_from_its_collections_search(settings: Settings, indexed, tmp_path):
     plan = EncoderPlan(
         out=tmp_path / "out",
-        domain=Sources([], [Judged("beir", indexed, TRAIN)], [text for _, text, _ in DEV]),
-        general=Sources([indexed], (), [text for _, text, _ in DEV]),
+        domain=Sources(
+            collections=[],
+            judged=[Judged(name="beir", collection=indexed, queries=TRAIN)],
+            keep_out=[text for _, text, _ in DEV],
+        ),
+        general=Sources(collections=[indexed], judged=(), keep_out=[text for _, text, _ in DEV]),
         arguments=EncoderArguments(
             base=settings.embedding_model,
             epochs=12,
@@ -76,7 +80,7 @@ def test_an_encoder_learns_from_its_collections_search(settings: Settings, index
             general_share=0.1,
             max_length=32,
         ),
-        judged=([Judged("beir", indexed, DEV)], []),
+        judged=([Judged(name="beir", collection=indexed, queries=DEV)], []),
         max_loss=1.0,
         command="bothways learn distill-encoder",
     )
@@ -99,9 +103,25 @@ def test_an_encoder_learns_from_its_collections_search(settings: Settings, index
 
 def test_student_and_teacher_are_searched_with(settings, indexed, tmp_path):
     student, teacher = (cross_encoder_folder(tmp_path / name) for name in ("student", "teacher"))
-    groups = [Group("k", "x a", "a y a", ("b y b", "c y c"), "made up", "dev", (3.0, 1.0, 2.0))]
-    models = Models(str(student), str(teacher), True, {"map": 0.5, "mrr@10": 0.5, "ndcg@10": 0.5}, teacher_ms=9.0)
-    report = evaluate_rerankers(settings, models, groups, [Judged("beir", indexed, DEV)])
+    groups = [
+        Group(
+            key="k",
+            query="x a",
+            positive="a y a",
+            negatives=("b y b", "c y c"),
+            source="made up",
+            part="dev",
+            scores=(3.0, 1.0, 2.0),
+        )
+    ]
+    models = Models(
+        student=str(student),
+        teacher=str(teacher),
+        serves=True,
+        untrained={"map": 0.5, "mrr@10": 0.5, "ndcg@10": 0.5},
+        teacher_ms=9.0,
+    )
+    report = evaluate_rerankers(settings, models, groups, [Judged(name="beir", collection=indexed, queries=DEV)])
     assert report["groups"]["teacher"] == {"map": 1.0, "mrr@10": 1.0, "ndcg@10": 1.0}
     assert report["teacher_timed"] == "as it is served"
     [searched] = report["searches"]

@@ -120,9 +120,9 @@ def dcg(ratings):
 def test_gold_that_is_not_in_the_index_is_counted_named_and_scores_zero(handbook, searcher, collection):
     source = "employee/annual-leave.md"
     queries = [
-        JudgedQuery("there", "一年能歇几天", gold={"source": source, "section": "年休假天数"}),
-        JudgedQuery("gone", "一年能歇几天", gold={"source": source, "section": "没有这一节"}),
-        JudgedQuery("half", "一年能歇几天", relevant={"no-such-document": 1}),
+        JudgedQuery(query_id="there", text="一年能歇几天", gold={"source": source, "section": "年休假天数"}),
+        JudgedQuery(query_id="gone", text="一年能歇几天", gold={"source": source, "section": "没有这一节"}),
+        JudgedQuery(query_id="half", text="一年能歇几天", relevant={"no-such-document": 1}),
     ]
     report = evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS)
     assert (report.missing, report.queries) == (2, 3)
@@ -143,8 +143,8 @@ def test_a_query_that_is_an_indexed_question_is_refused(handbook, searcher, es, 
     client, _ = es
     chunk_id, chunk = next(iter(stored().items()))
     leaked = chunk["questions"][0]["text"]
-    fresh = JudgedQuery("fresh", "这个问题没有人写过", relevant={"x": 1})
-    queries = [fresh, JudgedQuery("leaked", f" {leaked.upper()} ", relevant={chunk["doc_id"]: 1})]
+    fresh = JudgedQuery(query_id="fresh", text="这个问题没有人写过", relevant={"x": 1})
+    queries = [fresh, JudgedQuery(query_id="leaked", text=f" {leaked.upper()} ", relevant={chunk["doc_id"]: 1})]
     (leak,) = find_leaks(client, open_collection(client, collection), queries)
     assert (leak.query_id, leak.chunk_id, leak.exact) == ("leaked", chunk_id, True)
     with pytest.raises(EvaluationError, match=rf"1 judged queries .* leaked .* \(chunk {chunk_id}\).*--allow-leaks"):
@@ -156,7 +156,7 @@ def test_a_query_that_is_an_indexed_question_is_refused(handbook, searcher, es, 
 
 
 def test_a_query_that_cannot_be_searched_for_is_named(handbook, searcher, collection):
-    queries = [JudgedQuery("endless", "长" * 20_000, relevant={"x": 1})]
+    queries = [JudgedQuery(query_id="endless", text="长" * 20_000, relevant={"x": 1})]
     with pytest.raises(EvaluationError, match=r"The query 'endless' cannot be searched for: .*20000 characters"):
         evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS)
 
@@ -164,7 +164,7 @@ def test_a_query_that_cannot_be_searched_for_is_named(handbook, searcher, collec
 def test_a_run_that_breaks_off_leaves_no_report_of_an_earlier_one(handbook, queries, searcher, collection, tmp_path):
     evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS, out=tmp_path)
     assert (tmp_path / "report.html").exists()
-    broken = [*queries, JudgedQuery("endless", "长" * 20_000, relevant={"x": 1})]
+    broken = [*queries, JudgedQuery(query_id="endless", text="长" * 20_000, relevant={"x": 1})]
     with pytest.raises(EvaluationError):
         evaluate_collection(searcher, collection, broken, ["bm25"], options=OPTIONS, out=tmp_path)
     assert not list(tmp_path.glob("report.*"))
@@ -172,7 +172,7 @@ def test_a_run_that_breaks_off_leaves_no_report_of_an_earlier_one(handbook, quer
 
 def test_a_query_that_differs_only_in_punctuation_is_named_and_counted(handbook, searcher, collection, stored):
     chunk = next(iter(stored().values()))
-    queries = [JudgedQuery("near", f"{chunk['questions'][0]['text']}？！", relevant={chunk["doc_id"]: 1})]
+    queries = [JudgedQuery(query_id="near", text=f"{chunk['questions'][0]['text']}？！", relevant={chunk["doc_id"]: 1})]
     with capture_logs() as told:
         report = evaluate_collection(searcher, collection, queries, ["bm25"], options=OPTIONS)
     assert report.about["leaked_queries"] == 1

@@ -47,7 +47,9 @@ def filled(es, segmenter, collection, tmp_path):
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
     (tmp_path / "docs" / "c.jsonl").write_text(lines, "utf-8")
     assert index_path(
-        tmp_path / "docs", JobOptions(collection), Parts(*es, segmenter, HashEncoder, "fake/hash")
+        tmp_path / "docs",
+        JobOptions(collection=collection),
+        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
     ).succeeded
     return collection
 

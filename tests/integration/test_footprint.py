@@ -43,8 +43,15 @@ def test_a_served_search_imports_nothing_heavy(es, es_settings, segmenter, colle
     load_cross_encoder(chosen)  # its graph is exported here, by torch, as it would be before a server without torch
     row = {"_id": "leave", "title": "请假", "text": "员工请假应当提前三天提交申请。"}
     (tmp_path / "c.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
-    parts = Parts(client, server, segmenter, lambda: load_encoder(chosen), chosen.embedding_model, None)
-    index_path(tmp_path / "c.jsonl", JobOptions(collection), parts)
+    parts = Parts(
+        client=client,
+        server=server,
+        segmenter=segmenter,
+        encoder=lambda: load_encoder(chosen),
+        embedding_model=chosen.embedding_model,
+        writer=None,
+    )
+    index_path(tmp_path / "c.jsonl", JobOptions(collection=collection), parts)
     done = subprocess.run(
         [sys.executable, "-c", SERVED, json.dumps(values), collection], capture_output=True, text=True, check=False
     )

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.elasticsearch
 
 @pytest.fixture
 def desk(es, clock):
-    return Desk(JobStore(es[0]), Leases(es[0], clock=clock), record_every_s=0.2, look_again_s=0.05)
+    return Desk(store=JobStore(es[0]), leases=Leases(es[0], clock=clock), record_every_s=0.2, look_again_s=0.05)
 
 
 @pytest.fixture
@@ -45,9 +45,16 @@ def run(es, segmenter, collection, folder, desk):
     encoder = HashEncoder()
 
     def go(path=folder, *, writer=None, own_desk=desk, options=None, **more):
-        options = options or JobOptions(collection, concurrency=1)
-        parts = Parts(client, server, segmenter, lambda: encoder, "fake/hash", writer)
-        job = Job(new_id(), collection, source=str(path), options=recorded_options(options))
+        options = options or JobOptions(collection=collection, concurrency=1)
+        parts = Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=lambda: encoder,
+            embedding_model="fake/hash",
+            writer=writer,
+        )
+        job = Job(id=new_id(), collection=collection, source=str(path), options=recorded_options(options))
         go.ids.append(job.id)
         return run_job(path, options, parts, job, own_desk, **more)
 
@@ -121,7 +128,7 @@ def test_a_job_is_recorded(run, record, folder, collection, desk):
     assert job.error == "Items that failed: 1."
     assert job.created <= job.started <= job.finished
     assert job.seconds >= report.seconds
-    assert options_of(job) == JobOptions(collection, concurrency=1)
+    assert options_of(job) == JobOptions(collection=collection, concurrency=1)
 
     (folder / "broken.json").unlink()
     run(writer=FixedWriter())
@@ -139,7 +146,7 @@ def test_only_the_first_failures_are_named(run, record, folder):
 
 
 def test_a_dry_run_is_no_job(run, desk, collection):
-    run(options=JobOptions(collection, dry_run=True))
+    run(options=JobOptions(collection=collection, dry_run=True))
     assert desk.store.find(collection=collection) == ([], 0)
 
 
@@ -213,7 +220,7 @@ def test_a_running_job_is_cancelled_by_its_record(run, started, desk, stored, es
 
 
 def test_a_stop_in_this_process_needs_no_heartbeat(run, started, es, clock):
-    slow = Desk(JobStore(es[0]), Leases(es[0], clock=clock), record_every_s=1000)
+    slow = Desk(store=JobStore(es[0]), leases=Leases(es[0], clock=clock), record_every_s=1000)
     stop = Stop()
     ended = started(own_desk=slow, stop=stop)
     stop.cancelled.set()
@@ -231,7 +238,7 @@ def test_ctrl_c(run, record, started):
 def test_an_error_is_recorded(run, record, collection):
     run()
     with pytest.raises(Exception, match="built with"):
-        run(options=JobOptions(collection), progress=_raise)
+        run(options=JobOptions(collection=collection), progress=_raise)
     assert record().state == "failed"
 
 
@@ -245,7 +252,7 @@ def test_a_job_that_slept_stops_before_it_writes_on(run, started, clock, es, col
     ended = started()
     clock.now += 31  # the laptop was closed
     ticks = Clock()
-    grave = Holder("bo@other:7", "other machine", 7, 1.0)
+    grave = Holder(who="bo@other:7", machine="other machine", pid=7, started=1.0)
     other = Leases(es[0], clock=clock, holder=grave, ticks=ticks, pause=ticks.pause)
     lease = other.acquire(f"collection {collection}", note="another job")
     es[0].indices.refresh(index=f"bothways-{collection}")
@@ -290,8 +297,8 @@ def test_kill_9_leaves_a_lost_job_and_its_lease_to_the_next(run, es, es_url, col
 def test_a_job_of_another_machine_that_falls_silent_is_lost(es, collection):
     clock = Clock()
     store = JobStore(es[0], clock=clock)
-    far = Holder("bo@other:7", "other machine", 7, 1.0)
-    job = store.create(Job(new_id(), collection, holder=far, state="running"))
+    far = Holder(who="bo@other:7", machine="other machine", pid=7, started=1.0)
+    job = store.create(Job(id=new_id(), collection=collection, holder=far, state="running"))
     clock.now += 59
     assert store.get(job.id).state == "running"
     clock.now += 2
@@ -308,7 +315,7 @@ def test_without_the_jobs_index_the_job_goes_on(run, es, clock, collection, fold
     index = f"{collection}-blocked"
     client.indices.create(index=index, settings={"index.blocks.write": True})
     try:
-        blocked = Desk(JobStore(client, index=index), Leases(client, clock=clock), record_every_s=0.01)
+        blocked = Desk(store=JobStore(client, index=index), leases=Leases(client, clock=clock), record_every_s=0.01)
         with structlog.testing.capture_logs() as logs:
             report = run(own_desk=blocked)
     finally:
@@ -322,11 +329,11 @@ def test_old_records_are_removed(es, collection):
     index = f"{collection}-jobs"
     store = JobStore(es[0], index=index, clock=clock)
     try:
-        old, young = (store.create(Job(new_id(clock.now), collection)) for _ in range(2))
+        old, young = (store.create(Job(id=new_id(clock.now), collection=collection)) for _ in range(2))
         store.end(old.id, "done")
         clock.now += 91 * 86_400
         store.end(young.id, "done")
-        store.create(Job(new_id(clock.now), collection))
+        store.create(Job(id=new_id(clock.now), collection=collection))
         with pytest.raises(JobNotFoundError):
             store.get(old.id)
         assert store.get(young.id).state == "done"
@@ -341,6 +348,6 @@ def test_unknown_ids(desk, job_id):
 
 
 def test_options_come_back_from_json(collection):
-    options = JobOptions(collection, recreate=True, max_chars=99)
+    options = JobOptions(collection=collection, recreate=True, max_chars=99)
     kept = json.loads(json.dumps(recorded_options(options, words=["--recreate"])))
-    assert options_of(replace(Job("x", collection), options=kept)) == options
+    assert options_of(replace(Job(id="x", collection=collection), options=kept)) == options

@@ -43,7 +43,10 @@ def show(es, segmenter, collection, build, tmp_path):
     with TestClient(create_app(chosen, lambda _: (searcher, server))) as http:
         _use(http, collection)
     store = JobStore(client)
-    jobs = [Job(new_id(), collection, state="done"), Job(new_id(), collection, state="failed", error="No such folder.")]
+    jobs = [
+        Job(id=new_id(), collection=collection, state="done"),
+        Job(id=new_id(), collection=collection, state="failed", error="No such folder."),
+    ]
     jobs.append(replace(jobs[0], id=new_id(), state="failed", counts={"failures": 2}, error="Items that failed: 2."))
     for job in jobs:
         store.create(job)

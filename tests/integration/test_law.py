@@ -67,7 +67,7 @@ def indexed(chosen, es, tmp_path_factory):
         writer = build_writer(answers, None)
         parts = build_parts(chosen, writer=writer)
         parts = type(parts)(parts.client, parts.server, parts.segmenter, encoder, parts.embedding_model, writer)
-        return index_path(LAW / "raw", JobOptions(collection), parts)
+        return index_path(LAW / "raw", JobOptions(collection=collection), parts)
 
     def no_encoder():
         raise AssertionError("a second run encodes nothing")

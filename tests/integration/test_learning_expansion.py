@@ -48,9 +48,9 @@ def bench(es, segmenter, encoder, collection, tmp_path, build):
 
 def test_rewards_by_hand(bench):
     measured = bench(
-        JudgedQuery("low", "水", {"fire": 1}),
-        JudgedQuery("top", "水", {"water": 1}),
-        JudgedQuery("two", "水", {"both": 1}),
+        JudgedQuery(query_id="low", text="水", relevant={"fire": 1}),
+        JudgedQuery(query_id="top", text="水", relevant={"water": 1}),
+        JudgedQuery(query_id="two", text="水", relevant={"both": 1}),
     )
     # For 水 the order is water, both, fire; for the pseudo-document 火 alone it is the other way round.
     third, second = 1 / math.log2(4), 1 / math.log2(3)
@@ -64,8 +64,8 @@ def test_rewards_by_hand(bench):
 
 
 def test_the_first_pass_says_what_auto_would_do(bench):
-    always = ExpansionRule("always", 1.0, {}, "dense", "fake/hash")
-    query = JudgedQuery("q", "水", {"fire": 1})
+    always = ExpansionRule(kind="always", intercept=1.0, terms={}, strategy="dense", embedding_model="fake/hash")
+    query = JudgedQuery(query_id="q", text="水", relevant={"fire": 1})
     assert bench(query, rule=always).first_pass("q").in_use is True
     told = bench(query).first_pass("q")
     assert (told.in_use, told.may_ask) == (False, True)  # three hits are too few for the built-in bound
@@ -80,11 +80,11 @@ def test_a_question_that_is_only_a_citation_is_never_asked_about(es, segmenter, 
     ]
     write(tmp_path / "c.jsonl", rows)
     build(tmp_path)
-    always = ExpansionRule("always", 1.0, {}, "hybrid", "fake/hash")
+    always = ExpansionRule(kind="always", intercept=1.0, terms={}, strategy="hybrid", embedding_model="fake/hash")
     searcher = Searcher(es[0], segmenter, lambda: encoder, embedding_model="fake/hash", expansion_rule=always)
     judged = [
-        JudgedQuery("cites", "泳池管理条例第二条", {"第二条": 1}),
-        JudgedQuery("asks", "小孩能游泳吗", {"第二条": 1}),
+        JudgedQuery(query_id="cites", text="泳池管理条例第二条", relevant={"第二条": 1}),
+        JudgedQuery(query_id="asks", text="小孩能游泳吗", relevant={"第二条": 1}),
     ]
     measured = Bench(searcher, Given(), collection, judged, options=SearchOptions(strategy="hybrid"))
     cites, asks = measured.first_pass("cites"), measured.first_pass("asks")
@@ -93,7 +93,7 @@ def test_a_question_that_is_only_a_citation_is_never_asked_about(es, segmenter, 
 
 
 def test_what_cannot_be_measured_is_refused(bench):
-    query = JudgedQuery("q", "水", {"fire": 1})
+    query = JudgedQuery(query_id="q", text="水", relevant={"fire": 1})
     with pytest.raises(UsageError, match="Expansion changes nothing in 'bm25'"):
         bench(query, options=SearchOptions(strategy="bm25"))
     with pytest.raises(UsageError, match="BOTHWAYS_LEG_K has to be 10"):
@@ -108,9 +108,15 @@ def test_auto_goes_by_the_rule(bench, es, segmenter, encoder, collection):
     found = {}
     for kind, intercept in (("always", 1.0), ("never", -1.0)):
         searcher = Searcher(
-            es[0], segmenter, lambda: encoder, embedding_model="fake/hash",
-            rewriter=lambda: FixedRewriter("火火火"), expansion_rule=ExpansionRule(kind, intercept, {}, "dense", "m"),
-        )  # fmt: skip
+            es[0],
+            segmenter,
+            lambda: encoder,
+            embedding_model="fake/hash",
+            rewriter=lambda: FixedRewriter("火火火"),
+            expansion_rule=ExpansionRule(
+                kind=kind, intercept=intercept, terms={}, strategy="dense", embedding_model="m"
+            ),
+        )
         found[kind] = searcher.search("水", collection, asked)
     assert [found[kind].hits[0].doc_id for kind in ("always", "never")] == ["fire", "water"]
     assert [found[kind].query.rewritten for kind in ("always", "never")] == ["火火火", None]

@@ -35,8 +35,8 @@ START = time.time() - 11 * 3600
 def filled(es, segmenter, collection, tmp_path):
     rows = [{"_id": doc_id, "text": text} for doc_id, text in TEXTS.items()]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    parts = Parts(*es, segmenter, HashEncoder, "fake/hash")
-    assert index_path(tmp_path / "c.jsonl", JobOptions(collection), parts).succeeded
+    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash")
+    assert index_path(tmp_path / "c.jsonl", JobOptions(collection=collection), parts).succeeded
     return collection
 
 

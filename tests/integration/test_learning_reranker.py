@@ -50,7 +50,11 @@ def test_pseudo_questions_come_with_their_chunks(es, opened, collection):
 
 
 def test_groups_are_mined_from_the_collection(es, opened, collection, searcher):
-    judged = Judged("beir", collection, [("q1", "单位不发钱", frozenset({"a1"})), ("q2", "没有", frozenset({"zz"}))])
+    judged = Judged(
+        name="beir",
+        collection=collection,
+        queries=[("q1", "单位不发钱", frozenset({"a1"})), ("q2", "没有", frozenset({"zz"}))],
+    )
     asked = [
         *pseudo_questions(es[0], opened.index, collection=collection),
         *judged_questions(es[0], opened.index, judged),
@@ -73,4 +77,4 @@ def test_a_collection_without_questions_says_what_to_do(es, build, collection, f
     build(folder)
     opened = {collection: open_collection(es[0], collection)}
     with pytest.raises(UsageError, match="has no questions to learn from"):
-        list(_asked(es[0], Sources([collection]), opened))
+        list(_asked(es[0], Sources(collections=[collection]), opened))

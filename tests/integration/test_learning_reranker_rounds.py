@@ -52,7 +52,10 @@ def learn(es, live, segmenter, encoder, es_settings, tmp_path):
             cross_encoder=lambda: load_cross_encoder(chosen),
             learnt_cross_encoder=lambda folder: load_cross_encoder(with_reranker(chosen, folder)),
         )
-        frozen = [JudgedQuery(f"r{n}", text[2:9], relevant={name: 1}) for n, (name, text) in enumerate(TEXTS.items())]
+        frozen = [
+            JudgedQuery(query_id=f"r{n}", text=text[2:9], relevant={name: 1})
+            for n, (name, text) in enumerate(TEXTS.items())
+        ]
         wanted = Wanted(
             # What so small a model learns from a dozen questions depends on the collection's name, by which parts are
             # drawn; with alpha 0 it is served without a say, so the gate finds no difference.

@@ -68,7 +68,10 @@ def record(es, live):
 
 def regression():
     """One frozen question a document, in its own words."""
-    return [JudgedQuery(f"r{n}", text[2:9], relevant={name: 1}) for n, (name, text) in enumerate(TEXTS.items())]
+    return [
+        JudgedQuery(query_id=f"r{n}", text=text[2:9], relevant={name: 1})
+        for n, (name, text) in enumerate(TEXTS.items())
+    ]
 
 
 @pytest.fixture
@@ -230,7 +233,7 @@ def test_harm_is_seen_and_refused(es, live, record, learn):
     record(*usual(live))
     stolen = [text[2:14] for name, text in TEXTS.items() if name != "leave"]
     frozen = [
-        JudgedQuery(f"r{n}", f"{text[3:9]}", relevant={name: 1})
+        JudgedQuery(query_id=f"r{n}", text=f"{text[3:9]}", relevant={name: 1})
         for n, (name, text) in enumerate(TEXTS.items())
         if name != "leave"
     ]

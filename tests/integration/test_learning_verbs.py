@@ -145,7 +145,14 @@ def test_rollback_without_a_promotion(run, live):
 
 
 def a_record(live, run_id="r1"):
-    return Record(run_id, live, "2027-01-15T08:00:00.000+00:00", "promoting", "", "")
+    return Record(
+        run_id=run_id,
+        collection=live,
+        started_at="2027-01-15T08:00:00.000+00:00",
+        state="promoting",
+        from_index="",
+        to_index="",
+    )
 
 
 def test_a_promoted_reranker_is_named_by_the_live_version_and_taken_back(run, es, live, tmp_path):
@@ -173,7 +180,14 @@ def test_a_rebuild_keeps_the_reranker_and_the_version_before_keeps_its_own(es, b
 
 
 def test_a_promotion_that_was_cut_off_before_the_swap_has_not_happened(run, es, live):
-    cut = Record("r9", live, "2027-01-15T08:00:00.000+00:00", "promoting", f"bothways-{live}-v1", f"bothways-{live}-v2")
+    cut = Record(
+        run_id="r9",
+        collection=live,
+        started_at="2027-01-15T08:00:00.000+00:00",
+        state="promoting",
+        from_index=f"bothways-{live}-v1",
+        to_index=f"bothways-{live}-v2",
+    )
     History(es[0]).write(cut)
     code, _, error = run("learn", "rollback", "-c", live)
     assert code == 2

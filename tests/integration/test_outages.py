@@ -48,9 +48,16 @@ def job(es, proxy, segmenter, collection, folder, monkeypatch):
     encoder = HashEncoder()
 
     def run(*, writer=None, wait_s=60, progress=lambda _: None, stop=None, on_wait=None, **options):
-        chosen = JobOptions(collection, concurrency=1, **options)
-        parts = Parts(client, server, segmenter, lambda: encoder, "fake/hash", writer)
-        made = Job(new_id(), collection, source=str(folder), options=recorded_options(chosen))
+        chosen = JobOptions(collection=collection, concurrency=1, **options)
+        parts = Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=lambda: encoder,
+            embedding_model="fake/hash",
+            writer=writer,
+        )
+        made = Job(id=new_id(), collection=collection, source=str(folder), options=recorded_options(chosen))
         run.ids.append(made.id)
 
         def tell(said):

@@ -30,18 +30,25 @@ def test_a_job_on_ray(es, es_settings, collection, tmp_path, monkeypatch, stored
     questions.write_text("".join(json.dumps(row) + "\n" for row in recorded), encoding="utf-8")
 
     options = default_job_options(es_settings, collection)
-    job = Job(new_id(), collection, source=str(tmp_path), options=recorded_options(options, workers=2, engine="ray"))
+    job = Job(
+        id=new_id(),
+        collection=collection,
+        source=str(tmp_path),
+        options=recorded_options(options, workers=2, engine="ray"),
+    )
     desk = open_desk(es[0])
     parts = build_parts(es_settings, writer=build_writer(es_settings, questions))
     crew = RayCrew(
-        Crew(Shards(es[0], Leases(es[0])), job.id, collection, str(questions), size=4), es_settings, workers=2
+        Crew(shards=Shards(es[0], Leases(es[0])), job=job.id, collection=collection, questions=str(questions), size=4),
+        es_settings,
+        workers=2,
     )
     report = run_job(tmp_path / "docs", options, parts, job, desk, write_chunks=crew.write)
     assert (report.chunks, report.indexed, report.questions, report.encoded) == (9, 9, 9, 18)
     assert report.succeeded
     assert {chunk["questions"][0]["text"] for chunk in stored().values()} == {f"能休r{i}天吗" for i in range(9)}
 
-    again = Job(new_id(), collection, source=str(tmp_path), options=job.options)
+    again = Job(id=new_id(), collection=collection, source=str(tmp_path), options=job.options)
     report = run_job(tmp_path / "docs", options, parts, again, desk, write_chunks=crew.write)
     assert (report.unchanged, report.indexed) == (9, 0)
 

@@ -80,8 +80,8 @@ def test_uploads_are_encoded_anew_by_another_model(folder, build, upload, es, se
     build(folder, writer=FixedWriter())
     upload(writer=FixedWriter(), travel="差旅费用凭发票报销。")
     other = HashEncoder(dimension=96, name="fake/other")
-    parts = Parts(es[0], es[1], segmenter, lambda: other, other.name)
-    report = index_path(folder, JobOptions(collection, recreate=True), parts)
+    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=lambda: other, embedding_model=other.name)
+    report = index_path(folder, JobOptions(collection=collection, recreate=True), parts)
     assert (report.held, report.kept) == ("", 1)
     assert open_collection(es[0], collection).dimension == 96
     (chunk,) = [chunk for chunk in stored().values() if chunk["origin"] == UPLOADED]

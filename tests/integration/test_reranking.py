@@ -259,7 +259,7 @@ def test_calibrating_refuses_scores_of_another_scale(handbook, queries, make_sea
 
 def test_calibrating_refuses_indexed_questions_and_too_few(handbook, queries, make_searcher, collection, stored):
     chunk = next(iter(stored().values()))
-    leaked = [JudgedQuery("leak", chunk["questions"][0]["text"], relevant={chunk["doc_id"]: 1}), *queries]
+    leaked = [JudgedQuery(query_id="leak", text=chunk["questions"][0]["text"], relevant={chunk["doc_id"]: 1}), *queries]
     searcher = make_searcher(Counting())
     with pytest.raises(EvaluationError, match="word for word"):
         calibrate(searcher, collection, leaked, options=OPTIONS)

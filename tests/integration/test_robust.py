@@ -45,8 +45,15 @@ def shelf(es, segmenter, tmp_path_factory):
     name = f"test-{uuid.uuid4().hex}"
     path = tmp_path_factory.mktemp("docs")
     (path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), "utf-8")
-    parts = Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
-    assert index_path(path, JobOptions(name), parts).succeeded
+    parts = Parts(
+        client=client,
+        server=server,
+        segmenter=segmenter,
+        encoder=HashEncoder,
+        embedding_model="fake/hash",
+        writer=FixedWriter(),
+    )
+    assert index_path(path, JobOptions(collection=name), parts).succeeded
     yield name
     client.indices.delete(index=f"bothways-{name}-v1")
 
@@ -282,8 +289,8 @@ def test_a_simplified_question_finds_traditional_texts(es, segmenter, collection
     texts = ["員工請假應當提前三天提交申請。", "薪資於每月十日發放。"]
     rows = [{"_id": str(number), "text": text} for number, text in enumerate(texts)]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    parts = Parts(*es, segmenter, HashEncoder, "fake/hash")
-    assert index_path(tmp_path, JobOptions(collection), parts).succeeded
+    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash")
+    assert index_path(tmp_path, JobOptions(collection=collection), parts).succeeded
     hits = ask(make_searcher(es[0], segmenter), collection, "请假应当申请", strategy="bm25").hits
     assert [hit.doc_id for hit in hits] == ["0"]
 

@@ -54,7 +54,18 @@ def server(es_settings, segmenter, tmp_path_factory):
     lines = [json.dumps(one, ensure_ascii=False) for one in DOCUMENTS]
     (folder / "c.jsonl").write_text("\n".join(lines), "utf-8")
     with isolated(es_settings) as es:
-        index_path(folder, JobOptions(NAME), Parts(*es, segmenter, HashEncoder, "fake/hash", FixedWriter()))
+        index_path(
+            folder,
+            JobOptions(collection=NAME),
+            Parts(
+                client=es[0],
+                server=es[1],
+                segmenter=segmenter,
+                encoder=HashEncoder,
+                embedding_model="fake/hash",
+                writer=FixedWriter(),
+            ),
+        )
         started = ApiServer(es, segmenter, cache_dir=tmp_path_factory.mktemp("cache"), api_keys=KEY, log_level="error")
         started.app.state.wrong_keys.delay_of = lambda address: 0.0  # of thousands of wrong keys here
         yield started

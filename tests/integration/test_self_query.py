@@ -48,8 +48,15 @@ def corpus(es, segmenter, tmp_path_factory):
     client, server = es
     folder, name = tmp_path_factory.mktemp("corpus"), f"test-{uuid.uuid4().hex}"
     write(folder, TEXTS)
-    parts = Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
-    index_path(folder, JobOptions(name), parts)
+    parts = Parts(
+        client=client,
+        server=server,
+        segmenter=segmenter,
+        encoder=HashEncoder,
+        embedding_model="fake/hash",
+        writer=FixedWriter(),
+    )
+    index_path(folder, JobOptions(collection=name), parts)
     yield name
     client.indices.delete(index=f"bothways-{name}-v1")
 
@@ -226,7 +233,16 @@ def test_a_field_of_any_name_leaves_the_others_recognised(es, segmenter, searche
     ]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     report = index_path(
-        tmp_path, JobOptions(name), Parts(client, server, segmenter, HashEncoder, "fake/hash", FixedWriter())
+        tmp_path,
+        JobOptions(collection=name),
+        Parts(
+            client=client,
+            server=server,
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        ),
     )
     try:
         assert report.indexed == len(TEXTS)

@@ -56,8 +56,15 @@ def make(es, segmenter, tmp_path_factory):
         folder = tmp_path_factory.mktemp("docs")
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         (folder / "c.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        parts = Parts(*es, segmenter, HashEncoder, "fake/hash", FixedWriter())
-        assert index_path(folder, JobOptions(names[-1], acl_field="groups", **options), parts).succeeded
+        parts = Parts(
+            client=es[0],
+            server=es[1],
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        )
+        assert index_path(folder, JobOptions(collection=names[-1], acl_field="groups", **options), parts).succeeded
         return names[-1]
 
     yield run
@@ -272,7 +279,18 @@ def test_names_of_fields_that_look_like_patterns_are_no_patterns(es):
     seen._acl_field = lambda index, params: "groups"
     seen.search = lambda **body: asked.update(body) or _Answer()
     fields = frozenset({"groups", "a*", "*", "[g]roups", "size [mm]", "area"})
-    core.seen.as_seen(Collection("x", "bothways-x-v1", "m", 1, "a", 1, fields), seen)
+    core.seen.as_seen(
+        Collection(
+            name="x",
+            index="bothways-x-v1",
+            embedding_model="m",
+            dimension=1,
+            analyzer="a",
+            schema_version=1,
+            metadata_fields=fields,
+        ),
+        seen,
+    )
     named = [one["exists"]["field"] for one in asked["aggs"]["fields"]["filters"]["filters"]]
     assert named == ["metadata.area", "metadata.size [mm]"]
 

@@ -35,7 +35,11 @@ def shelf(es, segmenter, tmp_path_factory):
     name = f"test-{uuid.uuid4().hex}"
     path = tmp_path_factory.mktemp("docs")
     (path / "leave.txt").write_text("员工请假应当提前三天提交申请。", encoding="utf-8")
-    assert index_path(path, JobOptions(name), Parts(*es, segmenter, HashEncoder, "fake/hash")).succeeded
+    assert index_path(
+        path,
+        JobOptions(collection=name),
+        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+    ).succeeded
     yield name
     es[0].indices.delete(index=f"bothways-{name}-v1")
 

@@ -267,7 +267,7 @@ def synonyms_api():
 
 def test_a_set_is_written_and_read_in_pages(synonyms_api, put):
     client, sets = synonyms_api
-    place = SetPlace(client, "law")
+    place = SetPlace(client=client, set_id="law")
     assert place.read() is None
     put(place, "离职, 解除劳动合同\n老公 => 丈夫\n")
     assert [rule["synonyms"] for rule in sets["law"]] == ["离职, 解除 劳动合同", "老公 => 丈夫"]

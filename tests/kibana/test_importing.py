@@ -32,7 +32,7 @@ def serve():
 def test_all_objects_arrive_and_arrive_again(serve):
     server = serve()
     for _ in range(2):
-        result = Kibana(server.url).import_objects(NDJSON, overwrite=True)
+        result = Kibana(url=server.url).import_objects(NDJSON, overwrite=True)
         assert (result.taken, result.refused) == (5, [])
     assert list(server.objects["default"].values()) == [json.loads(line) for line in NDJSON.splitlines()]
     path, headers = server.requests[0]
@@ -44,7 +44,7 @@ def test_all_objects_arrive_and_arrive_again(serve):
 
 def test_without_overwriting_conflicts_are_told(serve):
     server = serve()
-    kibana = Kibana(server.url)
+    kibana = Kibana(url=server.url)
     kibana.import_objects(NDJSON, overwrite=True)
     result = kibana.import_objects(NDJSON, overwrite=False)
     assert result.taken == 0
@@ -55,7 +55,7 @@ def test_without_overwriting_conflicts_are_told(serve):
 
 def test_an_object_that_refers_to_nothing_is_told(serve):
     only_the_dashboard = NDJSON.splitlines()[-1]
-    (refused,) = Kibana(serve().url).import_objects(only_the_dashboard, overwrite=True).refused
+    (refused,) = Kibana(url=serve().url).import_objects(only_the_dashboard, overwrite=True).refused
     assert (refused.type, refused.id) == ("dashboard", "bothways-dashboard")
     assert refused.reason.startswith("it refers to what is not there: ")
     assert "index-pattern/bothways-feedback" in refused.reason
@@ -76,7 +76,7 @@ def test_every_kind_of_error_is_told(serve, error, reason):
     server = serve()
     told = {"success": False, "successCount": 4, "errors": [{"type": "search", "id": "x", "error": error}]}
     server.answer = 200, told, {}
-    result = Kibana(server.url).import_objects(NDJSON, overwrite=True)
+    result = Kibana(url=server.url).import_objects(NDJSON, overwrite=True)
     (refused,) = result.refused
     assert result.taken == 4
     assert refused.reason.startswith(reason)
@@ -84,10 +84,10 @@ def test_every_kind_of_error_is_told(serve, error, reason):
 
 def test_spaces_and_base_paths(serve):
     server = serve(spaces=("default", "search-team"), base="/kibana")
-    assert Kibana(server.url + "/").import_objects(NDJSON, overwrite=True, space="search-team").taken == 5
+    assert Kibana(url=server.url + "/").import_objects(NDJSON, overwrite=True, space="search-team").taken == 5
     assert (len(server.objects["search-team"]), len(server.objects["default"])) == (5, 0)
     with pytest.raises(KibanaError, match=r"HTTP 404\. Not Found\. There is no such address"):
-        Kibana(server.url).import_objects(NDJSON, overwrite=True, space="none")
+        Kibana(url=server.url).import_objects(NDJSON, overwrite=True, space="none")
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_spaces_and_base_paths(serve):
 )
 def test_logins(serve, login, options):
     server = serve(login=login)
-    assert Kibana(server.url, **options).import_objects(NDJSON, overwrite=True).taken == 5
+    assert Kibana(url=server.url, **options).import_objects(NDJSON, overwrite=True).taken == 5
     with pytest.raises(KibanaError, match=r"HTTP 401\..*unable to authenticate.*BOTHWAYS_KIBANA_API_KEY") as caught:
-        Kibana(server.url, user="elastic", password="wrong-one").import_objects(NDJSON, overwrite=True)
+        Kibana(url=server.url, user="elastic", password="wrong-one").import_objects(NDJSON, overwrite=True)
     assert "wrong-one" not in str(caught.value)
 
 
@@ -125,12 +125,12 @@ def test_what_else_may_answer(serve, answer, message):
     server = serve()
     server.answer = answer
     with pytest.raises(KibanaError, match=message):
-        Kibana(server.url).import_objects(NDJSON, overwrite=True)
+        Kibana(url=server.url).import_objects(NDJSON, overwrite=True)
 
 
 def test_nobody_there():
     with pytest.raises(KibanaError, match=r"cannot be reached at http://127\.0\.0\.1:.*BOTHWAYS_KIBANA_URL") as caught:
-        Kibana(f"http://user:geheim@127.0.0.1:{free_port()}").import_objects(NDJSON, overwrite=True)
+        Kibana(url=f"http://user:geheim@127.0.0.1:{free_port()}").import_objects(NDJSON, overwrite=True)
     assert "geheim" not in str(caught.value)
 
 

@@ -82,4 +82,4 @@ def test_what_is_wrong_is_named(lines, change, message):
 
 def test_a_broken_export_is_refused():
     with pytest.raises(UsageError, match="dashboard/x: no title"):
-        to_ndjson([SavedObject("dashboard", "x", {"title": "", "panelsJSON": "[]"})])
+        to_ndjson([SavedObject(type="dashboard", id="x", attributes={"title": "", "panelsJSON": "[]"})])

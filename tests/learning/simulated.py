@@ -19,7 +19,7 @@ FOUND = "found"
 RELEVANT = {BURIED: 1, FOUND: 1}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class World:
     """Searches of `questions` questions, `searches` times each, by readers who are drawn with their shares.
 
@@ -49,9 +49,11 @@ class World:
                 for chunk, action in reader.react(shown, RELEVANT, chance):
                     actions.setdefault(chunk, set()).add(action)
                 if actions:
-                    seen = tuple(Seen(chunk, chunk, rank) for rank, chunk in enumerate(shown, 1))
+                    seen = tuple(Seen(chunk_id=chunk, doc_id=chunk, rank=rank) for rank, chunk in enumerate(shown, 1))
                     done = {chunk: frozenset(kinds) for chunk, kinds in actions.items()}
-                    session = Session(f"q{question}", f"q{question}", f"h{search // 10:03d}", seen, done)
+                    session = Session(
+                        query=f"q{question}", text=f"q{question}", hour=f"h{search // 10:03d}", shown=seen, actions=done
+                    )
                     if not session.is_indiscriminate:
                         yield session
 

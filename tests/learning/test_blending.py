@@ -11,7 +11,16 @@ from learning.reranker_data import Group
 
 
 def group(number, first, kind="judged"):
-    return Group(f"k{number}", "问", "答", ("甲", "乙"), "made up", "dev", first=first, kind=kind)
+    return Group(
+        key=f"k{number}",
+        query="问",
+        positive="答",
+        negatives=("甲", "乙"),
+        source="made up",
+        part="dev",
+        first=first,
+        kind=kind,
+    )
 
 
 def logit(chance):

@@ -27,8 +27,14 @@ def sessions_of(queries, events):
 
 def session(chunks="abcde", hour="2027-01-15T08", query="q", **actions):
     """A session: `c="click"` says what was done with the hit of that letter."""
-    shown = tuple(Seen(f"{c}-0", c, n) for n, c in enumerate(chunks, 1))
-    return Session(query, query, hour, shown, {f"{c}-0": frozenset(a.split()) for c, a in actions.items()})
+    shown = tuple(Seen(chunk_id=f"{c}-0", doc_id=c, rank=n) for n, c in enumerate(chunks, 1))
+    return Session(
+        query=query,
+        text=query,
+        hour=hour,
+        shown=shown,
+        actions={f"{c}-0": frozenset(a.split()) for c, a in actions.items()},
+    )
 
 
 def test_events_find_their_search():
@@ -37,7 +43,7 @@ def test_events_find_their_search():
         ("见死不救犯法吗", "见死不救犯法吗？", "2027-01-15T08", {"c-0": {"click"}}),
         ("见死不救犯法吗", "见死不救犯法吗？", "2027-01-15T08", {"a-0": {"up"}}),
     ]
-    assert found[0].shown[2] == Seen("c-0", "c", 3)
+    assert found[0].shown[2] == Seen(chunk_id="c-0", doc_id="c", rank=3)
     assert (tally.searches, tally.events, tally.sessions) == (2, 2, 2)
 
 

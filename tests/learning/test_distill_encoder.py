@@ -32,13 +32,13 @@ from tests.core.tiny_models import sentence_transformers_folder
 LETTERS = "abcdefgh"
 GROUPS = [
     Group(
-        f"k{number}",
-        f"x {LETTERS[number % 8]}",
-        f"y {LETTERS[number % 8]} {LETTERS[number // 8]}",
-        tuple(f"y {LETTERS[(number + step) % 8]} {LETTERS[number // 8]}" for step in (1, 2)),
-        "made up",
-        "train",
-        (1.0, 0.5, 0.0),
+        key=f"k{number}",
+        query=f"x {LETTERS[number % 8]}",
+        positive=f"y {LETTERS[number % 8]} {LETTERS[number // 8]}",
+        negatives=tuple(f"y {LETTERS[(number + step) % 8]} {LETTERS[number // 8]}" for step in (1, 2)),
+        source="made up",
+        part="train",
+        scores=(1.0, 0.5, 0.0),
     )
     for number in range(64)
 ]

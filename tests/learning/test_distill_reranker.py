@@ -76,7 +76,15 @@ def group(number):
     texts = [" ".join(rng.permutation(["x"] * count + list(rng.choice(list("abcd"), 5 - count)))) for count in counts]
     part = "dev" if number % 5 == 0 else "train"
     scores = tuple(float(3 * count) for count in counts)
-    return Group(f"k{number}", "a b", texts[0], tuple(texts[1:]), "made up", part, scores)
+    return Group(
+        key=f"k{number}",
+        query="a b",
+        positive=texts[0],
+        negatives=tuple(texts[1:]),
+        source="made up",
+        part=part,
+        scores=scores,
+    )
 
 
 GROUPS = [group(number) for number in range(100)]
@@ -110,7 +118,7 @@ def trained_in(tmp_path):
     (folder / FOLDER).mkdir(parents=True)
     write_groups(groups_file(folder), [replace(one, scores=()) for one in GROUPS[:40]])
     counts = {"groups": {"train": 32, "dev": 8}, "drawn": {"made up": 40}, "kept_out": {}}
-    Training(TrainingArguments(base="x"), {}, counts=counts).write(folder)
+    Training(arguments=TrainingArguments(base="x"), sources={}, counts=counts).write(folder)
     return folder
 
 
@@ -124,7 +132,7 @@ def plan_of(tmp_path, trained_in, teacher, **changed):
     wanted = {
         "out": tmp_path / "out",
         "steps": STEPS,
-        "sources": Sources([]),
+        "sources": Sources(collections=[]),
         "wanted": Wanted(),
         "teacher": TeacherArguments(name=str(teacher), dtype="fp32", max_length=120),
         "training": training,

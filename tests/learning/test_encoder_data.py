@@ -27,12 +27,18 @@ CORPUS = Corpus(list(TEXTS), [chunk.partition("-")[0] for chunk in TEXTS], list(
 
 def asked(text, answer, *, kind="judged", others=()):
     return Asked(
-        f"k/{text}", text, kind, "s", "c", frozenset({answer, *others}), Hit(f"{answer}-0", 0.0, doc_id=answer)
+        key=f"k/{text}",
+        text=text,
+        kind=kind,
+        source="s",
+        collection="c",
+        relevant=frozenset({answer, *others}),
+        positive=Hit(chunk_id=f"{answer}-0", score=0.0, doc_id=answer),
     )
 
 
 def hits(*documents):
-    return [Hit(f"{name}-0", 1 - 0.1 * rank, doc_id=name) for rank, name in enumerate(documents)]
+    return [Hit(chunk_id=f"{name}-0", score=1 - 0.1 * rank, doc_id=name) for rank, name in enumerate(documents)]
 
 
 def test_candidates_have_the_searchs_scores_and_no_other_answers():

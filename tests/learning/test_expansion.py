@@ -197,7 +197,8 @@ def test_files_that_hold_nothing(tmp_path):
 def learnt_of(**samples):
     rows = {
         query_id: [
-            Rewarded(Sample(query_id, n, text, error), reward) for n, (text, reward, error) in enumerate(some, 1)
+            Rewarded(Sample(query_id=query_id, number=n, text=text, error=error), reward)
+            for n, (text, reward, error) in enumerate(some, 1)
         ]
         for query_id, some in samples.items()
     }

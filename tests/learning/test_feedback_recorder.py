@@ -24,13 +24,27 @@ QUERY_ID = "0" * 32
 
 def result(query_id=QUERY_ID, *, offset=0, rewritten=None):
     hits = [
-        Hit("a-0", 0.9, "a", legs={"bm25": LegScore(3, 7.1), "text_sem": LegScore(1, 0.8)}),
-        Hit("b-0", 0.5, "b", duplicates=(Copy("c-0", "c", "", ""),)),
+        Hit(
+            chunk_id="a-0",
+            score=0.9,
+            doc_id="a",
+            legs={"bm25": LegScore(rank=3, score=7.1), "text_sem": LegScore(rank=1, score=0.8)},
+        ),
+        Hit(chunk_id="b-0", score=0.5, doc_id="b", duplicates=(Copy(chunk_id="c-0", doc_id="c", title="", source=""),)),
     ]
     return SearchResult(
-        query_id, Query("路上有人晕倒我不救会怎样？", rewritten), "hybrid", "law", "bothways-law-v3", hits,
-        legs={}, timings_ms={"total": 12.5}, degraded=["rerank"], offset=offset, total=69,
-    )  # fmt: skip
+        query_id=query_id,
+        query=Query("路上有人晕倒我不救会怎样？", rewritten),
+        strategy="hybrid",
+        collection="law",
+        index="bothways-law-v3",
+        hits=hits,
+        legs={},
+        timings_ms={"total": 12.5},
+        degraded=["rerank"],
+        offset=offset,
+        total=69,
+    )
 
 
 class Store:

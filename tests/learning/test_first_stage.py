@@ -12,23 +12,23 @@ from learning.reranker_data import Group, read_groups, write_groups
 
 FIRST = [(1.0, 0.5, 0.0), (0.0, 1.0)]
 GROUPS = [
-    Group("a", "ab", "ab", ("ac", "dd"), "made up", first=FIRST[0], kind="judged"),
-    Group("b", "c", "dd", ("c",), "made up", first=FIRST[1]),
+    Group(key="a", query="ab", positive="ab", negatives=("ac", "dd"), source="made up", first=FIRST[0], kind="judged"),
+    Group(key="b", query="c", positive="dd", negatives=("c",), source="made up", first=FIRST[1]),
 ]
 
 
 def brought(name, cosine):
     score = (1 + cosine) / 2
-    return Hit(name, score, legs={"text_sem": LegScore(1, score)})
+    return Hit(chunk_id=name, score=score, legs={"text_sem": LegScore(rank=1, score=score)})
 
 
-LEGS = {"text_sem": [brought("a", 0.8), brought("b", 0.6)], "bm25": [Hit("c", 12.0)]}
-HITS = [Hit(name, 0.0) for name in "bca"]
+LEGS = {"text_sem": [brought("a", 0.8), brought("b", 0.6)], "bm25": [Hit(chunk_id="c", score=12.0)]}
+HITS = [Hit(chunk_id=name, score=0.0) for name in "bca"]
 
 
 def test_of_pseudo_questions_it_is_the_cosine_with_the_text():
     assert first_stage(HITS, LEGS, {"c": 1.0}, kind="questions") == pytest.approx((0.6, 0.6, 0.8))
-    assert first_stage(HITS, {"bm25": [Hit("c", 12.0)]}, {"c": 1.0}, kind="questions") == (0, 0, 0)
+    assert first_stage(HITS, {"bm25": [Hit(chunk_id="c", score=12.0)]}, {"c": 1.0}, kind="questions") == (0, 0, 0)
 
 
 @pytest.mark.parametrize("kind", ["judged", "clicks"])

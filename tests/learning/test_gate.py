@@ -78,17 +78,17 @@ def side(ranks):
     def ask(query):
         rank = ranks[int(query.query_id)]
         found = [f"other{n}" for n in range(1, max(rank, 1))] + (["gold"] if rank else ["other0"])
-        return Answer({document: 1 / place for place, document in enumerate(found, start=1)})
+        return Answer(ranking={document: 1 / place for place, document in enumerate(found, start=1)})
 
     return ask
 
 
 def gold_of(queries):
-    return {query.query_id: [GoldDocument("gold", 1, in_index=True)] for query in queries}
+    return {query.query_id: [GoldDocument(doc_id="gold", relevance=1, in_index=True)] for query in queries}
 
 
 def test_measured_pairs_the_queries():
-    queries = [JudgedQuery(str(n), f"q{n}", relevant={"gold": 1}) for n in range(4)]
+    queries = [JudgedQuery(query_id=str(n), text=f"q{n}", relevant={"gold": 1}) for n in range(4)]
     live, candidate = side([1, 2, 0, 3]), side([1, 1, 0, 0])
     found = measured("x", queries, (live, candidate), gold_of, measure="mrr@10", margin=0.02, wanted=2)
     # Reciprocal ranks: 1, 1/2, 0, 1/3 before; 1, 1, 0, 0 after.
@@ -104,14 +104,14 @@ def test_a_neutral_change_passes_where_there_are_enough_queries_and_a_noisy_one_
 
     def noisy(number):
         ranks = [1, 2, 3]
-        queries = [JudgedQuery(str(n), f"q{n}", relevant={"gold": 1}) for n in range(number)]
+        queries = [JudgedQuery(query_id=str(n), text=f"q{n}", relevant={"gold": 1}) for n in range(number)]
         drawn = [[int(chance.choice(ranks)) for _ in queries] for _ in range(2)]
         return measured(
             "x", queries, (side(drawn[0]), side(drawn[1])), gold_of, measure="ndcg@10", margin=0.02, wanted=2
         )
 
     same = [1, 2, 3] * 100
-    queries = [JudgedQuery(str(n), f"q{n}", relevant={"gold": 1}) for n in range(300)]
+    queries = [JudgedQuery(query_id=str(n), text=f"q{n}", relevant={"gold": 1}) for n in range(300)]
     assert decide(
         [measured("x", queries, (side(same), side(same)), gold_of, measure="ndcg@10", margin=0.02, wanted=2)]
     ).accepted

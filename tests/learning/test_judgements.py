@@ -21,7 +21,7 @@ HOURS = {"h1", "h2", "h3"}
 
 def evidence(seen, clicked=None, **more):
     more.setdefault("high", more.get("passed_over", 0))
-    return Evidence(more.pop("doc_id", "d"), Counter(seen), Counter(clicked or {}), **more)
+    return Evidence(doc_id=more.pop("doc_id", "d"), seen=Counter(seen), clicked=Counter(clicked or {}), **more)
 
 
 def test_without_swaps_the_fixed_curve_stands():
@@ -162,7 +162,15 @@ def outcome_of(*entries):
     for query, text, chunk, one in entries:
         ledger.evidence[query, chunk] = one
         ledger.texts[query] = Counter([text] if text else [])
-    return Outcome("law", "", "2027-01-15", judge(ledger, None, HALF), Tally(), 0, Bounds())
+    return Outcome(
+        collection="law",
+        since="",
+        until="2027-01-15",
+        judged=judge(ledger, None, HALF),
+        tally=Tally(),
+        too_many=0,
+        bounds=Bounds(),
+    )
 
 
 def good(doc_id):

@@ -20,7 +20,9 @@ TEXTS = {
 
 def hit(name, leg, rank, cosine=0.0):
     score = (1 + cosine) / 2
-    return Hit(name, score, doc_id=f"doc-{name}", text=TEXTS[name], legs={leg: LegScore(rank, score)})
+    return Hit(
+        chunk_id=name, score=score, doc_id=f"doc-{name}", text=TEXTS[name], legs={leg: LegScore(rank=rank, score=score)}
+    )
 
 
 LEGS = {
@@ -92,5 +94,11 @@ def test_depth():
 
 
 def test_equal_passages_are_taken_once():
-    twin = Hit("twin", 0.5, doc_id="doc-twin", text=TEXTS["words"], legs={"questions": LegScore(1, 0.5)})
+    twin = Hit(
+        chunk_id="twin",
+        score=0.5,
+        doc_id="doc-twin",
+        text=TEXTS["words"],
+        legs={"questions": LegScore(rank=1, score=0.5)},
+    )
     assert len(chosen({**LEGS, "questions": [twin]}).hits) == 3

@@ -33,7 +33,9 @@ def group(number):
     rng = np.random.default_rng(number)
     texts = [" ".join(rng.choice(list("abcdefgh"), size=4 + number % 5)) for _ in range(4)]
     part = "dev" if number % 5 == 0 else "train"
-    return Group(f"k{number}", "a b", f"x {texts[0]}", tuple(texts[1:]), "made up", part)
+    return Group(
+        key=f"k{number}", query="a b", positive=f"x {texts[0]}", negatives=tuple(texts[1:]), source="made up", part=part
+    )
 
 
 GROUPS = [group(number) for number in range(50)]  # 40 to train on: 5 steps an epoch, 100 in all

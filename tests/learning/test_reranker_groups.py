@@ -25,14 +25,27 @@ def chunk(number, cosine=0.0):
     text = f"第{number}条规定了{chr(0x4E00 + 97 * number)}{chr(0x4E00 + 61 * number)}" * 2
     score = (1 + cosine) / 2
     return Hit(
-        f"c{number}", score, doc_id=f"d{number}", title=f"题{number}", text=text, legs={"text_sem": LegScore(1, score)}
+        chunk_id=f"c{number}",
+        score=score,
+        doc_id=f"d{number}",
+        title=f"题{number}",
+        text=text,
+        legs={"text_sem": LegScore(rank=1, score=score)},
     )
 
 
 def asked(number, kind="questions", text=None):
     positive = chunk(number)
     key = f"{kind}/{number:04}"
-    return Asked(key, text or f"问题{number}" * 3, kind, kind, "law", frozenset({positive.chunk_id}), positive)
+    return Asked(
+        key=key,
+        text=text or f"问题{number}" * 3,
+        kind=kind,
+        source=kind,
+        collection="law",
+        relevant=frozenset({positive.chunk_id}),
+        positive=positive,
+    )
 
 
 def retrieve(one):
@@ -141,14 +154,14 @@ def test_too_little_is_refused_with_what_to_do():
 
 
 def test_the_chunk_that_shares_most_words_answers():
-    first = Hit("a-0", 0.0, position=0, text="总则")
-    second = Hit("a-1", 0.0, position=1, text="拖欠工资的责任")
+    first = Hit(chunk_id="a-0", score=0.0, position=0, text="总则")
+    second = Hit(chunk_id="a-1", score=0.0, position=1, text="拖欠工资的责任")
     assert answering("老板拖欠工资", [second, first]) == second
     assert answering("别的", [second, first]) == first
 
 
 def test_groups_on_disk(tmp_path):
-    groups = [Group("k", "问", "答", ("非", "否"), "law", "dev")]
+    groups = [Group(key="k", query="问", positive="答", negatives=("非", "否"), source="law", part="dev")]
     write_groups(tmp_path / "groups.jsonl", groups)
     assert read_groups(tmp_path / "groups.jsonl") == groups
     (tmp_path / "broken.jsonl").write_text('{"key": 1}\n')

@@ -11,11 +11,27 @@ from learning.keep_out import KeptOut
 from learning.rewriting import REWRITE, HintedWriter, Known, material_of, rewrite
 from learning.worklist import Task
 
-CHUNK = Known("c1", "标题", "劳动法 第一条", "用人单位应当按月支付工资。", "hash", "d2q-1/m/2", ("工资何时发",))
+CHUNK = Known(
+    chunk_id="c1",
+    title="标题",
+    heading="劳动法 第一条",
+    text="用人单位应当按月支付工资。",
+    content_hash="hash",
+    generation="d2q-1/m/2",
+    questions=("工资何时发",),
+)
 
 
 def task(chunk_id="c1", successful=("老板不给钱怎么办",), failed=("离婚财产",)):
-    return Task(chunk_id, chunk_id, successful, failed, ("so",), ("p",), 9)
+    return Task(
+        chunk_id=chunk_id,
+        doc_id=chunk_id,
+        successful=successful,
+        failed=failed,
+        reasons=("so",),
+        pairs=("p",),
+        weight=9,
+    )
 
 
 class Told:
@@ -105,7 +121,12 @@ def test_an_answer_is_paid_for_once(cache):
 
 
 def known(*names):
-    return {name: Known(name, name, "", f"{name} 的文字", "h", "g", ()) for name in names}
+    return {
+        name: Known(
+            chunk_id=name, title=name, heading="", text=f"{name} 的文字", content_hash="h", generation="g", questions=()
+        )
+        for name in names
+    }
 
 
 def test_what_fails_is_kept_and_the_rest_goes_on(cache):

@@ -20,8 +20,21 @@ from learning.reranker_state import TrainingArguments, begin, groups_file, sha25
 from learning.ship import TOLERANCE, ship
 
 GROUPS = [
-    Group("a", "老板拖欠工资怎么办", "第三十条\n用人单位应当支付劳动报酬", ("夫妻应当互相忠实",), "made up"),
-    Group("b", "离婚后孩子归谁", "离婚后子女由谁抚养", ("用人单位应当支付劳动报酬",), "made up", "dev"),
+    Group(
+        key="a",
+        query="老板拖欠工资怎么办",
+        positive="第三十条\n用人单位应当支付劳动报酬",
+        negatives=("夫妻应当互相忠实",),
+        source="made up",
+    ),
+    Group(
+        key="b",
+        query="离婚后孩子归谁",
+        positive="离婚后子女由谁抚养",
+        negatives=("用人单位应当支付劳动报酬",),
+        source="made up",
+        part="dev",
+    ),
 ]
 
 

@@ -70,7 +70,7 @@ def test_readers_of_real_answers_are_recorded_as_users_are(tmp_path):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_biased_ranking_does_not_fool_it_and_fools_click_rates(seed):
-    world = World([NAVIGATIONAL, INFORMATIONAL], [0.5, 0.5], searches=200, seed=seed)
+    world = World(readers=[NAVIGATIONAL, INFORMATIONAL], shares=[0.5, 0.5], searches=200, seed=seed)
     ledger = world.ledger()
     found = by_question(judge(ledger))
     ours = np.mean([one[BURIED].relevance > one[BAIT].relevance for one in found.values()])
@@ -81,7 +81,7 @@ def test_a_biased_ranking_does_not_fool_it_and_fools_click_rates(seed):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_relevance_orders_better_than_click_rates(seed):
-    ledger = World([NAVIGATIONAL, INFORMATIONAL], [0.5, 0.5], searches=60, seed=seed).ledger()
+    ledger = World(readers=[NAVIGATIONAL, INFORMATIONAL], shares=[0.5, 0.5], searches=60, seed=seed).ledger()
     found = by_question(judge(ledger))
     pairs = [(query, a, b) for query, one in found.items() for a in RELEVANT for b in one if b not in RELEVANT]
     ours = np.mean([found[query][a].relevance > found[query][b].relevance for query, a, b in pairs])
@@ -92,7 +92,7 @@ def test_relevance_orders_better_than_click_rates(seed):
 
 @pytest.mark.parametrize("readers", [[NAVIGATIONAL], [NAVIGATIONAL, INFORMATIONAL]])
 def test_certain_judgements_are_right(readers):
-    judged = judge(World(readers, [1 / len(readers)] * len(readers), seed=3).ledger())
+    judged = judge(World(readers=readers, shares=[1 / len(readers)] * len(readers), seed=3).ledger())
     answers, wrong_answers = wrong(judged, "positive")
     others, wrong_others = wrong(judged, "negative")
     assert len(answers) >= 35
@@ -105,7 +105,7 @@ def test_certain_judgements_are_right(readers):
 @pytest.mark.parametrize("click", [0.1, 0.2])
 def test_random_clicks_alone_make_few_certain_judgements(click):
     """With 40 searches each of 40 questions: under 1 % of the pairs become answers, and under 3 % non-answers."""
-    judged = judge(World([RandomReader(click)], [1.0], searches=40, seed=4).ledger())
+    judged = judge(World(readers=[RandomReader(click)], shares=[1.0], searches=40, seed=4).ledger())
     assert len(judged.having("positive")) <= 0.01 * PAIRS
     assert len(judged.having("negative")) <= 0.03 * PAIRS
 
@@ -113,7 +113,7 @@ def test_random_clicks_alone_make_few_certain_judgements(click):
 @pytest.mark.parametrize("readers", [[NAVIGATIONAL], [NAVIGATIONAL, INFORMATIONAL]])
 def test_a_ranking_that_never_changes_makes_no_wrong_judgement(readers):
     """Nothing can be learnt of the ranks then; what users passed over tells enough."""
-    judged = judge(World(readers, [1 / len(readers)] * len(readers), spread=0.0, seed=6).ledger())
+    judged = judge(World(readers=readers, shares=[1 / len(readers)] * len(readers), spread=0.0, seed=6).ledger())
     assert not judged.propensities.is_learnt
     for verdict, at_least in (("positive", 35), ("negative", 30)):
         found, mistaken = wrong(judged, verdict)
@@ -122,14 +122,14 @@ def test_a_ranking_that_never_changes_makes_no_wrong_judgement(readers):
 
 
 def test_short_lists_are_judged_as_well():
-    world = World([NAVIGATIONAL, INFORMATIONAL], [0.5, 0.5], searches=60, top_k=5, seed=7)
+    world = World(readers=[NAVIGATIONAL, INFORMATIONAL], shares=[0.5, 0.5], searches=60, top_k=5, seed=7)
     answers, mistaken = wrong(judge(world.ledger()), "positive")
     assert len(answers) >= 30
     assert mistaken == []
 
 
 def test_a_fifth_of_random_clicks_among_real_ones_makes_no_wrong_answer():
-    poisoned = World([NAVIGATIONAL, RandomReader(0.2)], [0.8, 0.2], seed=5)
+    poisoned = World(readers=[NAVIGATIONAL, RandomReader(0.2)], shares=[0.8, 0.2], seed=5)
     judged = judge(poisoned.ledger())
     answers, wrong_answers = wrong(judged, "positive")
     _, wrong_others = wrong(judged, "negative")

@@ -21,7 +21,10 @@ LOOSE = Bounds(min_chunks=2, max_share=1.0, min_score=0.0, min_g2=0.0)
 
 def pair(words, *questions, title="题", text="文"):
     return Pair(
-        frozenset(words.split()), tuple((q.replace(" ", ""), frozenset(q.split())) for q in questions), title, text
+        words=frozenset(words.split()),
+        questions=tuple((q.replace(" ", ""), frozenset(q.split())) for q in questions),
+        title=title,
+        text=text,
     )
 
 
@@ -37,17 +40,19 @@ def test_unmet_words_are_those_of_questions_that_the_text_lacks():
 def test_association_by_hand():
     """6 chunks: 3 ask for 老公 and say 丈夫, none has one without the other; 应当 stands in 5."""
     found = {(one.asked, one.found): one for one in associate(lambda: PAIRS, LOOSE)}
-    assert found["老公", "丈夫"] == Association("老公", "丈夫", together=3, asked_in=3, found_in=3, chunks=6)
+    assert found["老公", "丈夫"] == Association(
+        asked="老公", found="丈夫", together=3, asked_in=3, found_in=3, chunks=6
+    )
     assert found["老公", "丈夫"].score == pytest.approx(1.0)
     assert found["老公", "丈夫"].g2 == pytest.approx(2 * 6 * math.log(2))
-    with_always = Association("老公", "应当", together=3, asked_in=3, found_in=5, chunks=6)
+    with_always = Association(asked="老公", found="应当", together=3, asked_in=3, found_in=5, chunks=6)
     assert with_always.score == pytest.approx(math.log(3 * 6 / (3 * 5)) / math.log(6 / 3))
     assert ("老板", "工资") in found
     assert ("合同", "成立") not in found, "the text has 合同 itself"
 
 
 def test_independent_terms_score_nothing():
-    independent = Association("甲甲", "乙乙", together=1, asked_in=2, found_in=2, chunks=4)
+    independent = Association(asked="甲甲", found="乙乙", together=1, asked_in=2, found_in=2, chunks=4)
     assert independent.score == pytest.approx(0)
     assert independent.g2 == pytest.approx(0)
 
@@ -85,7 +90,7 @@ def test_no_terms(word):
 
 
 def test_examples_have_both_terms_and_the_stream_is_left_when_all_are_found():
-    association = Association("老公", "丈夫", 3, 3, 3, 6)
+    association = Association(asked="老公", found="丈夫", together=3, asked_in=3, found_in=3, chunks=6)
 
     def stream():
         yield WAGES
@@ -145,7 +150,7 @@ class Says:
 
 def candidate(found, asked="老公"):
     example = Example("老公不给生活费", "第一条", f"{found}应当扶养")
-    return Candidate(Association(asked, found, 3, 3, 3, 6), (example,))
+    return Candidate(Association(asked=asked, found=found, together=3, asked_in=3, found_in=3, chunks=6), (example,))
 
 
 def test_the_language_model_decides_once_and_what_it_cannot_say_stays_open(tmp_path):
@@ -195,7 +200,10 @@ def test_no_verdict(answer):
 
 def test_a_proposal_is_off_until_a_person_switches_it_on(tmp_path, segmenter):
     path = tmp_path / "deep" / "proposal.txt"
-    evil = Candidate(Association("老公", "丈夫", 3, 3, 3, 6), (Example("问\u2028甲, 乙\n丙 => 丁", "题\r目", ""),))
+    evil = Candidate(
+        Association(asked="老公", found="丈夫", together=3, asked_in=3, found_in=3, chunks=6),
+        (Example("问\u2028甲, 乙\n丙 => 丁", "题\r目", ""),),
+    )
     write_proposal(path, [evil, candidate("扶养")], collection="law")
     text = path.read_text(encoding="utf-8")
     assert parse_rules(text, segmenter) == []
@@ -208,6 +216,9 @@ def test_a_proposal_is_off_until_a_person_switches_it_on(tmp_path, segmenter):
 
 
 def test_accept_above(tmp_path, segmenter):
-    strong, weak = candidate("丈夫"), Candidate(Association("老公", "应当", 3, 3, 5, 6))
+    strong, weak = (
+        candidate("丈夫"),
+        Candidate(Association(asked="老公", found="应当", together=3, asked_in=3, found_in=5, chunks=6)),
+    )
     lines = "\n".join(proposal_lines([strong, weak], "law", 0.9, tmp_path / "p.txt"))
     assert [str(rule) for rule in parse_rules(lines, segmenter)] == ["老公 => 老公, 丈夫"]

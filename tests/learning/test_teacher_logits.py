@@ -12,7 +12,14 @@ from learning.reranker_data import Group
 from learning.teacher_logits import SHARD, read_logits, write_logits
 
 GROUPS = [
-    Group(f"k{number}", "q", f"answer {number}", tuple("ab"[: 1 + number % 2]), "made up") for number in range(150)
+    Group(
+        key=f"k{number}",
+        query="q",
+        positive=f"answer {number}",
+        negatives=tuple("ab"[: 1 + number % 2]),
+        source="made up",
+    )
+    for number in range(150)
 ]
 
 

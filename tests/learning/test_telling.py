@@ -11,7 +11,7 @@ from tests.learning.simulated import World
 
 
 def shown(seen, clicked):
-    return Evidence("d", seen=Counter(seen), clicked=Counter(clicked))
+    return Evidence(doc_id="d", seen=Counter(seen), clicked=Counter(clicked))
 
 
 def test_by_hand():
@@ -40,7 +40,9 @@ def test_too_few_pairs_say_nothing():
 @pytest.mark.parametrize("spread", [0.0, 2.0])
 @pytest.mark.parametrize("click", [0.2, 0.4])
 def test_random_clicks_are_by_chance(click, spread):
-    assert telling(World([RandomReader(click)], [1.0], spread=spread, searches=30).ledger().evidence.values()).by_chance
+    assert telling(
+        World(readers=[RandomReader(click)], shares=[1.0], spread=spread, searches=30).ledger().evidence.values()
+    ).by_chance
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0])
@@ -49,4 +51,6 @@ def test_random_clicks_are_by_chance(click, spread):
     [([NAVIGATIONAL], [1.0]), ([INFORMATIONAL], [1.0]), ([NAVIGATIONAL, RandomReader(0.2)], [0.8, 0.2])],
 )
 def test_those_of_users_are_not(readers, shares, spread):
-    assert not telling(World(readers, shares, spread=spread, searches=30).ledger().evidence.values()).by_chance
+    assert not telling(
+        World(readers=readers, shares=shares, spread=spread, searches=30).ledger().evidence.values()
+    ).by_chance

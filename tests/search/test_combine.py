@@ -8,7 +8,9 @@ from search.options import SearchOptions
 
 
 def ranking(leg, *rows):
-    return [Hit(c, s, legs={leg: LegScore(rank, s)}) for rank, (c, s) in enumerate(rows, start=1)]
+    return [
+        Hit(chunk_id=c, score=s, legs={leg: LegScore(rank=rank, score=s)}) for rank, (c, s) in enumerate(rows, start=1)
+    ]
 
 
 LEGS = {

@@ -16,7 +16,10 @@ def test_documents_beside_are_known_by_their_ids():
 
 
 def test_one_body_asks_for_all():
-    hits = [Hit("d-3", 1, doc_id="d", position=3), Hit(f"{law(1)}-0", 1, doc_id=law(1), position=0, source="law.txt")]
+    hits = [
+        Hit(chunk_id="d-3", score=1, doc_id="d", position=3),
+        Hit(chunk_id=f"{law(1)}-0", score=1, doc_id=law(1), position=0, source="law.txt"),
+    ]
     body = context_body(hits, [Beside(), Beside((law(0),), (law(2),))], 1, filters=[{"term": {"a": "b"}}])
     ids = ["d-2", "d-4", f"{law(1)}-1", f"{law(2)}-0"]
     assert body["post_filter"] == {"terms": {"chunk_id": ids}}
@@ -28,6 +31,6 @@ def test_one_body_asks_for_all():
 
 
 def test_ends_of_documents_are_asked_for_only_where_they_are_needed():
-    body = context_body([Hit("x-2", 1, doc_id="x", position=2)], [Beside(("w",), ("y",))], 2)
+    body = context_body([Hit(chunk_id="x-2", score=1, doc_id="x", position=2)], [Beside(("w",), ("y",))], 2)
     assert "aggs" not in body
     assert body["post_filter"]["terms"]["chunk_id"] == ["x-0", "x-1", "x-3", "x-4", "y-0", "y-1"]

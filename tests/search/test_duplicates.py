@@ -9,14 +9,17 @@ LEAVE = "员工请假应当提前三天提交申请,经部门主管批准后生�
 
 
 def hit(name, text, title="请假", rank=1):
-    return Hit(name, 1 / rank, doc_id=f"doc-{name}", title=title, text=text, source=f"{name}.txt")
+    return Hit(chunk_id=name, score=1 / rank, doc_id=f"doc-{name}", title=title, text=text, source=f"{name}.txt")
 
 
 def test_the_same_text_is_shown_once_and_its_copies_are_named():
     rows = [hit("a", LEAVE), hit("b", "工资于每月十日发放。"), hit("c", LEAVE, title="休假"), hit("d", LEAVE)]
     kept = drop_copies(rows)
     assert [h.chunk_id for h in kept] == ["a", "b"]
-    assert kept[0].duplicates == (Copy("c", "doc-c", "休假", "c.txt"), Copy("d", "doc-d", "请假", "d.txt"))
+    assert kept[0].duplicates == (
+        Copy(chunk_id="c", doc_id="doc-c", title="休假", source="c.txt"),
+        Copy(chunk_id="d", doc_id="doc-d", title="请假", source="d.txt"),
+    )
     assert kept[1] is rows[1]
 
 

@@ -18,7 +18,10 @@ MODEL = "BAAI/bge-small-zh-v1.5"
 
 
 def leg(name, scores, first="c"):
-    return [Hit(f"{first}{at}", s, legs={name: LegScore(at + 1, s)}) for at, s in enumerate(scores)]
+    return [
+        Hit(chunk_id=f"{first}{at}", score=s, legs={name: LegScore(rank=at + 1, score=s)})
+        for at, s in enumerate(scores)
+    ]
 
 
 def falling(first, tenth, number=12):
@@ -27,7 +30,13 @@ def falling(first, tenth, number=12):
 
 
 def rule(kind="gap", intercept=0.1, terms=None, strategy="hybrid"):
-    return ExpansionRule(kind, intercept, {"gap_10": Term(-1.0)} if terms is None else terms, strategy, MODEL)
+    return ExpansionRule(
+        kind=kind,
+        intercept=intercept,
+        terms={"gap_10": Term(-1.0)} if terms is None else terms,
+        strategy=strategy,
+        embedding_model=MODEL,
+    )
 
 
 def test_signs_by_hand():

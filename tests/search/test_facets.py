@@ -7,10 +7,10 @@ from core.errors import UnknownFieldError
 from search.facets import check_fields, facets
 
 EVERY = [
-    Hit("a-0", 1, doc_id="a", source="x.txt", metadata={"law": "民法典", "year": "2020"}),
-    Hit("a-1", 1, doc_id="a", source="x.txt", metadata={"law": "民法典", "year": "2020"}),
-    Hit("b-0", 1, doc_id="b", source="y.txt", metadata={"law": "刑法"}),
-    Hit("c-0", 1, doc_id="c", source="y.txt", metadata={"law": "公司法", "year": "2023"}),
+    Hit(chunk_id="a-0", score=1, doc_id="a", source="x.txt", metadata={"law": "民法典", "year": "2020"}),
+    Hit(chunk_id="a-1", score=1, doc_id="a", source="x.txt", metadata={"law": "民法典", "year": "2020"}),
+    Hit(chunk_id="b-0", score=1, doc_id="b", source="y.txt", metadata={"law": "刑法"}),
+    Hit(chunk_id="c-0", score=1, doc_id="c", source="y.txt", metadata={"law": "公司法", "year": "2023"}),
 ]
 KNOWN = frozenset({"law", "year"})
 
@@ -48,11 +48,15 @@ def test_an_unknown_field_is_refused_with_what_there_is(field):
 
 
 def test_a_metadata_field_that_is_named_like_one_of_ours_goes_first():
-    hit = Hit("a-0", 1, source="x.txt", metadata={"source": "Reuters"})
+    hit = Hit(chunk_id="a-0", score=1, source="x.txt", metadata={"source": "Reuters"})
     assert facets([hit], ["source"], known={"source"}, size=5) == {"source": Facet((("Reuters", 1),))}
 
 
 def test_several_values_count_each():
-    hit = Hit("a-0", 1, metadata={"tag": ["b", "a", "b"]})
-    rows = [hit, Hit("b-0", 1, metadata={"tag": "a"}), Hit("c-0", 1, metadata={"tag": []})]
+    hit = Hit(chunk_id="a-0", score=1, metadata={"tag": ["b", "a", "b"]})
+    rows = [
+        hit,
+        Hit(chunk_id="b-0", score=1, metadata={"tag": "a"}),
+        Hit(chunk_id="c-0", score=1, metadata={"tag": []}),
+    ]
     assert facets(rows, ["tag"], known={"tag"}, size=1) == {"tag": Facet((("a", 2),), others=1, missing=1)}

@@ -9,7 +9,9 @@ from search.fuse import convex, cut_off, dense_mean, merge, rrf, union
 
 
 def ranking(leg, *rows):
-    return [Hit(c, s, legs={leg: LegScore(rank, s)}) for rank, (c, s) in enumerate(rows, start=1)]
+    return [
+        Hit(chunk_id=c, score=s, legs={leg: LegScore(rank=rank, score=s)}) for rank, (c, s) in enumerate(rows, start=1)
+    ]
 
 
 def test_rrf_by_hand():
@@ -20,7 +22,7 @@ def test_rrf_by_hand():
     assert fused[0].score == pytest.approx(1 / 62 + 1 / 61)
     assert fused[0].rrf == fused[0].score
     assert fused[1].score == pytest.approx(1 / 61)
-    assert fused[0].legs == {"bm25": LegScore(2, 5.0), "text_sem": LegScore(1, 0.9)}
+    assert fused[0].legs == {"bm25": LegScore(rank=2, score=5.0), "text_sem": LegScore(rank=1, score=0.9)}
 
 
 def test_rrf_weights_change_the_order_and_zero_leaves_a_ranking_out():
@@ -65,7 +67,7 @@ def test_convex_by_hand():
     fused = convex([bm25, dense], weights=(0.25, 0.75), least=(0, 0.5), depth=2)
     assert [(h.chunk_id, pytest.approx(h.score)) for h in fused] == [("y", 0.875), ("x", 0.625), ("z", 0.5)]
     assert fused[0].convex == fused[0].score
-    assert fused[0].legs == {"bm25": LegScore(2, 4.0), "text_sem": LegScore(1, 0.9)}
+    assert fused[0].legs == {"bm25": LegScore(rank=2, score=4.0), "text_sem": LegScore(rank=1, score=0.9)}
 
 
 def test_a_ranking_that_holds_all_that_match_gives_the_others_nothing():

@@ -15,7 +15,7 @@ from search.rerank_stage import above_threshold, rerank_stage
 
 
 def hits(*ids, score=1.0, **more):
-    return [Hit(name, score, **more) for name in ids]
+    return [Hit(chunk_id=name, score=score, **more) for name in ids]
 
 
 def ids(found):
@@ -87,7 +87,12 @@ def leg(name):
     def ranking(rows):
         found = [{"_id": f"c{number}", "_score": float(score)} for number, score in rows]
         return [
-            Hit(hit["_id"], hit["_score"], text=hit["_id"] * int(hit["_id"][1:]), legs={name: LegScore(at, 1.0)})
+            Hit(
+                chunk_id=hit["_id"],
+                score=hit["_score"],
+                text=hit["_id"] * int(hit["_id"][1:]),
+                legs={name: LegScore(rank=at, score=1.0)},
+            )
             for at, hit in enumerate(in_order(found), start=1)
         ]
 

@@ -45,11 +45,15 @@ class Slow:
 
 def numbered(count):
     """Hits of eight characters, best first; with a question of two, each takes a second."""
-    return [Hit(f"c{n:02}", 1 / (n + 1), text=f"{n:08}") for n in range(count)]
+    return [Hit(chunk_id=f"c{n:02}", score=1 / (n + 1), text=f"{n:08}") for n in range(count)]
 
 
 def test_orders_by_logit_and_scores_by_sigmoid():
-    hits = [Hit("a", 0.5, text="天气"), Hit("b", 0.4, text="合同违约"), Hit("c", 0.3, text="合同")]
+    hits = [
+        Hit(chunk_id="a", score=0.5, text="天气"),
+        Hit(chunk_id="b", score=0.4, text="合同违约"),
+        Hit(chunk_id="c", score=0.3, text="合同"),
+    ]
     scores = Reranker(OverlapCrossEncoder()).score("合同违约", hits)
     assert scores.logits == {"a": 0.0, "b": 4.0, "c": 2.0}
     assert scores.complete
@@ -60,7 +64,7 @@ def test_orders_by_logit_and_scores_by_sigmoid():
 
 
 def test_alpha_weighs_the_two_stages():
-    hits = [Hit("a", 0.04), Hit("b", 0.03), Hit("c", 0.01)]
+    hits = [Hit(chunk_id="a", score=0.04), Hit(chunk_id="b", score=0.03), Hit(chunk_id="c", score=0.01)]
     logits = {"a": 0.0, "b": 0.0, "c": 100.0}
     ranked = rerank(hits, logits, alpha=0.4)
     # first stage by its best: 1, .75, .25; sigmoids .5, .5, 1
@@ -71,7 +75,7 @@ def test_alpha_weighs_the_two_stages():
 
 
 def test_sigmoids_that_are_equal_are_ordered_by_their_logits():
-    hits = [Hit("a", 0.4), Hit("b", 0.3), Hit("c", 0.2)]
+    hits = [Hit(chunk_id="a", score=0.4), Hit(chunk_id="b", score=0.3), Hit(chunk_id="c", score=0.2)]
     ranked = rerank(hits, {"a": 50.0, "b": 90.0, "c": 50.0})
     assert [h.chunk_id for h in ranked] == ["b", "a", "c"]
     assert [h.score for h in ranked] == [1.0, 1.0, 1.0]
@@ -79,7 +83,12 @@ def test_sigmoids_that_are_equal_are_ordered_by_their_logits():
 
 @pytest.mark.parametrize("alpha", [1.0, 0.5, 0.1, 0.0])
 def test_what_was_not_scored_follows_and_scores_only_fall(alpha):
-    hits = [Hit("a", 0.9), Hit("b", 0.8), Hit("c", 0.7), Hit("d", 0.2)]
+    hits = [
+        Hit(chunk_id="a", score=0.9),
+        Hit(chunk_id="b", score=0.8),
+        Hit(chunk_id="c", score=0.7),
+        Hit(chunk_id="d", score=0.2),
+    ]
     ranked = rerank(hits, {"a": -9.0, "d": 1.0}, alpha=alpha)
     assert [h.chunk_id for h in ranked][2:] == ["b", "c"]
     scores = [h.score for h in ranked]
@@ -89,7 +98,7 @@ def test_what_was_not_scored_follows_and_scores_only_fall(alpha):
 
 
 def test_unscored_hits_count_as_if_nothing_was_found_in_them():
-    hits = [Hit("a", 0.4), Hit("b", 0.2), Hit("c", 0.1)]
+    hits = [Hit(chunk_id="a", score=0.4), Hit(chunk_id="b", score=0.2), Hit(chunk_id="c", score=0.1)]
     ranked = rerank(hits, {"a": 0.0}, alpha=0.75)
     assert [h.score for h in ranked] == pytest.approx([0.75 * 0.5 + 0.25, 0.25 * 0.5, 0.25 * 0.25])
 
@@ -97,7 +106,7 @@ def test_unscored_hits_count_as_if_nothing_was_found_in_them():
 def test_nothing_to_rerank():
     assert rerank([], {}) == []
     assert Reranker(OverlapCrossEncoder()).score("q", []).complete
-    assert [h.score for h in rerank([Hit("a", 0.0)], {"a": 0.0}, alpha=0.5)] == [0.25]
+    assert [h.score for h in rerank([Hit(chunk_id="a", score=0.0)], {"a": 0.0}, alpha=0.5)] == [0.25]
 
 
 @pytest.mark.parametrize(("logit", "expected"), [(0, 0.5), (1000, 1.0), (-1000, 0.0), (2.61, 0.9315)])
@@ -142,7 +151,7 @@ def test_one_short_pair_says_little_about_long_ones():
     reranker = Reranker(model, cache_size=0, clock=clock)
     reranker.score("问题", numbered(30))
     model.overhead = 5
-    reranker.score("问", [Hit("a", 1.0, text="x")])  # .2 s and 5 s of overhead
+    reranker.score("问", [Hit(chunk_id="a", score=1.0, text="x")])  # .2 s and 5 s of overhead
     model.overhead = 0
     assert reranker.score("问题", numbered(30), budget_s=33).complete
 
@@ -216,8 +225,8 @@ def test_what_was_scored_is_remembered():
     assert model.calls[1] == [hits[3].text, hits[4].text]
     assert reranker.score("问题", hits, budget_s=0).cached == 5
     assert reranker.score("别的", hits[:1]).cached == 0
-    assert reranker.score("问题", [Hit("c00", 1.0, text="changed!")]).cached == 0
-    assert reranker.score("问题", [Hit("c00", 1.0, title="其他", text=hits[0].text)]).cached == 0
+    assert reranker.score("问题", [Hit(chunk_id="c00", score=1.0, text="changed!")]).cached == 0
+    assert reranker.score("问题", [Hit(chunk_id="c00", score=1.0, title="其他", text=hits[0].text)]).cached == 0
     assert len(model.calls) == 5
 
 
@@ -255,7 +264,7 @@ def test_searches_at_once_share_the_cores(at_once):
     found = {}
 
     def search(n):
-        found[n] = reranker.score(f"q{n}", [Hit("a", 1.0, text=f"x{n}")], budget_s=30).logits
+        found[n] = reranker.score(f"q{n}", [Hit(chunk_id="a", score=1.0, text=f"x{n}")], budget_s=30).logits
 
     threads = [threading.Thread(target=search, args=(n,)) for n in range(8)]
     for each in threads:
@@ -279,11 +288,11 @@ def test_who_waits_for_others_longer_than_its_time_goes_without():
             return [0.0] * len(texts)
 
     reranker = Reranker(Busy())
-    first = threading.Thread(target=reranker.score, args=("q", [Hit("a", 1.0, text="x")]))
+    first = threading.Thread(target=reranker.score, args=("q", [Hit(chunk_id="a", score=1.0, text="x")]))
     first.start()
     inside.wait(5)
     started = time.monotonic()
-    scores = reranker.score("q2", [Hit("a", 1.0, text="x")], budget_s=0.05)
+    scores = reranker.score("q2", [Hit(chunk_id="a", score=1.0, text="x")], budget_s=0.05)
     assert 0.04 < time.monotonic() - started < 0.5
     assert (scores.logits, scores.complete) == ({}, False)
     busy.set()
@@ -295,7 +304,11 @@ def options(**other):
 
 
 def test_the_stage_reorders_its_candidates_and_the_rest_follows():
-    hits = [Hit("a", 0.5, text="天气"), Hit("b", 0.4, text="合同"), Hit("c", 0.3, text="合同违约")]
+    hits = [
+        Hit(chunk_id="a", score=0.5, text="天气"),
+        Hit(chunk_id="b", score=0.4, text="合同"),
+        Hit(chunk_id="c", score=0.3, text="合同违约"),
+    ]
     degraded = []
     reranker = load_reranker(OverlapCrossEncoder, cache_size=10)
     ranked, done = rerank_stage(lambda: reranker, "合同违约", hits, options(rerank_top_n=2), degraded)
@@ -315,7 +328,11 @@ class Measured(OverlapCrossEncoder):
     [(OverlapCrossEncoder, None, 1.0), (Measured, None, 0.4), (Measured, 0.7, 0.7), (Measured, 0.0, 0.0)],
 )
 def test_what_is_set_goes_before_what_was_measured(model, chosen, used):
-    hits = [Hit("a", 0.5, text="天气"), Hit("b", 0.4, text="合同"), Hit("c", 0.3, text="合同违约")]
+    hits = [
+        Hit(chunk_id="a", score=0.5, text="天气"),
+        Hit(chunk_id="b", score=0.4, text="合同"),
+        Hit(chunk_id="c", score=0.3, text="合同违约"),
+    ]
     reranker = load_reranker(model, cache_size=10)
     ranked, _ = rerank_stage(lambda: reranker, "合同违约", hits, options(rerank_alpha=chosen), [])
     logits = {hit.chunk_id: hit.cross_encoder for hit in ranked}
@@ -355,14 +372,14 @@ def test_without_any_score_the_hits_stay_as_they_are():
     ],
 )
 def test_a_threshold_of_the_request_or_of_the_settings(chosen, kept):
-    hits = [Hit("a", 0.9, cross_encoder=2.2), Hit("b", 0.5, cross_encoder=0.0)]
+    hits = [Hit(chunk_id="a", score=0.9, cross_encoder=2.2), Hit(chunk_id="b", score=0.5, cross_encoder=0.0)]
     degraded = []
     assert [h.chunk_id for h in above_threshold(hits, options(**chosen), degraded)] == kept
     assert degraded == []
 
 
 def test_a_threshold_for_reranked_scores_does_not_cut_others():
-    hits = [Hit("a", 0.03), Hit("b", 0.02)]
+    hits = [Hit(chunk_id="a", score=0.03), Hit(chunk_id="b", score=0.02)]
     degraded = []
     assert above_threshold(hits, options(min_score=0.5), degraded) == hits
     assert degraded == ["min_score"]

@@ -10,7 +10,15 @@ from search.rerank import Reranker
 from search.rerankers import KEPT, Rerankers, load_learnt
 from tests.fakes import OverlapCrossEncoder
 
-LAW = Collection("law", "bothways-law-v1", "m", 64, "a", 1, frozenset())
+LAW = Collection(
+    name="law",
+    index="bothways-law-v1",
+    embedding_model="m",
+    dimension=64,
+    analyzer="a",
+    schema_version=1,
+    metadata_fields=frozenset(),
+)
 USUAL = Reranker(OverlapCrossEncoder())
 
 

@@ -162,7 +162,7 @@ def test_a_year_beside_a_cue_of_another_field():
 
 
 def hits(*names):
-    return [Hit(name, score) for score, name in zip((0.9, 0.8, 0.7, 0.6), names, strict=False)]
+    return [Hit(chunk_id=name, score=score) for score, name in zip((0.9, 0.8, 0.7, 0.6), names, strict=False)]
 
 
 def test_what_is_cited_comes_first_and_nothing_is_lost():

@@ -7,7 +7,7 @@ from search.weak import DEPTH, is_weak
 
 
 def leg(name, scores):
-    return [Hit(f"c{at}", s, legs={name: LegScore(at + 1, s)}) for at, s in enumerate(scores)]
+    return [Hit(chunk_id=f"c{at}", score=s, legs={name: LegScore(rank=at + 1, score=s)}) for at, s in enumerate(scores)]
 
 
 def falling(first, tenth):

@@ -155,7 +155,16 @@ def test_titles_and_passages_draw_no_pictures(serve, es, segmenter, collection, 
     row = {"_id": "a", "title": picture, "text": f"请假 {picture} <img src=x> 1 < 2"}
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
     index_path(
-        tmp_path / "a.jsonl", JobOptions(collection), Parts(*es, segmenter, HashEncoder, "fake/hash", FixedWriter())
+        tmp_path / "a.jsonl",
+        JobOptions(collection=collection),
+        Parts(
+            client=es[0],
+            server=es[1],
+            segmenter=segmenter,
+            encoder=HashEncoder,
+            embedding_model="fake/hash",
+            writer=FixedWriter(),
+        ),
     )
     with openai.OpenAI(base_url=f"{serve().url}/v1", api_key="unused") as chat:
         content = ask(chat, collection, user("请假")).choices[0].message.content

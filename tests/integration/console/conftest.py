@@ -65,8 +65,15 @@ def filled(es, segmenter, tmp_path_factory):
     name = f"test-{uuid.uuid4().hex}"
     path = tmp_path_factory.mktemp("console") / "rows.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), "utf-8")
-    parts = Parts(*es, segmenter, HashEncoder, "fake/hash", FixedWriter())
-    assert index_path(path, JobOptions(name), parts).succeeded
+    parts = Parts(
+        client=es[0],
+        server=es[1],
+        segmenter=segmenter,
+        encoder=HashEncoder,
+        embedding_model="fake/hash",
+        writer=FixedWriter(),
+    )
+    assert index_path(path, JobOptions(collection=name), parts).succeeded
     yield name
     removed(es, name)
 

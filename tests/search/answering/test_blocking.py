@@ -14,7 +14,7 @@ from search.answering.blocking import BlockingAnswerer
 from search.answering.types import Ask, Delta, Done
 from search.options import SearchOptions
 
-ASK = Ask("年假几天", "hr", SearchOptions())
+ASK = Ask(query="年假几天", collection="hr", options=SearchOptions())
 
 
 class OneHit:
@@ -23,8 +23,18 @@ class OneHit:
     def search(self, text, collection, options):
         if collection != "hr":
             raise CollectionNotFoundError("There is no such collection.")
-        hits = [Hit("a-0", 1.0, "a", 0, "年假", "五天。", "a.txt")]
-        return SearchResult("0" * 32, Query(text), options.strategy, collection, "i", hits, {}, {"total": 1.0}, total=1)
+        hits = [Hit(chunk_id="a-0", score=1.0, doc_id="a", position=0, title="年假", text="五天。", source="a.txt")]
+        return SearchResult(
+            query_id="0" * 32,
+            query=Query(text),
+            strategy=options.strategy,
+            collection=collection,
+            index="i",
+            hits=hits,
+            legs={},
+            timings_ms={"total": 1.0},
+            total=1,
+        )
 
 
 class Chat:
@@ -76,7 +86,7 @@ def test_who_stops_reading_ends_the_model():
 
 
 def test_what_the_search_raises_is_raised_here():
-    missing = Ask("年假几天", "no-such-thing", SearchOptions())
+    missing = Ask(query="年假几天", collection="no-such-thing", options=SearchOptions())
     with blocking(Chat("五天")) as answerer:
         with pytest.raises(CollectionNotFoundError):
             answerer.answer(missing)

@@ -125,13 +125,20 @@ def test_pieces_make_no_difference_and_nothing_else_is_live(parts, size):
 
 def test_the_addresses_of_passages():
     hit = Hit(
-        "d-0", 1.0, "d", 0, "题 http://title.example", "", "https://source.example/f.html", {"url": "http://m.example/"}
+        chunk_id="d-0",
+        score=1.0,
+        doc_id="d",
+        position=0,
+        title="题 http://title.example",
+        text="",
+        source="https://source.example/f.html",
+        metadata={"url": "http://m.example/"},
     )
     text = (
         "<x.y> </x.y> <script> <img src=x> <a> <b c=d>见[此](https://a.example/b)和 <http://c.example/d>。"
         "www.e.example, http://f.example/维基了解 http:// x"
     )
-    held = held_addresses([Passage(1, hit, 1, "d-0", ("d-0",), text)])
+    held = held_addresses([Passage(n=1, hit=hit, rank=1, chunk_id="d-0", chunk_ids=("d-0",), text=text)])
     assert {
         "http://title.example",
         "https://source.example/f.html",

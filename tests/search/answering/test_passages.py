@@ -6,11 +6,19 @@ from search.answering.passages import MOST_ABOUT, OVERHEAD, about, build_passage
 
 
 def hit(doc, position=0, text=None, **more):
-    return Hit(f"{doc}-{position}", 1.0, doc, position, more.pop("title", ""), text or f"{doc}第{position}段", **more)
+    return Hit(
+        chunk_id=f"{doc}-{position}",
+        score=1.0,
+        doc_id=doc,
+        position=position,
+        title=more.pop("title", ""),
+        text=text or f"{doc}第{position}段",
+        **more,
+    )
 
 
 def beside(doc, position):
-    return Neighbour(f"{doc}-{position}", doc, position, "", f"{doc}第{position}段")
+    return Neighbour(chunk_id=f"{doc}-{position}", doc_id=doc, position=position, title="", text=f"{doc}第{position}段")
 
 
 def shape(passages):

@@ -17,7 +17,23 @@ from search.rewrite import QUERY2DOC
 
 
 def passage(n, text, title="标题", source="f.txt", **metadata):
-    return Passage(n, Hit(f"d{n}-0", 1.0, f"d{n}", 0, title, text, source, metadata), n, f"d{n}-0", (f"d{n}-0",), text)
+    return Passage(
+        n=n,
+        hit=Hit(
+            chunk_id=f"d{n}-0",
+            score=1.0,
+            doc_id=f"d{n}",
+            position=0,
+            title=title,
+            text=text,
+            source=source,
+            metadata=metadata,
+        ),
+        rank=n,
+        chunk_id=f"d{n}-0",
+        chunk_ids=(f"d{n}-0",),
+        text=text,
+    )
 
 
 def fences(prompt):
