@@ -219,7 +219,7 @@ def xlsx() -> Iterator[Hostile]:
         reads="text",
     )
     yield Hostile(
-        name="formulas.xlsx", make=lambda: _xlsx(sheet=_sheet(_CELL + b"<c " + b"<c <f" * 3_000_000)), failure="corrupt"
+        name="formulas.xlsx", make=lambda: _xlsx(sheet=_sheet(_CELL + b"<c " + b"<c <f" * 800_000)), failure="corrupt"
     )
     yield Hostile(
         name="formula_spaces.xlsx",
@@ -241,7 +241,7 @@ def xlsx() -> Iterator[Hostile]:
     )
     yield Hostile(
         name="repeated_string.xlsx",
-        make=lambda: _shared(b"<si><t>" + b"text" * 8_000 + b"</t></si>", often=50_000),
+        make=lambda: _shared(b"<si><t>" + b"text" * 8_000 + b"</t></si>", often=4_000),
         reads="text",
         failure="characters",
     )
@@ -347,7 +347,7 @@ def word() -> Iterator[Hostile]:
         name="style_cycle.docx", make=lambda: _docx(_P, styles=styles % chain.replace(b"s20000", b"s0")), reads="text"
     )
     yield Hostile(name="empty_paragraphs.docx", make=lambda: _docx(_P + b"<w:p/>" * 4_000_000), failure="elements")
-    yield Hostile(name="paragraphs.docx", make=lambda: _docx(_P * 200_000), reads="text")
+    yield Hostile(name="paragraphs.docx", make=lambda: _docx(_P * 60_000), reads="text")
     yield Hostile(
         name="runs.docx",
         make=lambda: _docx(b"<w:p>" + b"<w:r><w:t>text</w:t></w:r>" * 300_000 + b"</w:p>"),

@@ -29,8 +29,8 @@ def html() -> Iterator[Hostile]:
         make=lambda: b"<table><tr><td colspan=1000000 rowspan=1000000>x</td></tr></table>",
         reads="x",
     )
-    yield Hostile(name="long_list.html", make=lambda: b"<ul>" + b"<li>x</li>" * 100_000, reads="x", megabytes=1_000)
-    yield Hostile(name="long_table.html", make=lambda: b"<table>" + b"<tr><td>x" * 60_000, reads="x", megabytes=1_000)
+    yield Hostile(name="long_list.html", make=lambda: b"<ul>" + b"<li>x</li>" * 40_000, reads="x")
+    yield Hostile(name="long_table.html", make=lambda: b"<table>" + b"<tr><td>x" * 25_000, reads="x")
     yield Hostile(name="list_blocks.html", make=lambda: b"<ul><li><p>x</p></li>" * 2_000, reads="x")
     yield Hostile(
         name="attributes.html",
@@ -43,7 +43,7 @@ def html() -> Iterator[Hostile]:
     yield Hostile(name="spaces.html", make=lambda: b"<p>x" + b" " * 5_000_000 + b"text", reads="text")
     yield Hostile(name="line_ends.html", make=lambda: ("<p>中" + " \n" * 1_000_000 + "x text").encode(), reads="text")
     yield Hostile(name="blanks.html", make=lambda: ("<p>中" + " " * 300_000 + "x text").encode(), reads="text")
-    yield Hostile(name="blanks_of_han.html", make=lambda: ("<p>" + "中 " * 200_000 + "x text").encode(), reads="text")
+    yield Hostile(name="blanks_of_han.html", make=lambda: ("<p>" + "中 " * 80_000 + "x text").encode(), reads="text")
     yield Hostile(name="prolog.html", make=lambda: b" " * 2_000_000 + b"<p>text", reads="text")
     yield Hostile(name="xml_prolog.html", make=lambda: b"<?xml " * 200_000 + b"?><p>text", reads="text")
     yield Hostile(name="entities.html", make=lambda: b"<p>" + b"&amp;" * 500_000 + b"text", reads="text")
@@ -257,7 +257,7 @@ def mails() -> Iterator[Hostile]:
     )
     yield Hostile(
         name="uuencoded.eml",
-        make=lambda: _mail(b"begin 644 a\n" * 300_000, b"Content-Transfer-Encoding: uuencode\n"),
+        make=lambda: _mail(b"begin 644 a\n" * 80_000, b"Content-Transfer-Encoding: uuencode\n"),
         reads="begin",
     )
 

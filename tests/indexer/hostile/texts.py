@@ -101,11 +101,11 @@ def tables() -> Iterator[Hostile]:
     yield Hostile(name="one_line_of_cells.csv", make=lambda: b"abc," * 10_000_000, failure="characters")
     yield Hostile(name="open_quote.csv", make=lambda: b'a,b\n"' + b"1,2\n" * 5_000_000, failure="quotation mark")
     yield Hostile(name="quotes.csv", make=lambda: b'a,b\n"' + b'""' * 5_000_000, failure="characters")
-    yield Hostile(name="blank.csv", make=lambda: b"a,b\n" + b"\n" * 3_000_000 + b"1,2\n", reads="1")
+    yield Hostile(name="blank.csv", make=lambda: b"a,b\n" + b"\n" * 1_000_000 + b"1,2\n", reads="1")
     yield Hostile(name="commas.csv", make=lambda: b"," * 20_000_000, failure="characters")
     yield Hostile(name="rows.csv", make=lambda: b"a,b\n" + b"1,2\n" * 200_000, reads="a: 1")
     yield Hostile(name="long_header.csv", make=lambda: b"n" * 40_000 + b",b\n1,2\n3,4\n", reads="2")
-    yield Hostile(name="many_cells.csv", make=lambda: (b"a," * 16_000 + b"\n") * 30, reads="a")
+    yield Hostile(name="many_cells.csv", make=lambda: (b"a," * 16_000 + b"\n") * 8, reads="a")
     yield Hostile(name="late.csv", make=lambda: b"a,b\n1,2\n" * 150_000 + b"\xff\xff\xff\n", reads="a: 1")
 
 
@@ -158,7 +158,7 @@ def json_files() -> Iterator[Hostile]:
         reads="x",
         skipped="title",
     )
-    yield Hostile(name="lines_in_text.jsonl", make=lambda: json.dumps({"text": "x\n" * 300_000}).encode(), reads="x")
+    yield Hostile(name="lines_in_text.jsonl", make=lambda: json.dumps({"text": "x\n" * 100_000}).encode(), reads="x")
     yield Hostile(name="array_of_text.json", make=lambda: b'["' + b"x" * 10_000_000 + b'"]', failure="JSON object")
     yield Hostile(name="broken_lines.jsonl", make=lambda: b"{\n" * 1_000_000, failure="usable JSON record")
     yield Hostile(
