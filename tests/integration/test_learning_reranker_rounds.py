@@ -10,7 +10,7 @@ from core.models.cross_encoder import load_cross_encoder
 from evaluation.queries import JudgedQuery
 from indexer.recorded_questions import RecordedQuestions
 from learning.feedback.store import FeedbackStore
-from learning.gate import Demands
+from learning.gate import PATIENCE_MS, Demands
 from learning.history import INDEX
 from learning.promotion import roll_back
 from learning.reranker_groups import Wanted as WantedGroups
@@ -105,7 +105,7 @@ def test_one_is_trained_on_measured_served_and_taken_back(es, live, learn, tmp_p
     assert [one["name"] for one in step["gate"]["sets"]] == ["held-out judgements", "regression set"]
     # A running server reranks by it, as soon as it looks at the collection again.
     learn.searcher.versions.forget(live)
-    result = learn.searcher.search("请假", live, SearchOptions(self_query=False))
+    result = learn.searcher.search("请假", live, SearchOptions(self_query=False, rerank_budget_ms=PATIENCE_MS))
     assert result.degraded == []
     assert learn.searcher.rerankers.of(open_collection(es[0], live))().name == step["folder"]
     done = roll_back(es[0], live)

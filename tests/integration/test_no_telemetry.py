@@ -52,6 +52,7 @@ def test_a_session_writes_in_its_own_folders_and_speaks_to_its_own_servers(
         "TMPDIR": str(tmp_path / "tmp"),
         "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **{name: value for name, value in os.environ.items() if name in {"BOTHWAYS_ES_USER", "BOTHWAYS_ES_PASSWORD"}},
         "BOTHWAYS_ES_URL": es_url,
         "BOTHWAYS_CACHE_DIR": str(packaged_cache),
         "BOTHWAYS_LLM_BASE_URL": llm.url,
