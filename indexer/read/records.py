@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import IO
+from itertools import islice
+from typing import IO, Any
 
 import ijson
 
@@ -29,6 +30,7 @@ _TEXT_FIELDS = ("text", "content", "body")
 _OWN_FIELDS = frozenset({"_id", "id", "title", "metadata"})
 _HOPELESS = 100
 _MAX_DEPTH = 200
+_BUFFER = 65_536
 
 
 def read_jsonl(source: Source) -> Iterator[Document]:
@@ -164,7 +166,7 @@ def _elements(file: IO[bytes]) -> Iterator[object]:
 
     Not by `ijson.items`, whose memory grows with the square of the depth: a file of 100 KB of `[` takes 20 GB.
     """
-    events = ijson.basic_parse(file)  # numbers of any length: with `use_float`, one of 20 digits would be an error
+    events = _events(file)
     next(events)  # the array's own start
     builder, depth = ijson.ObjectBuilder(), 0
     for event, value in events:
@@ -177,3 +179,31 @@ def _elements(file: IO[bytes]) -> Iterator[object]:
         if depth == 0:
             yield builder.value
             builder = ijson.ObjectBuilder()
+
+
+def _events(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """Yield the parser's events, also those that stand shortly before a number of more digits than Python takes.
+
+    The parser drops what it has found in a buffer that ends in an error, so that buffer is read anew, byte by byte.
+    Numbers keep their length: with `use_float`, one of 20 digits would be an error.
+    """
+    start, sent = file.tell(), 0
+    try:
+        for event in ijson.basic_parse(file, buf_size=_BUFFER):
+            sent += 1
+            yield event
+    except ValueError:
+        careful_from = max(start, file.tell() - _BUFFER)
+        file.seek(start)
+        yield from islice(ijson.basic_parse(_Careful(file, careful_from), buf_size=_BUFFER), sent, None)
+
+
+class _Careful:
+    """A file that is read in whole buffers up to a place, and byte by byte from there on."""
+
+    def __init__(self, file: IO[bytes], careful_from: int) -> None:
+        self._file = file
+        self._from = careful_from
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(1, min(size, self._from - self._file.tell())))

@@ -355,9 +355,11 @@ def test_temporary_files_of_a_killed_process_are_removed(library, folder, tmp_pa
 
 
 PARENT = """
+import signal
 import sys
 from pathlib import Path
 from indexer.read.apart import Reading, read_apart
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background have it ignored
 documents = read_apart(Path(sys.argv[1]), Reading(max_file_mb=1, on_failure=print))
 print(next(documents).source, flush=True)
 list(documents)

@@ -271,7 +271,7 @@ def test_kill_9_leaves_a_lost_job_and_its_lease_to_the_next(run, es, es_url, col
         "import sys; from core.elastic import connect; from core.settings import load_settings\n"
         "from indexer.run import open_desk; from indexer.jobs import Job\n"
         "desk = open_desk(connect(load_settings(es_url=sys.argv[1]))[0])\n"
-        "job = desk.store.create(Job(sys.argv[3], sys.argv[2], state='running'))\n"
+        "job = desk.store.create(Job(id=sys.argv[3], collection=sys.argv[2], state='running'))\n"
         "desk.leases.acquire('collection ' + sys.argv[2], note=job.id)\n"
         "print('runs', flush=True); sys.stdin.read()"
     )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def indexed(chosen, es, tmp_path_factory):
     def run(encoder):
         writer = build_writer(answers, None)
         parts = build_parts(chosen, writer=writer)
-        parts = type(parts)(parts.client, parts.server, parts.segmenter, encoder, parts.embedding_model, writer)
+        parts = replace(parts, encoder=encoder, writer=writer)
         return index_path(LAW / "raw", JobOptions(collection=collection), parts)
 
     def no_encoder():

@@ -49,8 +49,11 @@ class Waits(HashEncoder):
 
 client, server = connect(load_settings(es_url=url))
 encoder = Waits()
-parts = Parts(client, server, Segmenter(cache_dir=Path(folder).parent), lambda: encoder, "fake/hash")
-index_path(Path(folder), JobOptions(collection, recreate=recreate == "yes"), parts)
+parts = Parts(
+    client=client, server=server, segmenter=Segmenter(cache_dir=Path(folder).parent), encoder=lambda: encoder,
+    embedding_model="fake/hash",
+)
+index_path(Path(folder), JobOptions(collection=collection, recreate=recreate == "yes"), parts)
 """
 
 

@@ -45,8 +45,11 @@ from tests.fakes import HashEncoder
 folder, cache, collection, es_url, llm_url = sys.argv[1:]
 client, server = connect(load_settings(es_url=es_url))
 writer = QuestionWriter(EndpointModel(llm_url, model="m"), AnswerCache(Path(cache) / "answers.sqlite"), 2)
-parts = Parts(client, server, Segmenter(cache_dir=Path(cache)), HashEncoder, "fake/hash", writer)
-report = index_path(Path(folder), JobOptions(collection, concurrency=3), parts)
+parts = Parts(
+    client=client, server=server, segmenter=Segmenter(cache_dir=Path(cache)), encoder=HashEncoder,
+    embedding_model="fake/hash", writer=writer,
+)
+report = index_path(Path(folder), JobOptions(collection=collection, concurrency=3), parts)
 print(report.llm_calls, report.llm_cached, report.succeeded)
 """
 
