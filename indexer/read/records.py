@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
-from typing import IO, Any
+from typing import IO
 
 import ijson
 
@@ -142,6 +142,7 @@ def _array(source: Source) -> Iterator[Document]:
     with source.path.open("rb") as file:
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
+        start, is_careful = file.tell(), False
         records = _elements(file)
         while True:
             try:
@@ -149,6 +150,12 @@ def _array(source: Source) -> Iterator[Document]:
             except StopIteration:
                 break
             except (ijson.JSONError, ValueError, ArithmeticError, RecursionError, SystemError) as error:
+                if not is_careful and isinstance(error, ValueError | SystemError):
+                    # At a number of too many digits the parser drops what it has found in the same buffer.
+                    is_careful, careful_from = True, max(start, file.tell() - _BUFFER)
+                    file.seek(start)
+                    records = islice(_elements(_Careful(file, careful_from)), number, None)
+                    continue
                 what = re.sub(r"\s+", " ", str(error)).strip()[:120]
                 raise ReadError(f"The file is not valid JSON after record {number}: {what}") from error
             number += 1
@@ -161,12 +168,15 @@ def _array(source: Source) -> Iterator[Document]:
         raise ReadError("The file is empty: its JSON array has no records.")
 
 
-def _elements(file: IO[bytes]) -> Iterator[object]:
+def _elements(file: IO[bytes] | _Careful) -> Iterator[object]:
     """Yield the elements of a JSON array, one at a time.
 
     Not by `ijson.items`, whose memory grows with the square of the depth: a file of 100 KB of `[` takes 20 GB.
     """
-    events = _events(file)
+    # Numbers keep their length: with `use_float`, one of 20 digits would be an error.
+    # The parser in C may crash behind an error that it had, so that the one in Python reads a file for the second time.
+    parser = ijson.get_backend("python") if isinstance(file, _Careful) else ijson
+    events = parser.basic_parse(file, buf_size=_BUFFER)
     next(events)  # the array's own start
     builder, depth = ijson.ObjectBuilder(), 0
     for event, value in events:
@@ -181,23 +191,6 @@ def _elements(file: IO[bytes]) -> Iterator[object]:
             builder = ijson.ObjectBuilder()
 
 
-def _events(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    """Yield the parser's events, also those that stand shortly before a number of more digits than Python takes.
-
-    The parser drops what it has found in a buffer that ends in an error, so that buffer is read anew, byte by byte.
-    Numbers keep their length: with `use_float`, one of 20 digits would be an error.
-    """
-    start, sent = file.tell(), 0
-    try:
-        for event in ijson.basic_parse(file, buf_size=_BUFFER):
-            sent += 1
-            yield event
-    except ValueError:
-        careful_from = max(start, file.tell() - _BUFFER)
-        file.seek(start)
-        yield from islice(ijson.basic_parse(_Careful(file, careful_from), buf_size=_BUFFER), sent, None)
-
-
 class _Careful:
     """A file that is read in whole buffers up to a place, and byte by byte from there on."""
 
@@ -206,4 +199,4 @@ class _Careful:
         self._from = careful_from
 
     def read(self, size: int) -> bytes:
-        return self._file.read(max(1, min(size, self._from - self._file.tell())))
+        return self._file.read(min(size, max(1, self._from - self._file.tell())))
