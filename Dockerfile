@@ -9,23 +9,17 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN useradd --create-home --uid 10001 bothways && mkdir /cache && chown bothways:bothways /cache
 WORKDIR /app
 
-# The dependencies alone, with empty packages in the place of ours: a change of the source installs none of them anew.
+# The dependencies alone, with an empty package in the place of ours: a change of the source installs none of them anew.
 COPY pyproject.toml ./
 RUN touch README.md LICENSE && \
-    mkdir $(python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['tool']['hatch']['build']['targets']['wheel']['packages'])") && \
+    mkdir bothways && touch bothways/__init__.py && \
     if [ -n "$WITH_TORCH" ]; then pip install --no-cache-dir torch --index-url "$TORCH_INDEX"; fi && \
     pip install --no-cache-dir ".${WITH_TORCH:+[$WITH_TORCH]}"
 
 COPY README.md LICENSE ./
-COPY core core
-COPY indexer indexer
-COPY search search
-COPY evaluation evaluation
-COPY learning learning
-COPY kibana kibana
-COPY api api
-COPY cli cli
 COPY bothways bothways
+COPY indexer indexer
+COPY api api
 COPY es_mappings es_mappings
 RUN pip install --no-cache-dir --no-deps .
 

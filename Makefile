@@ -69,7 +69,7 @@ lint: .venv/.lint
 	$(BIN)/lint-imports
 
 docs: .venv/.docs
-	$(BIN)/python -m manual
+	$(BIN)/python -m docs._tools
 
 format: .venv/.lint
 	$(BIN)/ruff check --fix .

@@ -16,14 +16,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from api.admission import ANSWERS_REFUSED, Admission
-from api.ending import GRACE_S, Ending
-from api.problems import status_of
-from api.wire import Problem
-from core.errors import BothwaysError
-from core.settings import Settings
-from search.answer import Answerer, Prepared
-from search.answering.types import Answer, Delta
+from bothways.api.http.admission import ANSWERS_REFUSED, Admission
+from bothways.api.http.ending import GRACE_S, Ending
+from bothways.api.problems import status_of
+from bothways.api.wire.common import Problem
+from bothways.core.errors import BothwaysError
+from bothways.core.settings import Settings
+from bothways.search.answering.answer import Answerer, Prepared
+from bothways.search.answering.types import Answer, Delta
 
 log = structlog.get_logger()
 

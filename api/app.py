@@ -12,32 +12,32 @@ import structlog
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from api import console, docs, openapi, problems
-from api.admission import Admission
-from api.answering import Turns
-from api.body import BoundedBody, Limits
-from api.deps import require_key
-from api.ending import Ending
-from api.keys import load_keys
-from api.methods import Methods
-from api.middleware import RequestContext
-from api.origin_check import OriginCheck, origins_of
-from api.readiness import LastSearches
-from api.routes import ask, collections, documents, feedback, health, jobs, openai, search
-from api.wrong_keys import WrongKeys
-from core.elastic import Server
-from core.errors import BothwaysError
-from core.models.chat import ChatModel, load_chat
-from core.once import Once
-from core.settings import Settings
-from indexer.build import default_job_options, opened_parts
-from indexer.parts import Parts
-from indexer.run import open_desk
-from indexer.spool import Spool
-from indexer.uploads import Uploads
-from learning.feedback.recorder import build_recorder
-from search.build import build_searcher
-from search.pipeline import Searcher
+from bothways.api import console, docs, openapi, problems
+from bothways.api.answering import Turns
+from bothways.api.deps import require_key
+from bothways.api.http.admission import Admission
+from bothways.api.http.body import BoundedBody, Limits
+from bothways.api.http.ending import Ending
+from bothways.api.http.methods import Methods
+from bothways.api.http.middleware import RequestContext
+from bothways.api.readiness import LastSearches
+from bothways.api.routes import ask, collections, documents, feedback, health, jobs, openai, search
+from bothways.api.security.keys import load_keys
+from bothways.api.security.origin_check import OriginCheck, origins_of
+from bothways.api.security.wrong_keys import WrongKeys
+from bothways.core.elastic.client import Server
+from bothways.core.errors import BothwaysError
+from bothways.core.lazy import Once
+from bothways.core.settings import Settings
+from bothways.indexer.build import default_job_options, opened_parts
+from bothways.indexer.parts import Parts
+from bothways.indexer.run import open_desk
+from bothways.indexer.uploads.queue import Uploads
+from bothways.indexer.uploads.spool import Spool
+from bothways.learning.feedback.recorder import build_recorder
+from bothways.models.llm.chat import ChatModel, load_chat
+from bothways.search.build import build_searcher
+from bothways.search.pipeline import Searcher
 
 log = structlog.get_logger()
 

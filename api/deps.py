@@ -12,16 +12,16 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from api.keys import CurrentKeys, KeyRefusedError
-from api.readiness import LastSearches
-from api.wrong_keys import WrongKeys
-from core.access import Access
-from core.errors import AccessError
-from core.settings import Settings
-from indexer.run import Desk
-from indexer.uploads import Uploads
-from learning.feedback.recorder import Recorder
-from search.pipeline import Searcher
+from bothways.api.readiness import LastSearches
+from bothways.api.security.keys import CurrentKeys, KeyRefusedError
+from bothways.api.security.wrong_keys import WrongKeys
+from bothways.core.access import Access
+from bothways.core.errors import AccessError
+from bothways.core.settings import Settings
+from bothways.indexer.run import Desk
+from bothways.indexer.uploads.queue import Uploads
+from bothways.learning.feedback.recorder import Recorder
+from bothways.search.pipeline import Searcher
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 

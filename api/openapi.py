@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api.wire import Problem
-from api.wire_openai import PREFIX, OpenAIError
+from bothways.api.wire.common import Problem
+from bothways.api.wire.openai import PREFIX, OpenAIError
 
 WHY: Mapping[int, str] = {
     400: "The request cannot be read, as JSON that is broken",

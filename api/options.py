@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from api.wire_search import SearchRequest
-from core.settings import Settings
-from search.build import default_options
-from search.options import SearchOptions
+from bothways.api.wire.search import SearchRequest
+from bothways.core.settings import Settings
+from bothways.search.build import default_options
+from bothways.search.options import SearchOptions
 
 
 def search_options(request: SearchRequest, settings: Settings) -> SearchOptions:

@@ -11,9 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api import wire_openai
-from api.wire import Problem
-from core.errors import (
+from bothways.api.wire import openai as wire_openai
+from bothways.api.wire.common import Problem
+from bothways.core.errors import (
     AccessError,
     AliasError,
     BothwaysError,

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from core.collection import alias_of
-from core.errors import CollectionNotFoundError, ElasticsearchError, UsageError
-from search.pipeline import Searcher
-from search.retrieve import reader, retrieve
+from bothways.core.collections.collection import alias_of
+from bothways.core.errors import CollectionNotFoundError, ElasticsearchError, UsageError
+from bothways.search.pipeline import Searcher
+from bothways.search.retrieve.msearch import reader, retrieve
 
 _MOST = 16
 """Collections that are tried out: trouble that many have is seen in the first of them."""

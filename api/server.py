@@ -7,8 +7,8 @@ from typing import Any
 
 import uvicorn
 
-from api.ending import GRACEFUL_S, Ending
-from api.protocol import BoundedProtocol
+from bothways.api.http.ending import GRACEFUL_S, Ending
+from bothways.api.http.protocol import BoundedProtocol
 
 
 class Server(uvicorn.Server):

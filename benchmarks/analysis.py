@@ -14,21 +14,21 @@ from pathlib import Path
 import numpy as np
 from elasticsearch import Elasticsearch
 
-from core.analysis import Segmenter, read_stopwords
-from core.collection import Collection, open_collection
-from core.elastic import connect
-from core.settings import load_settings
-from evaluation.build import by_document
-from evaluation.gold import resolve_gold
-from evaluation.markdown import table
-from evaluation.queries import JudgedQuery, load_queries
-from evaluation.report import figure
-from evaluation.run import Answer, run_strategies
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from indexer.recorded_questions import RecordedQuestions
-from search.bodies import bm25_body
-from search.retrieve import retrieve
+from bothways.core.analysis import Segmenter, read_stopwords
+from bothways.core.collections.collection import Collection, open_collection
+from bothways.core.elastic.client import connect
+from bothways.core.settings import load_settings
+from bothways.evaluation.build import by_document
+from bothways.evaluation.judged.gold import resolve_gold
+from bothways.evaluation.judged.queries import JudgedQuery, load_queries
+from bothways.evaluation.report.markdown import table
+from bothways.evaluation.report.values import figure
+from bothways.evaluation.run import Answer, run_strategies
+from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.search.retrieve.bodies import bm25_body
+from bothways.search.retrieve.msearch import retrieve
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = {

@@ -13,20 +13,20 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from benchmarks.task import run_task
-from core.datatypes import Failure, Vector
-from core.models.encoder import load_encoder
-from core.models.protocols import Encoder
-from core.models.resolve import resolve_model
-from core.models.weights import ensure_torch_weights
-from core.settings import Settings, settings
-from indexer.build import build_parts, build_writer
-from indexer.chunk import chunk
-from indexer.expand import expand
-from indexer.job import index_path
-from indexer.parts import JobOptions
-from indexer.read import read
-from search.build import build_searcher, default_options
-from search.pipeline import Searcher
+from bothways.core.datatypes import Failure, Vector
+from bothways.core.settings import Settings, settings
+from bothways.indexer.build import build_parts, build_writer
+from bothways.indexer.chunk import chunk
+from bothways.indexer.doc2query.expand import expand
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions
+from bothways.indexer.read import read
+from bothways.models.embed.encoder import load_encoder
+from bothways.models.files.resolve import resolve_model
+from bothways.models.onnx.weights import ensure_torch_weights
+from bothways.models.protocols import Encoder
+from bothways.search.build import build_searcher, default_options
+from bothways.search.pipeline import Searcher
 
 
 class _TimedEncoder:

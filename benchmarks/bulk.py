@@ -1,4 +1,4 @@
-"""Documents a second with vectors ready: `indexer.bulk` beside plain `helpers.bulk` of JSON float lists, on one node.
+"""Documents a second with vectors ready: `bothways.indexer.bulk` beside plain `helpers.bulk` of JSON float lists.
 
 `python -m benchmarks.bulk`. The sides take turns, each time in a new process and a new index.
 """
@@ -25,9 +25,9 @@ from benchmarks.made_up import embedded, real_chunks
 from benchmarks.measure import percentile
 from benchmarks.report import Benchmark, Row, Target, row_of
 from benchmarks.sides import run_program
-from core.analysis import load_segmenter
-from core.models.encoder import load_encoder
-from core.settings import Settings
+from bothways.core.analysis import load_segmenter
+from bothways.core.settings import Settings
+from bothways.models.embed.encoder import load_encoder
 
 RATIO = 3.0
 SAMPLE = 256
@@ -36,8 +36,8 @@ SAMPLE = 256
 ABOUT = """\
 - Both: the same chunks with the same words, questions and vectors (made up out of real ones) into a new index of the
   same mapping, from the first request until everything is searchable. Reading, words and encoding: done before.
-- Bothways: `indexer.bulk` as a build uses it: packed vectors, requests of 128 chunks, three at once, JSON by orjson,
-  refreshes off until the end, vectors as yet without graphs. Making the actions and packing is within the time.
+- Bothways: `bothways.indexer.bulk` as a build uses it: packed vectors, requests of 128 chunks, three at once, JSON by
+  orjson, refreshes off until the end, vectors as yet without graphs. Making the actions and packing is within the time.
 - Plain: `elasticsearch.helpers.bulk(client, actions)`, vectors as lists of floats, its defaults (500 a request, one at
   a time), the index's defaults (a refresh a second), one refresh at the end. Its actions are made before the clock
   starts; only the run that its memory is taken from makes them as they are sent, as ours are.

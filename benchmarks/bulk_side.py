@@ -12,14 +12,14 @@ from typing import Any
 from elasticsearch import Elasticsearch, helpers
 
 from benchmarks.task import run_task
-from core.datatypes import EmbeddedChunk
-from core.elastic import connect
-from core.node import find_login
-from core.quiet import quieten, wake, without_graphs
-from core.settings import Settings, settings
-from indexer.bulk import bulk, to_action
-from indexer.merge import merge
-from indexer.versions import chunk_mapping
+from bothways.core.datatypes import EmbeddedChunk
+from bothways.core.elastic.build_mode import quieten, wake, without_graphs
+from bothways.core.elastic.client import connect
+from bothways.core.settings import Settings, settings
+from bothways.indexer.bulk import bulk, to_action
+from bothways.indexer.versions.merge import merge
+from bothways.indexer.versions.versions import chunk_mapping
+from bothways.node import find_login
 
 
 class _Words:
@@ -118,7 +118,7 @@ def plain(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def bothways(job: dict[str, Any]) -> dict[str, Any]:
-    """`indexer.bulk` into a quiet index, as a build does, until everything is searchable."""
+    """`bothways.indexer.bulk` into a quiet index, as a build does, until everything is searchable."""
     chunks, words = _load(job)
     client, server = connect(settings())
     index = _new_index()

@@ -31,18 +31,18 @@ from unittest.mock import patch
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
-import core.node.config
+import bothways.node.config
 from benchmarks.chaos_aliases import CASES, Scene
 from benchmarks.chaos_hostile import CASES as HOSTILE
 from benchmarks.chaos_outages import CASES as OUTAGES
 from benchmarks.corpus import ROOT
-from core.analysis import load_segmenter, segment_synonyms
-from core.elastic import connect
-from core.models.resolve import resolve_model
-from core.node import fetch_distribution, purge, status, up
-from core.node.config import node_settings
-from core.node.place import find_place
-from core.settings import Settings, load_settings
+from bothways.core.analysis import load_segmenter, segment_synonyms
+from bothways.core.elastic.client import connect
+from bothways.core.settings import Settings, load_settings
+from bothways.models.files.resolve import resolve_model
+from bothways.node import fetch_distribution, purge, status, up
+from bothways.node.config import node_settings
+from bothways.node.place import find_place
 
 CONCURRENCY = 8
 QUESTIONS = 3
@@ -175,7 +175,15 @@ def _interrupt(
 
 
 def _job(corpus: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", "from cli.main import main; main()", "index", str(corpus), "--collection", "chaos"]
+    command = [
+        sys.executable,
+        "-c",
+        "from bothways.cli.main import main; main()",
+        "index",
+        str(corpus),
+        "--collection",
+        "chaos",
+    ]
     log = (corpus.parent / "job.log").open("ab")
     return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
 
@@ -199,7 +207,7 @@ def _start_node(settings: Settings) -> None:
     def with_snapshots(home: Path, node: Path, port: int) -> dict[str, str | int | bool]:
         return {**node_settings(home, node, port), "path.repo": str(_repository(settings))}
 
-    with patch.object(core.node.config, "node_settings", with_snapshots):
+    with patch.object(bothways.node.config, "node_settings", with_snapshots):
         up(settings, prepare=lambda rules: segment_synonyms(rules, segmenter), kind="local", home=_home())
     client = _client(settings, 120)
     client.cluster.health(wait_for_status="yellow", timeout="110s")

@@ -98,6 +98,6 @@ def _chunks(scene: Scene) -> dict[str, int]:
 
 def _typed(scene: Scene, *words: str) -> tuple[int, str]:
     """Type a command; gives its exit code and what it said on stderr."""
-    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", *words]
     done = subprocess.run(command, env=dict(scene.environment), cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr

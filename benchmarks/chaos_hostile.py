@@ -35,7 +35,7 @@ def hostile_files(scene: Scene) -> list[str]:
     for name, text in GOOD.items():
         (folder / name).write_text(text, encoding="utf-8")
     words = ["index", str(folder), "--collection", COLLECTION, "--no-questions", "--json"]
-    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", *words]
     done = subprocess.run(command, env=dict(scene.environment), cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode not in {0, 1}:
         return [f"`index` ended with {done.returncode}: {done.stderr[-300:]}"]

@@ -24,13 +24,13 @@ _PATIENCE_S = 180.0
 
 _DIES_IN_THE_HAND_OVER = """
 import io, os, sys
-from core.elastic import connect
-from core.settings import load_settings
-from indexer.build import default_job_options
-from indexer.jobs import JobStore
-from indexer.run import open_desk
-from indexer.spool import Spool
-from indexer.uploads import Uploads
+from bothways.core.elastic.client import connect
+from bothways.core.settings import load_settings
+from bothways.indexer.build import default_job_options
+from bothways.indexer.jobs.store import JobStore
+from bothways.indexer.run import open_desk
+from bothways.indexer.uploads.spool import Spool
+from bothways.indexer.uploads.queue import Uploads
 settings = load_settings()
 client, _ = connect(settings)
 real = JobStore.create
@@ -138,7 +138,7 @@ def _index(scene: Scene, name: str) -> subprocess.Popen[str]:
     file = Path(scene.folder) / name
     file.write_text(f"{name}：差旅费用凭发票报销。" * 40, encoding="utf-8")
     words = ["index", str(file), "--collection", COLLECTION, "--no-questions"]
-    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", *words]
     return subprocess.Popen(command, env=dict(scene.environment), cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
@@ -153,7 +153,7 @@ def _serving(scene: Scene) -> Iterator[None]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", "serve", "--port", str(port)]
     server = subprocess.Popen(command, env=dict(scene.environment), cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         yield

@@ -23,19 +23,19 @@ from typing import Any
 import numpy as np
 from elasticsearch.helpers import scan
 
-from core.datatypes import ChunkerName, Strategy, Vector
-from core.models.protocols import Encoder
-from core.once import Once
-from core.settings import Settings, load_settings
-from evaluation.markdown import table
-from evaluation.qrels import run_lines
-from indexer.build import build_parts
-from indexer.chunk import sentences
-from indexer.chunk.semantic import Turns, turns_of_vectors
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.build import build_searcher, default_options
-from search.pipeline import Searcher
+from bothways.core.datatypes import ChunkerName, Strategy, Vector
+from bothways.core.lazy import Once
+from bothways.core.settings import Settings, load_settings
+from bothways.evaluation.judged.qrels import run_lines
+from bothways.evaluation.report.markdown import table
+from bothways.indexer.build import build_parts
+from bothways.indexer.chunk import sentences
+from bothways.indexer.chunk.semantic import Turns, turns_of_vectors
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.models.protocols import Encoder
+from bothways.search.build import build_searcher, default_options
+from bothways.search.pipeline import Searcher
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 STRATEGIES: tuple[Strategy, ...] = ("bm25", "dense", "hybrid")

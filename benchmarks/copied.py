@@ -9,7 +9,7 @@ import numpy as np
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
-from core.collection import Collection
+from bothways.core.collections.collection import Collection
 
 _SOURCE = {
     "includes": ["chunk_id", "doc_id", "title", "heading", "text", "source", "text_sem", "questions"],

@@ -17,15 +17,15 @@ from elasticsearch import Elasticsearch
 from benchmarks.alone import options, run_alone, say
 from benchmarks.corpus import find_corpus
 from benchmarks.report import Benchmark, Row, Target
-from core.datatypes import ExpandedChunk
-from core.errors import MissingExtraError
-from core.models.encoder import load_encoder
-from core.models.resolve import resolve_model
-from core.models.weights import ensure_torch_weights
-from core.settings import Settings
-from indexer.chunk import chunk
-from indexer.embed import embed
-from indexer.read import read
+from bothways.core.datatypes import ExpandedChunk
+from bothways.core.errors import MissingExtraError
+from bothways.core.settings import Settings
+from bothways.indexer.chunk import chunk
+from bothways.indexer.embed import embed
+from bothways.indexer.read import read
+from bothways.models.embed.encoder import load_encoder
+from bothways.models.files.resolve import resolve_model
+from bothways.models.onnx.weights import ensure_torch_weights
 
 RATIO = 1.3
 COSINE = 0.999
@@ -34,7 +34,7 @@ PARTS = 6
 ABOUT = """\
 - Texts: all chunks of the corpus as they are embedded (heading and text), in {parts} parts of like length; the sides
   take turns, part by part. The ratio is that of the medians of the parts' rates.
-- Bothways: `indexer.embed`, as a job uses it, with the backend and batches of the settings.
+- Bothways: `bothways.indexer.embed`, as a job uses it, with the backend and batches of the settings.
 - sentence-transformers: `SentenceTransformer(folder, device="cpu").encode(texts)`, all else its defaults.
 - Both have encoded some texts before the clock starts."""
 

@@ -1,4 +1,4 @@
-"""Chunks a second, from files to searchable: `indexer.job.index_path` beside Haystack's indexing pipeline."""
+"""Chunks a second, from files to searchable: `bothways.indexer.job.index_path` beside Haystack's indexing pipeline."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from elasticsearch import Elasticsearch
 from benchmarks.plan import Plan
 from benchmarks.report import Benchmark, Row, Target, row_of
 from benchmarks.sides import BenchmarkError, run_bothways, run_theirs
-from core.collection import delete_collection
-from core.errors import CollectionNotFoundError
+from bothways.core.collections.collection import delete_collection
+from bothways.core.errors import CollectionNotFoundError
 
 RATIO = 1.3
 """At least so many times Haystack's chunks a second."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from elasticsearch import Elasticsearch
 
 from benchmarks.corpus import HANDBOOK, ROOT
-from core.collection import Collection
-from evaluation.gold import resolve_gold
-from evaluation.measures import evaluate, measures_of
-from evaluation.queries import JudgedQuery, load_queries, take_split
+from bothways.core.collections.collection import Collection
+from bothways.evaluation.judged.gold import resolve_gold
+from bothways.evaluation.judged.queries import JudgedQuery, load_queries, take_split
+from bothways.evaluation.measures import evaluate, measures_of
 
 STARD_CORE = ROOT.parent / "shared" / "data" / "stard_core"
 STARD_TRAIN = ROOT.parent / "shared" / "data" / "stard" / "train"

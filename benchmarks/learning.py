@@ -22,12 +22,12 @@ import numpy as np
 from benchmarks.corpus import ROOT
 from benchmarks.learning_people import Baiter, ScriptedModel
 from benchmarks.learning_world import World
-from core.settings import settings
-from evaluation.queries import JudgedQuery
-from evaluation.statistics import Values, confidence
-from learning.gate import Demands
-from learning.promotion import roll_back
-from learning.simulate import INFORMATIONAL, NAVIGATIONAL, RandomReader, Reader
+from bothways.core.settings import settings
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.evaluation.statistics import Values, confidence
+from bothways.learning.judgments.simulate import INFORMATIONAL, NAVIGATIONAL, RandomReader, Reader
+from bothways.learning.weekly.gate import Demands
+from bothways.learning.weekly.promotion import roll_back
 
 
 def main() -> int:

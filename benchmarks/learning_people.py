@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.corpus import LAW
-from core.models.usage import TokenUsage
-from evaluation.queries import JudgedQuery
-from learning.simulate import Acted
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.learning.judgments.simulate import Acted
+from bothways.models.llm.usage import TokenUsage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,35 +19,35 @@ from elasticsearch.helpers import scan
 from benchmarks.alone import say
 from benchmarks.corpus import LAW
 from benchmarks.learning_people import Article, ScriptedModel, articles_of, judged
-from core.analysis import load_segmenter
-from core.collection import delete_collection, open_collection
-from core.datatypes import Vector
-from core.elastic import connect
-from core.models.encoder import load_encoder
-from core.models.protocols import Encoder
-from core.once import Once
-from core.settings import Settings
-from core.vectors import from_stored
-from evaluation.build import by_document
-from evaluation.gold import resolve_gold
-from evaluation.queries import JudgedQuery
-from evaluation.run import Answer, run_strategies
-from evaluation.statistics import Values
-from indexer.build import build_parts
-from indexer.job import index_path
-from indexer.parts import JobOptions
-from indexer.recorded_questions import RecordedQuestions
-from learning.feedback.rows import Row
-from learning.feedback.store import FeedbackStore
-from learning.feedback.wording import Wording
-from learning.gate import Demands
-from learning.history import INDEX as HISTORY
-from learning.round import learn_round
-from learning.round_parts import Wanted
-from learning.simulate import Reader, simulated_rows
-from search.build import default_options
-from search.options import SearchOptions
-from search.pipeline import Searcher
+from bothways.core.analysis import load_segmenter
+from bothways.core.collections.collection import delete_collection, open_collection
+from bothways.core.datatypes import Vector
+from bothways.core.elastic.client import connect
+from bothways.core.elastic.vectors import from_stored
+from bothways.core.lazy import Once
+from bothways.core.settings import Settings
+from bothways.evaluation.build import by_document
+from bothways.evaluation.judged.gold import resolve_gold
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.evaluation.run import Answer, run_strategies
+from bothways.evaluation.statistics import Values
+from bothways.indexer.build import build_parts
+from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions
+from bothways.learning.feedback.rows import Row
+from bothways.learning.feedback.store import FeedbackStore
+from bothways.learning.feedback.wording import Wording
+from bothways.learning.judgments.simulate import Reader, simulated_rows
+from bothways.learning.weekly.gate import Demands
+from bothways.learning.weekly.history import INDEX as HISTORY
+from bothways.learning.weekly.parts import Wanted
+from bothways.learning.weekly.run import learn_round
+from bothways.models.embed.encoder import load_encoder
+from bothways.models.protocols import Encoder
+from bothways.search.build import default_options
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
 
 WEEK_S = 7 * 86_400.0
 SHOWN = 10

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-from core.elastic import Server
-from core.settings import Settings
+from bothways.core.elastic.client import Server
+from bothways.core.settings import Settings
 
 PACKAGES = ("bothways", "elasticsearch", "onnxruntime", "sentence-transformers", "torch", "tokenizers", "fastapi")
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpus import Corpus
-from core.analysis import Segmenter
-from core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Failure, Vector
-from core.settings import Settings
-from indexer.chunk import chunk, sentences
-from indexer.expand import expand
-from indexer.read import read
-from indexer.recorded_questions import RecordedQuestions
+from bothways.core.analysis import Segmenter
+from bothways.core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Failure, Vector
+from bothways.core.settings import Settings
+from bothways.indexer.chunk import chunk, sentences
+from bothways.indexer.doc2query.expand import expand
+from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
+from bothways.indexer.read import read
 
 NOISE = 0.25
 """Length of the noise that is added to the mean of two unit vectors."""

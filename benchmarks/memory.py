@@ -21,9 +21,9 @@ from benchmarks.alone import options, run_alone, say
 from benchmarks.corpus import ROOT
 from benchmarks.report import Benchmark, Row, Target
 from benchmarks.sides import BenchmarkError, run_program
-from core.collection import delete_collection
-from core.errors import CollectionNotFoundError
-from core.settings import Settings
+from bothways.core.collections.collection import delete_collection
+from bothways.core.errors import CollectionNotFoundError
+from bothways.core.settings import Settings
 
 STARD = ROOT.parent / "shared" / "data" / "stard" / "corpus.jsonl"
 LINES = (5_000, 20_000)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.task import run_task
-from core.datatypes import Vector
-from core.settings import settings
-from indexer.build import build_parts
-from indexer.job import index_path
-from indexer.parts import JobOptions
+from bothways.core.datatypes import Vector
+from bothways.core.settings import settings
+from bothways.indexer.build import build_parts
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions
 
 DIMENSION = 512
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.corpus import Corpus
 from benchmarks.judged import Judged
-from core.settings import Settings
+from bothways.core.settings import Settings
 
 TOP_K = 10
 """Hits that a search returns: nDCG@10 looks at as many."""

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import psutil
 
 from benchmarks.corpus import ROOT
-from core.datatypes import Chunk, Failure
-from indexer.chunk import chunk
-from indexer.read import read
-from indexer.read.apart import Reading, chunks_apart
-from indexer.read.frames import Cut
+from bothways.core.datatypes import Chunk, Failure
+from bothways.indexer.chunk import chunk
+from bothways.indexer.read import read
+from bothways.indexer.read.child.apart import Reading, chunks_apart
+from bothways.indexer.read.child.frames import Cut
 
 MAX_FILE_MB = 50.0
 MAX_CHARS = 300

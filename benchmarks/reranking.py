@@ -22,15 +22,15 @@ from scipy.stats import spearmanr
 
 from benchmarks.machine import cores
 from benchmarks.measure import percentile
-from core.datatypes import Hit
-from core.models.cross_encoder import load_cross_encoder
-from core.models.resolve import resolve_model
-from core.models.weights import ensure_torch_weights
-from core.settings import Settings, settings
-from evaluation.markdown import table
-from evaluation.queries import load_texts
-from search.build import build_searcher, default_options
-from search.rerank import Reranker, sigmoid
+from bothways.core.datatypes import Hit
+from bothways.core.settings import Settings, settings
+from bothways.evaluation.judged.queries import load_texts
+from bothways.evaluation.report.markdown import table
+from bothways.models.files.resolve import resolve_model
+from bothways.models.onnx.weights import ensure_torch_weights
+from bothways.models.rerank.cross_encoder import load_cross_encoder
+from bothways.search.build import build_searcher, default_options
+from bothways.search.rank.rerank import Reranker, sigmoid
 
 SIDES = {"torch": ("torch", "fp32"), "onnx fp32": ("onnx", "fp32"), "onnx int8": ("onnx", "int8")}
 MEMORY = "onnx fp32, from memory"
@@ -71,7 +71,7 @@ def make_model(chosen: Settings, folder: Path) -> Path:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from core.models.export import quiet
+    from bothways.models.onnx.export import quiet
 
     encoder = resolve_model(chosen.embedding_model, cache_dir=chosen.cache_dir, weights="torch")
     ensure_torch_weights(encoder)

@@ -25,14 +25,14 @@ from benchmarks.made_up import ReadySegmenter, real_chunks, separate, varied
 from benchmarks.measure import percentile
 from benchmarks.report import Benchmark, Row, Target
 from benchmarks.sides import BenchmarkError
-from core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Vector
-from core.models.encoder import load_encoder
-from core.quiet import quieten, wake, without_graphs
-from core.settings import Settings
-from indexer.bulk import bulk, to_action
-from indexer.merge import merge
-from indexer.versions import chunk_mapping
-from search.bodies import bm25_body, knn_body
+from bothways.core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Vector
+from bothways.core.elastic.build_mode import quieten, wake, without_graphs
+from bothways.core.settings import Settings
+from bothways.indexer.bulk import bulk, to_action
+from bothways.indexer.versions.merge import merge
+from bothways.indexer.versions.versions import chunk_mapping
+from bothways.models.embed.encoder import load_encoder
+from bothways.search.retrieve.bodies import bm25_body, knn_body
 
 SEEDS = {1_909: (1.0, 0.5), 11_454: (6.8, 2.0), 101_177: (35.7, 14.9)}
 """Chunks, and what the seeds' own table gives for them: ms of their BM25, and of their vector search."""
@@ -45,9 +45,10 @@ KINDS = ("bm25", "dense", "both")
 ABOUT = """\
 - Chunks: law articles, then their recorded questions as chunks of their own ({real} in all), then variations: half of
   one text's clauses, half of another's, the vector between theirs. No questions are nested in the chunks.
-- Ours: the bodies of a search (`search.bodies`): BM25 over two fields, kNN with {candidates} candidates, {k} hits a leg
-  with all that is shown of them; `bm25` and `dense` each by `_search`, `both` in one `_msearch`. Wall time at the
-  client, {queries} real questions, {passes} passes after one to warm up; the three take turns on each question.
+- Ours: the bodies of a search (`bothways.search.retrieve.bodies`): BM25 over two fields, kNN with {candidates}
+  candidates, {k} hits a leg with all that is shown of them; `bm25` and `dense` each by `_search`, `both` in one
+  `_msearch`. Wall time at the client, {queries} real questions, {passes} passes after one to warm up; the three take
+  turns on each question.
 - The index is as a build of ours leaves it: merged, {segments} segment(s) at the largest size. Recall is that of the
   dense leg's first 10 against exact search.
 - The seeds' figures are as they were published with them, from another machine."""

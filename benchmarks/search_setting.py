@@ -13,12 +13,12 @@ from benchmarks.judged import find_judged
 from benchmarks.plan import SearchPlan
 from benchmarks.sides import run_bothways, run_theirs
 from benchmarks.untrained_reranker import reranker_folder
-from core.collection import delete_collection, open_collection
-from core.errors import CollectionNotFoundError
-from core.models.folder import read_query_prompt
-from core.models.resolve import resolve_model
-from core.models.weights import ensure_torch_weights
-from core.settings import Settings
+from bothways.core.collections.collection import delete_collection, open_collection
+from bothways.core.errors import CollectionNotFoundError
+from bothways.core.settings import Settings
+from bothways.models.files.folder import read_query_prompt
+from bothways.models.files.resolve import resolve_model
+from bothways.models.onnx.weights import ensure_torch_weights
 
 FILLED = (
     ("haystack", "haystack_search", False),

@@ -13,7 +13,7 @@ from benchmarks.measure import peak_rss_mb, percentile
 from benchmarks.plan import TOP_K, SearchPlan
 from benchmarks.report import Benchmark, Row, Target, row_of
 from benchmarks.sides import run_bothways, run_theirs, served
-from core.collection import open_collection
+from bothways.core.collections.collection import open_collection
 
 OVERHEAD_MS = 8.0
 """At most so much may HTTP and our Python add, at the median, to the encoder and `_msearch` on their own."""

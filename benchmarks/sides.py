@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.corpus import ROOT
-from core.node import find_login, resolve_url
-from core.settings import Settings
+from bothways.core.settings import Settings
+from bothways.node import find_login, resolve_url
 
 THEIR_PYTHON = Path(sys.prefix) / "bench" / "bin" / "python"
 """Haystack's and LangChain's stores want the Elasticsearch client of version 8, hence an environment of their own (see
@@ -104,7 +104,7 @@ def _run(command: list[str], job: Mapping[str, Any], environment: Mapping[str, s
 def served(environment: Mapping[str, str]) -> Iterator[Server]:
     """Run `bothways serve` of this checkout with the settings of this process and `environment`, until it is ready."""
     port = _free_port()
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", "serve", "--port", str(port)]
     with _running(command, port, {**environment, "PYTHONPATH": str(ROOT)}) as server:
         yield server
 

@@ -23,18 +23,18 @@ from pathlib import Path
 
 from benchmarks.machine import machine_facts, one_line
 from benchmarks.measure import percentile
-from core.analysis import load_segmenter
-from core.answer_cache import AnswerCache
-from core.datatypes import SearchResult
-from core.elastic import connect
-from core.logs import configure_logs
-from core.models.encoder import load_encoder
-from core.models.llm_endpoint import EndpointModel
-from core.settings import Settings, load_settings
-from search.build import default_options
-from search.options import SearchOptions
-from search.pipeline import Searcher
-from search.rewrite import PATIENCE, Query2Doc
+from bothways.core.analysis import load_segmenter
+from bothways.core.datatypes import SearchResult
+from bothways.core.elastic.client import connect
+from bothways.core.logs import configure_logs
+from bothways.core.settings import Settings, load_settings
+from bothways.models.embed.encoder import load_encoder
+from bothways.models.llm.answer_cache import AnswerCache
+from bothways.models.llm.endpoint import EndpointModel
+from bothways.search.build import default_options
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
+from bothways.search.query.rewrite import PATIENCE, Query2Doc
 
 LIMIT_MS = 50.0
 """What a search may take beyond its deadline and its plain time."""

@@ -83,7 +83,7 @@ async def measure(args: argparse.Namespace) -> bool:
         "BOTHWAYS_LLM_MODEL": "m",
         "BOTHWAYS_FEEDBACK": "false",
     }
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", "serve", "--port", str(port)]
     server = subprocess.Popen(command, env=environment)
     try:
         limits = httpx.Limits(max_connections=None)

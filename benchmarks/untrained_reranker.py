@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from core.errors import MissingExtraError
-from core.models.export import export_graph, quiet
-from core.models.resolve import onnx_file, resolve_model
-from core.models.weights import INSTALL_TORCH, ensure_torch_weights
-from core.settings import Settings
+from bothways.core.errors import MissingExtraError
+from bothways.core.settings import Settings
+from bothways.models.files.resolve import onnx_file, resolve_model
+from bothways.models.onnx.export import export_graph, quiet
+from bothways.models.onnx.weights import INSTALL_TORCH, ensure_torch_weights
 
 SEED = 20250101
 

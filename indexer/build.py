@@ -8,28 +8,28 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import cast
 
-from core.analysis import load_segmenter, segment_synonyms
-from core.answer_cache import AnswerCache
-from core.elastic import connect
-from core.errors import SettingsError
-from core.models.cross_encoder import load_cross_encoder
-from core.models.encoder import load_encoder
-from core.models.llm import load_llm
-from core.models.pace import Pace
-from core.models.protocols import CrossEncoder, Encoder
-from core.models.usage import Prices
-from core.once import Once
-from core.settings import Settings
-from core.synonyms import read_synonyms
-from indexer.chunk.remembered import RememberedTurns
-from indexer.chunk.segmentation import SegmentationModel
-from indexer.chunk.semantic import PERCENTILE, WINDOW, Turns, turns_of_vectors
-from indexer.expand import Writer
-from indexer.filter import Answerable, QuestionFilter, RoundTrip
-from indexer.parts import JobOptions, Parts
-from indexer.question_writer import QuestionWriter
-from indexer.recorded_questions import RecordedQuestions
-from indexer.shards import Questions
+from bothways.core.analysis import load_segmenter, segment_synonyms
+from bothways.core.elastic.client import connect
+from bothways.core.errors import SettingsError
+from bothways.core.lazy import Once
+from bothways.core.settings import Settings
+from bothways.core.synonyms import read_synonyms
+from bothways.indexer.chunk.remembered import RememberedTurns
+from bothways.indexer.chunk.segmentation import SegmentationModel
+from bothways.indexer.chunk.semantic import PERCENTILE, WINDOW, Turns, turns_of_vectors
+from bothways.indexer.doc2query.expand import Writer
+from bothways.indexer.doc2query.filter import Answerable, QuestionFilter, RoundTrip
+from bothways.indexer.doc2query.question_writer import QuestionWriter
+from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.workers.shards import Questions
+from bothways.models.embed.encoder import load_encoder
+from bothways.models.llm.answer_cache import AnswerCache
+from bothways.models.llm.language_model import load_llm
+from bothways.models.llm.usage import Prices
+from bothways.models.protocols import CrossEncoder, Encoder
+from bothways.models.rate_limit import Pace
+from bothways.models.rerank.cross_encoder import load_cross_encoder
 
 
 def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:

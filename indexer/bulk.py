@@ -17,12 +17,12 @@ import structlog
 from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import streaming_bulk
 
-from core.analysis import Segmenter
-from core.datatypes import EmbeddedChunk, Failure
-from core.elastic import blocked_by, elasticsearch_errors, of_answer
-from core.errors import ElasticsearchUnavailableError, IndexReadOnlyError
-from core.vectors import to_stored
-from indexer.overlap import overlapped
+from bothways.core.analysis import Segmenter
+from bothways.core.datatypes import EmbeddedChunk, Failure
+from bothways.core.elastic.client import blocked_by, elasticsearch_errors, of_answer
+from bothways.core.elastic.vectors import to_stored
+from bothways.core.errors import ElasticsearchUnavailableError, IndexReadOnlyError
+from bothways.indexer.workers.overlap import overlapped
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ MAX_BYTES = 8 * 1024 * 1024
 RETRIES = 5
 RETRIES_OF_ALL = 12
 """So often a batch is sent again of which the server rejects all (429): no item is at fault, and an overload takes
-minutes to pass. Some three minutes; then a job waits as for a server that is away (indexer/outage.py)."""
+minutes to pass. Some three minutes; then a job waits as for a server that is away (indexer/jobs/outage.py)."""
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 _SAID_AT = 2

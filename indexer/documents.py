@@ -8,13 +8,13 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from core.collection import alias_of, open_collection
-from core.collection_lease import alone_on
-from core.datatypes import Metadata
-from core.elastic import elasticsearch_errors, require_writable
-from core.errors import DocumentNotFoundError, ElasticsearchError
-from core.seen import open_seen
-from indexer.versions import versions
+from bothways.core.collections.collection import alias_of, open_collection
+from bothways.core.collections.lease import alone_on
+from bothways.core.collections.visibility import open_seen
+from bothways.core.datatypes import Metadata
+from bothways.core.elastic.client import elasticsearch_errors, require_writable
+from bothways.core.errors import DocumentNotFoundError, ElasticsearchError
+from bothways.indexer.versions.versions import versions
 
 _SHOWN = ["chunk_id", "position", "title", "heading", "text", "source", "metadata", "generation", "questions.text"]
 _PAGE = 1000

@@ -9,9 +9,9 @@ from itertools import islice
 
 import numpy as np
 
-from core.datatypes import EmbeddedChunk, ExpandedChunk, Vector
-from core.models.protocols import Encoder
-from indexer.overlap import overlapped
+from bothways.core.datatypes import EmbeddedChunk, ExpandedChunk, Vector
+from bothways.indexer.workers.overlap import overlapped
+from bothways.models.protocols import Encoder
 
 AHEAD = 2
 """Windows that are taken and not yet given: one is encoded while the one before it is sent and the next one read."""

@@ -14,23 +14,23 @@ from pathlib import Path
 import structlog
 from elasticsearch.helpers import scan
 
-from core.datatypes import Chunk, Failure
-from core.elastic import elasticsearch_errors
-from core.errors import LLMUnavailableError, UsageError
-from core.models.usage import TokenUsage
-from indexer.bulk import bulk, delete_actions
-from indexer.expand import REFUSED
-from indexer.filter import FilterReport, filter_questions, filtered
-from indexer.known import Differences, SeenChunks, gone, only_changed
-from indexer.origins import keep_uploads, require_nothing_left_out
-from indexer.parts import JobOptions, Parts
-from indexer.publish import live_version, open_version, publish
-from indexer.read.folder import relative_name
-from indexer.read.spares import prepare
-from indexer.reading import chunks_of
-from indexer.report import JobReport
-from indexer.reuse import KnownText, only_unknown_texts, to_copy
-from indexer.write import Progress, Target, Write, write
+from bothways.core.datatypes import Chunk, Failure
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.errors import LLMUnavailableError, UsageError
+from bothways.indexer.bulk import bulk, delete_actions
+from bothways.indexer.changes.known import Differences, SeenChunks, gone, only_changed
+from bothways.indexer.changes.origins import keep_uploads, require_nothing_left_out
+from bothways.indexer.changes.reuse import KnownText, only_unknown_texts, to_copy
+from bothways.indexer.doc2query.expand import REFUSED
+from bothways.indexer.doc2query.filter import FilterReport, filter_questions, filtered
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.read.child.chunks import chunks_of
+from bothways.indexer.read.child.spares import prepare
+from bothways.indexer.read.files.folder import relative_name
+from bothways.indexer.report import JobReport
+from bothways.indexer.versions.publish import live_version, open_version, publish
+from bothways.indexer.write import Progress, Target, Write, write
+from bothways.models.llm.usage import TokenUsage
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ def index_path(
 ) -> JobReport:
     """Bring a file or folder into a collection; the source is the truth, what is gone from it leaves the index.
 
-    `write_chunks` does the costly half, and may share it with others (indexer/crew.py).
+    `write_chunks` does the costly half, and may share it with others (indexer/workers/workers.py).
     """
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")

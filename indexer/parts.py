@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from elasticsearch import Elasticsearch
 
-from core.analysis import Segmenter
-from core.datatypes import CaseSection, ChunkerName
-from core.elastic import Server
-from core.models.protocols import Encoder
-from core.models.usage import Prices
-from indexer.chunk.semantic import Turns
-from indexer.expand import Writer
-from indexer.filter import QuestionFilter
-from indexer.read.folder import CASE_SECTIONS
+from bothways.core.analysis import Segmenter
+from bothways.core.datatypes import CaseSection, ChunkerName
+from bothways.core.elastic.client import Server
+from bothways.indexer.chunk.semantic import Turns
+from bothways.indexer.doc2query.expand import Writer
+from bothways.indexer.doc2query.filter import QuestionFilter
+from bothways.indexer.read.files.folder import CASE_SECTIONS
+from bothways.models.llm.usage import Prices
+from bothways.models.protocols import Encoder
 
 UPLOADED = "upload"
 """What uploaded documents come from, where indexed ones have a folder: no path is without a slash."""

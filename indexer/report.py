@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from core.datatypes import Failure
-from core.models.usage import Prices, TokenUsage
+from bothways.core.datatypes import Failure
+from bothways.models.llm.usage import Prices, TokenUsage
 
 _WRITTEN = (
     "indexed",

@@ -14,18 +14,18 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from core.collection import alias_of
-from core.collection_lease import lease_name
-from core.errors import LeaseHeldError
-from core.lease import Lease, Leases
-from indexer.job import index_path
-from indexer.jobs import Job, JobStore
-from indexer.outage import Patience, through_outages
-from indexer.parts import JobOptions, Parts
-from indexer.publish import live_version
-from indexer.record import EVERY_S, JobRecord, Stop
-from indexer.report import JobReport
-from indexer.write import Progress, Write, write
+from bothways.core.collections.collection import alias_of
+from bothways.core.collections.lease import lease_name
+from bothways.core.elastic.lease import Lease, Leases
+from bothways.core.errors import LeaseHeldError
+from bothways.indexer.job import index_path
+from bothways.indexer.jobs.outage import Patience, through_outages
+from bothways.indexer.jobs.record import EVERY_S, JobRecord, Stop
+from bothways.indexer.jobs.store import Job, JobStore
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.report import JobReport
+from bothways.indexer.versions.publish import live_version
+from bothways.indexer.write import Progress, Write, write
 
 LOOK_AGAIN_S = 2.0
 """How often a job that waits for its collection looks whether it is free."""
@@ -72,8 +72,8 @@ def run_job(
 
     Without `wait`, a collection that another job holds is a `LeaseHeldError` at once, which leaves no record; with it,
     `on_wait` is told once. While Elasticsearch is away the job waits as long as its `patience` lasts. `write_chunks`
-    may share the work (indexer/crew.py). A dry run writes nothing, so it needs neither lease nor record. Raises what
-    `index_path` raises, and a `JobStoppedError` when it is cancelled, interrupted, or has lost its lease.
+    may share the work (indexer/workers/workers.py). A dry run writes nothing, so it needs neither lease nor record.
+    Raises what `index_path` raises, and a `JobStoppedError` when it is cancelled, interrupted, or has lost its lease.
     """
     if options.dry_run:
         return index_path(path, options, parts, progress)

@@ -7,12 +7,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
-from core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk
-from indexer.bulk import bulk, to_action
-from indexer.embed import embed
-from indexer.expand import expand
-from indexer.parts import Parts
-from indexer.report import JobReport
+from bothways.core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk
+from bothways.indexer.bulk import bulk, to_action
+from bothways.indexer.doc2query.expand import expand
+from bothways.indexer.embed import embed
+from bothways.indexer.parts import Parts
+from bothways.indexer.report import JobReport
 
 Progress = Callable[[JobReport], None]
 """Called as the job goes on, with the counts so far."""

@@ -7,11 +7,11 @@ import threading
 import time
 from contextlib import contextmanager
 
-from api.app import create_app
-from api.server import make_server
-from core.settings import load_settings
-from indexer.parts import Parts
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.api.server import make_server
+from bothways.core.settings import load_settings
+from bothways.indexer.parts import Parts
+from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 from tests.llm_server import Streamed
 

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import pytest
 import structlog
 
-from core.analysis import Segmenter, load_segmenter, segment_synonyms
-from core.answer_cache import AnswerCache
-from core.elastic import connect
-from core.models.packaged import fetch_packaged, packaged_folder
-from core.settings import load_settings, settings
-from core.synonyms import read_synonyms
+from bothways.core.analysis import Segmenter, load_segmenter, segment_synonyms
+from bothways.core.elastic.client import connect
+from bothways.core.settings import load_settings, settings
+from bothways.core.synonyms import read_synonyms
+from bothways.models.files.packaged import fetch_packaged, packaged_folder
+from bothways.models.llm.answer_cache import AnswerCache
 from tests.fakes import Clock
 
 pytest_plugins = ["tests.turns", "tests.own_node"]
@@ -92,7 +92,7 @@ def pytest_unconfigure(config):
 
 @contextmanager
 def _elasticsearch():
-    from core.node import docker_available, down, resolve_url, up
+    from bothways.node import docker_available, down, resolve_url, up
 
     if url := os.environ.get("BOTHWAYS_ES_URL") or resolve_url(load_settings()):
         yield Node(url, _login(load_settings(), url))
@@ -114,7 +114,7 @@ def _elasticsearch():
 
 
 def _login(chosen, url):
-    from core.node import find_login
+    from bothways.node import find_login
 
     login = find_login(chosen, url)
     return (login.user, login.password) if login else None
@@ -186,7 +186,7 @@ def collection(es):
 @pytest.fixture
 def run(monkeypatch, capsys, es_url):
     """Type a command: gives exit code, stdout and stderr."""
-    from cli.main import main
+    from bothways.cli.main import main
 
     def typed(*words, **environment):
         settings.cache_clear()

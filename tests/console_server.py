@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from api.app import create_app
-from api.server import make_server
-from core.errors import ElasticsearchUnavailableError
-from core.settings import load_settings
-from indexer.parts import Parts
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.api.server import make_server
+from bothways.core.errors import ElasticsearchUnavailableError
+from bothways.core.settings import load_settings
+from bothways.indexer.parts import Parts
+from bothways.search.pipeline import Searcher
 from tests.conftest import free_port
 from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
 

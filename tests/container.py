@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 from testcontainers.core.container import DockerContainer
 
-from core.node.config import install_synonyms
-from core.node.docker import CONFIG, IMAGE
-from core.node.process import wait_until_ready
+from bothways.node.config import install_synonyms
+from bothways.node.docker import CONFIG, IMAGE
+from bothways.node.process import wait_until_ready
 
 
 @contextmanager

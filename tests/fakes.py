@@ -6,8 +6,8 @@ import hashlib
 
 import numpy as np
 
-from core.errors import LLMError
-from core.models.usage import TokenUsage
+from bothways.core.errors import LLMError
+from bothways.models.llm.usage import TokenUsage
 
 
 class Clock:

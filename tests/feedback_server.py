@@ -7,11 +7,11 @@ from pathlib import Path
 
 import uvicorn
 
-from api.app import create_app
-from core.analysis import Segmenter
-from core.elastic import connect
-from core.settings import load_settings
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.core.analysis import Segmenter
+from bothways.core.elastic.client import connect
+from bothways.core.settings import load_settings
+from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder
 
 

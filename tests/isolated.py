@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from elastic_transport._node import NodeApiResponse
 
-from core.elastic import connect
+from bothways.core.elastic.client import connect
 
 OURS = b"bothways-"
 

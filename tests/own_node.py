@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import NodeError
-from core.node import fetch_distribution, find_jdk, purge
-from core.node.place import find_place
-from core.settings import load_settings
+from bothways.core.errors import NodeError
+from bothways.core.settings import load_settings
+from bothways.node import fetch_distribution, find_jdk, purge
+from bothways.node.place import find_place
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import uuid
 import pytest
 
 from bothways.client import Client
-from core.collection import delete_collection
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
+from bothways.core.collections.collection import delete_collection
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
 from tests.api_server import ApiServer, says
 from tests.fakes import FixedWriter, HashEncoder
 from tests.llm_server import Scripted

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from benchmarks.learning_people import Article, Baiter, ScriptedModel
-from learning.rewriting import REWRITE, Known, material_of
-from learning.worklist import Task
+from bothways.learning.weekly.questions.rewriting import REWRITE, Known, material_of
+from bothways.learning.weekly.questions.worklist import Task
 
 PAY = Article(
     key=("劳动法", "第一条"),

@@ -27,7 +27,7 @@ from benchmarks.searching import added_by_server, added_ms
 from benchmarks.searching import compare as compare_searching
 from benchmarks.serving import compare as compare_serving
 from benchmarks.sides import BenchmarkError
-from core.datatypes import Chunk, ExpandedChunk
+from bothways.core.datatypes import Chunk, ExpandedChunk
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import pytest
 import typer
 import yaml
 
-from cli.main import app
-from core.analysis import segment_synonyms
-from core.settings import Settings
+from bothways.cli.main import app
+from bothways.core.analysis import segment_synonyms
+from bothways.core.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks.document_prior import Asked, Prior, choose_weight, ranked, work_of
-from core.datatypes import Hit
-from evaluation.queries import JudgedQuery
+from bothways.core.datatypes import Hit
+from bothways.evaluation.judged.queries import JudgedQuery
 
 
 def asked(name, answer, *ids):

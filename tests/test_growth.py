@@ -10,26 +10,26 @@ from typing import Any
 
 import pytest
 
-from core.datatypes import ChunkerName, Document
-from core.errors import LLMError
-from core.printable import printable
-from core.valid_text import valid_text
-from indexer.chunk import chunk, sentences
-from indexer.parse_questions import clean_questions, parse_questions
-from indexer.read.html import html_sections
-from indexer.read.markdown import markdown_sections
-from indexer.read.pdf_lines import Line, add, is_page_number
-from indexer.read.pdf_paragraphs import to_paragraphs
-from indexer.read.statute import is_statute, to_number
-from search.answering.links import readable
-from search.answering.markers import Markers
-from search.answering.unknown import declines, may_say_unknown
-from search.highlight import highlight
-from search.numerals import parse_number, parse_roman
-from search.rewrite import clean_pseudo_doc
-from search.selfquery import understand
-from search.vocabulary import learn
-from search.window import best_window, terms
+from bothways.core.datatypes import ChunkerName, Document
+from bothways.core.errors import LLMError
+from bothways.core.text.printable import printable
+from bothways.core.text.valid import valid_text
+from bothways.indexer.chunk import chunk, sentences
+from bothways.indexer.doc2query.parse_questions import clean_questions, parse_questions
+from bothways.indexer.read.html import html_sections
+from bothways.indexer.read.markdown import markdown_sections
+from bothways.indexer.read.pdf.lines import Line, add, is_page_number
+from bothways.indexer.read.pdf.paragraphs import to_paragraphs
+from bothways.indexer.read.statute import is_statute, to_number
+from bothways.search.answering.writing.links import readable
+from bothways.search.answering.writing.markers import Markers
+from bothways.search.answering.writing.unknown import declines, may_say_unknown
+from bothways.search.present.highlight import highlight
+from bothways.search.query.rewrite import clean_pseudo_doc
+from bothways.search.query.self_query.conditions import understand
+from bothways.search.query.self_query.numerals import parse_number, parse_roman
+from bothways.search.query.self_query.vocabulary import learn
+from bothways.search.rank.window import best_window, terms
 
 SECONDS = 15.0
 """Of CPU: many times what is needed on a busy machine, a small part of what a quadratic function takes."""

@@ -8,10 +8,10 @@ from typing import get_args
 import pytest
 import typer
 
-from api.app import create_app
-from cli.main import app
-from core.datatypes import Strategy
-from core.settings import load_settings
+from bothways.api.app import create_app
+from bothways.cli.main import app
+from bothways.core.datatypes import Strategy
+from bothways.core.settings import load_settings
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

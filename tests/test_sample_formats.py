@@ -3,7 +3,7 @@
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from indexer.read import read
+from bothways.indexer.read import read
 
 FORMATS = Path(__file__).parents[1] / "samples" / "formats"
 

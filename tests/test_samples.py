@@ -9,9 +9,9 @@ from pathlib import Path
 import pymupdf
 import pytest
 
-from indexer.chunk import chunk
-from indexer.parse_questions import clean_questions
-from indexer.read import read
+from bothways.indexer.chunk import chunk
+from bothways.indexer.doc2query.parse_questions import clean_questions
+from bothways.indexer.read import read
 
 HANDBOOK = Path(__file__).parents[1] / "samples" / "handbook"
 DOCS = HANDBOOK / "docs"

@@ -1,9 +1,9 @@
 """The reranker that benchmarks time with is the same in every run, and one that our loader takes."""
 
 from benchmarks.untrained_reranker import reranker_folder
-from core.models.cross_encoder import load_cross_encoder
-from core.settings import load_settings
-from tests.core.tiny_models import transformers_folder
+from bothways.core.settings import load_settings
+from bothways.models.rerank.cross_encoder import load_cross_encoder
+from tests.models.tiny_models import transformers_folder
 
 
 def test_it_is_the_same_each_time_and_can_be_loaded(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 
-from api.pages import HEADERS, Files, policy
+from bothways.api.pages import HEADERS, Files, policy
 
 PAGE = Path(__file__).parent / "page"
 

@@ -17,8 +17,8 @@ from string import Template
 from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
 
-from api.pages import HEADERS, Files, policy
-from core.errors import MissingExtraError
+from bothways.api.pages import HEADERS, Files, policy
+from bothways.core.errors import MissingExtraError
 
 _PAGE = Path(__file__).parent / "page"
 _OWN = "'self'"

@@ -10,16 +10,16 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from api.answering import ClientLeft, answering, count, streamed, while_there
-from api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
-from api.wire_ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse, ask_response, to_ask
-from core.collection import list_collections
-from core.errors import CollectionNotFoundError, UsageError
-from core.seen import as_seen
-from core.settings import Settings
-from search.answer import Answerer
-from search.answering.build import answer_options
-from search.pipeline import Searcher
+from bothways.api.answering import ClientLeft, answering, count, streamed, while_there
+from bothways.api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
+from bothways.api.wire.ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse, ask_response, to_ask
+from bothways.core.collections.collection import list_collections
+from bothways.core.collections.visibility import as_seen
+from bothways.core.errors import CollectionNotFoundError, UsageError
+from bothways.core.settings import Settings
+from bothways.search.answering.answer import Answerer
+from bothways.search.answering.build import answer_options
+from bothways.search.pipeline import Searcher
 
 router = APIRouter(tags=["ask"], route_class=KeyedRoute)
 plain_router = APIRouter(tags=["ask"], route_class=KeyedRoute)

@@ -6,22 +6,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.bounds import CollectionPath
-from api.deps import KeyedRoute, SearcherDep, for_readers
-from api.wire import AclIn, CollectionOut, RollbackOut, broken_out, collection_out, rollback_out
-from core.collection import (
+from bothways.api.deps import KeyedRoute, SearcherDep, for_readers
+from bothways.api.http.bounds import CollectionPath
+from bothways.api.wire.common import AclIn, CollectionOut, RollbackOut, broken_out, collection_out, rollback_out
+from bothways.core.collections.collection import (
     Collection,
     delete_collection,
     list_broken,
     list_collections,
     open_collection,
 )
-from core.counting import chunks_of, count
-from core.errors import CollectionNotFoundError
-from core.seen import as_seen, require_known
-from indexer.acl import set_acl
-from indexer.rollback import Version, advice, list_versions, rollback
-from search.pipeline import Searcher
+from bothways.core.collections.visibility import as_seen, require_known
+from bothways.core.elastic.counting import chunks_of, count
+from bothways.core.errors import CollectionNotFoundError
+from bothways.indexer.versions.acl import set_acl
+from bothways.indexer.versions.rollback import Version, advice, list_versions, rollback
+from bothways.search.pipeline import Searcher
 
 router = APIRouter(tags=["collections"], route_class=KeyedRoute)
 

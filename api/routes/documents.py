@@ -15,16 +15,16 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from api.bounds import CollectionPath, DocumentPath
-from api.deps import KeyedRoute, SearcherDep, UploadsDep, for_readers
-from api.multipart import MAX_FILES, read_files
-from api.problems import NUMBER_TOO_LONG
-from api.routes.jobs import QUEUED
-from api.wire import DocumentOut, DocumentRow, DocumentsIn, JobOut, document_out, document_row, job_out
-from core.collection import require_alias
-from core.errors import UsageError
-from indexer.documents import delete_document, get_document, list_documents
-from indexer.spool import room_for
+from bothways.api.deps import KeyedRoute, SearcherDep, UploadsDep, for_readers
+from bothways.api.http.bounds import CollectionPath, DocumentPath
+from bothways.api.http.multipart import MAX_FILES, read_files
+from bothways.api.problems import NUMBER_TOO_LONG
+from bothways.api.routes.jobs import QUEUED
+from bothways.api.wire.common import DocumentOut, DocumentRow, DocumentsIn, JobOut, document_out, document_row, job_out
+from bothways.core.collections.collection import require_alias
+from bothways.core.errors import UsageError
+from bothways.indexer.documents import delete_document, get_document, list_documents
+from bothways.indexer.uploads.spool import room_for
 
 router = APIRouter(tags=["documents"], route_class=KeyedRoute)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api.deps import KeyedRoute, RecorderDep, for_readers
-from api.wire import FeedbackRequest
-from core.errors import FeedbackOffError
+from bothways.api.deps import KeyedRoute, RecorderDep, for_readers
+from bothways.api.wire.common import FeedbackRequest
+from bothways.core.errors import FeedbackOffError
 
 router = APIRouter(tags=["feedback"], route_class=KeyedRoute)
 

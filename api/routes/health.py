@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from api.problems import headers_of, problem
-from core.elastic import probe
-from core.errors import BothwaysError
+from bothways.api.problems import headers_of, problem
+from bothways.core.elastic.client import probe
+from bothways.core.errors import BothwaysError
 
 router = APIRouter(tags=["health"])
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from api.bounds import JobPath
-from api.deps import DeskDep, KeyedRoute, UploadsDep
-from api.wire import JobList, JobOut, job_out
-from indexer.jobs import State
+from bothways.api.deps import DeskDep, KeyedRoute, UploadsDep
+from bothways.api.http.bounds import JobPath
+from bothways.api.wire.common import JobList, JobOut, job_out
+from bothways.indexer.jobs.store import State
 
 router = APIRouter(tags=["jobs"], route_class=KeyedRoute)
 

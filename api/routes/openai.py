@@ -13,14 +13,14 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from sse_starlette import ServerSentEvent
 
-from api.answering import ABANDONED, ClientLeft, Events, answering, count, while_there
-from api.bounds import CollectionPath
-from api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
-from api.ending import Ending
-from api.problems import status_of
-from api.routes.ask import AnswererDep
-from api.wire_ask import to_ask
-from api.wire_openai import (
+from bothways.api.answering import ABANDONED, ClientLeft, Events, answering, count, while_there
+from bothways.api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
+from bothways.api.http.bounds import CollectionPath
+from bothways.api.http.ending import Ending
+from bothways.api.problems import status_of
+from bothways.api.routes.ask import AnswererDep
+from bothways.api.wire.ask import to_ask
+from bothways.api.wire.openai import (
     ChatRequest,
     Chunks,
     Completion,
@@ -32,11 +32,11 @@ from api.wire_openai import (
     models,
     to_ask_request,
 )
-from core.collection import list_collections
-from core.errors import BothwaysError, CollectionNotFoundError
-from core.seen import as_seen, open_seen
-from search.answer import Answerer, Prepared
-from search.answering.types import Delta
+from bothways.core.collections.collection import list_collections
+from bothways.core.collections.visibility import as_seen, open_seen
+from bothways.core.errors import BothwaysError, CollectionNotFoundError
+from bothways.search.answering.answer import Answerer, Prepared
+from bothways.search.answering.types import Delta
 
 log = structlog.get_logger()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
-from api.admission import admitted
-from api.deps import KeyedRoute, LastSearchesDep, RecorderDep, SearcherDep, SettingsDep, for_readers
-from api.options import search_options
-from api.wire_search import SearchRequest, SearchResponse, search_response
+from bothways.api.deps import KeyedRoute, LastSearchesDep, RecorderDep, SearcherDep, SettingsDep, for_readers
+from bothways.api.http.admission import admitted
+from bothways.api.options import search_options
+from bothways.api.wire.search import SearchRequest, SearchResponse, search_response
 
 router = APIRouter(tags=["search"], route_class=KeyedRoute)
 

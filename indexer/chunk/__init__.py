@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from core.datatypes import Chunk, ChunkerName, Document
-from core.models.protocols import Encoder
-from indexer.chunk.atoms import pieces, whole_atoms
-from indexer.chunk.piece import Cut, Piece
-from indexer.chunk.semantic import Turns, cut_semantic, turns_of_vectors
-from indexer.chunk.sentences import sentences
-from indexer.chunk.statute import cut_statute
+from bothways.core.datatypes import Chunk, ChunkerName, Document
+from bothways.indexer.chunk.atoms import pieces, whole_atoms
+from bothways.indexer.chunk.piece import Cut, Piece
+from bothways.indexer.chunk.semantic import Turns, cut_semantic, turns_of_vectors
+from bothways.indexer.chunk.sentences import sentences
+from bothways.indexer.chunk.statute import cut_statute
+from bothways.models.protocols import Encoder
 
 __all__ = ["chunk", "pieces", "sentences"]
 
@@ -34,7 +34,7 @@ def chunk(
     White space at cuts is dropped and long runs of it are shortened; every other character is in exactly one chunk.
     The positions of a document's chunks count from 0. A document without text gives no chunk. `semantic` asks
     `segmentation` where to cut, or where that is None the vectors of `encoder`; either is called for each
-    document that is too long for one chunk, and should load its model once (`core.once`).
+    document that is too long for one chunk, and should load its model once (`bothways.core.lazy`).
     """
     if max_chars < 1:
         raise ValueError(f"max_chars is {max_chars}, and must be at least 1")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from indexer.chunk.sentences import ends_with_sentence, sentences
+from bothways.indexer.chunk.sentences import ends_with_sentence, sentences
 
 _CLAUSE_END = re.compile(r"[，、：](?=.)|[,:](?=[\s\u2e80-\u9fff])", re.DOTALL)
 _WORD_END = re.compile(r"\s+(?=\S)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from core.datatypes import Document
+from bothways.core.datatypes import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core.answer_cache import AnswerCache, cache_key
-from indexer.chunk.semantic import Turns
+from bothways.indexer.chunk.semantic import Turns
+from bothways.models.llm.answer_cache import AnswerCache, cache_key
 
 
 class RememberedTurns:

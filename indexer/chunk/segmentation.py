@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from core.errors import MissingExtraError, ModelError
-from core.models.export import quiet
-from core.models.resolve import resolve_model
-from core.models.weights import INSTALL_TORCH
-from core.settings import Settings
+from bothways.core.errors import MissingExtraError, ModelError
+from bothways.core.settings import Settings
+from bothways.models.files.resolve import resolve_model
+from bothways.models.onnx.export import quiet
+from bothways.models.onnx.weights import INSTALL_TORCH
 
 _OTHER = "O"
 _MAX_TOKENS = 512

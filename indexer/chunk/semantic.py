@@ -12,10 +12,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from core.datatypes import Document
-from core.models.protocols import Encoder
-from indexer.chunk.atoms import Atom, assemble, join, sentence_atoms, tidy
-from indexer.chunk.piece import Piece
+from bothways.core.datatypes import Document
+from bothways.indexer.chunk.atoms import Atom, assemble, join, sentence_atoms, tidy
+from bothways.indexer.chunk.piece import Piece
+from bothways.models.protocols import Encoder
 
 Turns = Callable[[Sequence[str]], Sequence[int]]
 """The sentences of a text, in order and with their white space, to those after which it turns to something else."""

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from core.datatypes import Document
-from indexer.chunk.atoms import Atom, join, pieces, spans, tidy, whole_atoms
-from indexer.chunk.piece import Piece
-from indexer.read.statute import article_name, article_starts, is_part_heading
+from bothways.core.datatypes import Document
+from bothways.indexer.chunk.atoms import Atom, join, pieces, spans, tidy, whole_atoms
+from bothways.indexer.chunk.piece import Piece
+from bothways.indexer.read.statute import article_name, article_starts, is_part_heading
 
 _ARTICLE_TITLE = re.compile(r"第[零〇一二三四五六七八九十百千\d]+条(之[零〇一二三四五六七八九十\d]+)?$")
 _ITEM = re.compile(r"^\s*[（(]([一二三四五六七八九十百]+)[)）]")

@@ -3,7 +3,8 @@
 One file is open at a time and records stream, so the size of a folder does not matter. A file that cannot be read is
 handed to `on_failure`, one that is no document to `on_skip`, and the rest goes on.
 
-`read` works in the caller's process; jobs use `read_apart` of indexer/read/apart.py, which no file can end or block.
+`read` works in the caller's process; jobs use `read_apart` of indexer/read/child/apart.py, which no file can end or
+block.
 """
 
 from __future__ import annotations
@@ -11,70 +12,70 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from core.datatypes import Document, Failure
-from core.document_id import document_id
-from core.errors import UsageError
-from indexer.read.bounds import bounded
-from indexer.read.delimited import read_csv
-from indexer.read.folder import CASE_SECTIONS, Source, walk
-from indexer.read.other import not_read, read_other
-from indexer.read.reason import reason_of
-from indexer.read.records import read_json, read_jsonl
-from indexer.read.text import read_text
+from bothways.core.datatypes import Document, Failure
+from bothways.core.errors import UsageError
+from bothways.core.text.document_id import document_id
+from bothways.indexer.read.delimited import read_csv
+from bothways.indexer.read.files.bounds import bounded
+from bothways.indexer.read.files.folder import CASE_SECTIONS, Source, walk
+from bothways.indexer.read.files.reason import reason_of
+from bothways.indexer.read.other import not_read, read_other
+from bothways.indexer.read.records import read_json, read_jsonl
+from bothways.indexer.read.text import read_text
 
 
 def read_html(source: Source) -> Iterator[Document]:
     """Read a web page; its libraries are imported only now: a process that reads is to be there at once."""
-    from indexer.read.html import read_html as read_page
+    from bothways.indexer.read.html import read_html as read_page
 
     return read_page(source)
 
 
 def read_markdown(source: Source) -> Iterator[Document]:
     """Read Markdown, its library imported only now."""
-    from indexer.read.markdown import read_markdown as read_sections
+    from bothways.indexer.read.markdown import read_markdown as read_sections
 
     return read_sections(source)
 
 
 def read_epub(source: Source) -> Iterator[Document]:
     """Read a book, its libraries imported only now."""
-    from indexer.read.epub import read_epub as read_chapters
+    from bothways.indexer.read.epub import read_epub as read_chapters
 
     return read_chapters(source)
 
 
 def read_pdf(source: Source) -> Iterator[Document]:
     """Read a PDF; the library behind it takes half a second to import, which runs without PDFs do not pay."""
-    from indexer.read.pdf import read_pdf as read_pages
+    from bothways.indexer.read.pdf.pages import read_pdf as read_pages
 
     return read_pages(source)
 
 
 def read_docx(source: Source) -> Iterator[Document]:
     """Read a Word file, its library imported only now."""
-    from indexer.read.word import read_docx as read_sections
+    from bothways.indexer.read.office.word import read_docx as read_sections
 
     return read_sections(source)
 
 
 def read_pptx(source: Source) -> Iterator[Document]:
     """Read a PowerPoint file, its library imported only now."""
-    from indexer.read.slides import read_pptx as read_slides
+    from bothways.indexer.read.office.slides import read_pptx as read_slides
 
     return read_slides(source)
 
 
 def read_xlsx(source: Source) -> Iterator[Document]:
     """Read an Excel file, its library imported only now."""
-    from indexer.read.workbook import read_xlsx as read_sheets
+    from bothways.indexer.read.office.workbook import read_xlsx as read_sheets
 
     return read_sheets(source)
 
 
 def read_mail(source: Source) -> Iterator[Document]:
     """Read a mail; its attachments are read by all the readers here."""
-    from indexer.read.mail import read_mail as read_message
+    from bothways.indexer.read.mail import read_mail as read_message
 
     return read_message(source, READERS)
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from core.datatypes import CaseSection, Document
-from core.document_id import document_id
-from indexer.read.folder import Source
-from indexer.read.pdf_lines import Page
-from indexer.read.pdf_paragraphs import Paragraph, whole_paragraphs
+from bothways.core.datatypes import CaseSection, Document
+from bothways.core.text.document_id import document_id
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.pdf.lines import Page
+from bothways.indexer.read.pdf.paragraphs import Paragraph, whole_paragraphs
 
 LIBRARY = "人民法院案例库"
 MAX_PAGES = 100

@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import median_low
 from typing import TextIO
 
-from core.datatypes import Document
-from core.errors import ReadError
-from indexer.read.encoding import decode, encoding_of, without_controls
-from indexer.read.folder import Source
-from indexer.read.sheet import Row, Sheet, sheet_documents
+from bothways.core.datatypes import Document
+from bothways.core.errors import ReadError
+from bothways.indexer.read.files.encoding import decode, encoding_of, without_controls
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.office.sheet import Row, Sheet, sheet_documents
 
 _DELIMITERS = ",;\t|"
 _SAMPLE = 1_000_000

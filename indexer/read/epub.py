@@ -14,13 +14,13 @@ from urllib.parse import unquote, urldefrag
 
 from lxml import etree
 
-from core.datatypes import Document
-from core.errors import ReadError
-from indexer.read.archive import check_archive, reading
-from indexer.read.folder import Source
-from indexer.read.html import decode_html, html_sections
-from indexer.read.markdown import Section, section_documents
-from indexer.read.metadata import to_metadata
+from bothways.core.datatypes import Document
+from bothways.core.errors import ReadError
+from bothways.indexer.read.files.archive import check_archive, reading
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.files.metadata import to_metadata
+from bothways.indexer.read.html import decode_html, html_sections
+from bothways.indexer.read.markdown import Section, section_documents
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"

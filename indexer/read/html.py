@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from bs4 import BeautifulSoup, Tag
 from bs4.element import PageElement, PreformattedString
 
-from core.datatypes import Document
-from core.errors import ReadError
-from indexer.read.encoding import decode
-from indexer.read.folder import Source
-from indexer.read.markdown import Section, first_heading, section_documents
+from bothways.core.datatypes import Document
+from bothways.core.errors import ReadError
+from bothways.indexer.read.files.encoding import decode
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.markdown import Section, first_heading, section_documents
 
 _DROPPED = ["script", "style", "nav", "footer", "noscript", "template", "svg", "iframe", "head", "button", "select"]
 _BLOCK_NAME = re.compile(

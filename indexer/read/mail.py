@@ -11,17 +11,17 @@ from email.message import EmailMessage
 from mimetypes import MimeTypes
 from pathlib import Path, PurePosixPath
 
-from core.datatypes import Document, Failure
-from core.errors import ReadError
-from core.valid_text import valid_text
-from indexer.read.encoding import decode
-from indexer.read.folder import Source
-from indexer.read.html import decode_html, html_sections
-from indexer.read.markdown import Section, section_documents
-from indexer.read.metadata import to_metadata
-from indexer.read.other import not_read
-from indexer.read.reason import reason_of
-from indexer.read.text import paragraphs
+from bothways.core.datatypes import Document, Failure
+from bothways.core.errors import ReadError
+from bothways.core.text.valid import valid_text
+from bothways.indexer.read.files.encoding import decode
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.files.metadata import to_metadata
+from bothways.indexer.read.files.reason import reason_of
+from bothways.indexer.read.html import decode_html, html_sections
+from bothways.indexer.read.markdown import Section, section_documents
+from bothways.indexer.read.other import not_read
+from bothways.indexer.read.text import paragraphs
 
 Readers = Mapping[str, Callable[[Source], Iterator[Document]]]
 

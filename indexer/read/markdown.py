@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from core.datatypes import Document, Metadata
-from core.document_id import document_id
-from core.errors import ReadError
-from indexer.read.encoding import decode
-from indexer.read.folder import Source
-from indexer.read.metadata import to_metadata
-from indexer.read.text import append_line
+from bothways.core.datatypes import Document, Metadata
+from bothways.core.errors import ReadError
+from bothways.core.text.document_id import document_id
+from bothways.indexer.read.files.encoding import decode
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.files.metadata import to_metadata
+from bothways.indexer.read.text import append_line
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _SECTION_LEVELS = {"h1": 1, "h2": 2, "h3": 3}

@@ -13,10 +13,10 @@ from contextlib import redirect_stdout
 from importlib.util import find_spec
 from io import BytesIO
 
-from core.datatypes import Document
-from core.errors import ReadError
-from indexer.read.folder import Source
-from indexer.read.markdown import first_heading, markdown_sections, section_documents
+from bothways.core.datatypes import Document
+from bothways.core.errors import ReadError
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.markdown import first_heading, markdown_sections, section_documents
 
 INSTALL = 'pip install "bothways[markitdown]"'
 

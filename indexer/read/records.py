@@ -17,14 +17,14 @@ from typing import IO
 
 import ijson
 
-from core.datatypes import Document
-from core.document_id import MAX_ID_BYTES, document_id
-from core.errors import ReadError
-from core.valid_text import valid_text
-from indexer.read.encoding import decode
-from indexer.read.folder import Source
-from indexer.read.metadata import scalar_text, to_metadata
-from indexer.read.reasons import Reasons
+from bothways.core.datatypes import Document
+from bothways.core.errors import ReadError
+from bothways.core.text.document_id import MAX_ID_BYTES, document_id
+from bothways.core.text.valid import valid_text
+from bothways.indexer.read.files.encoding import decode
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.files.metadata import scalar_text, to_metadata
+from bothways.indexer.read.files.reasons import Reasons
 
 _TEXT_FIELDS = ("text", "content", "body")
 _OWN_FIELDS = frozenset({"_id", "id", "title", "metadata"})

@@ -13,9 +13,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from core.datatypes import Document
-from core.document_id import document_id
-from indexer.read.folder import Source
+from bothways.core.datatypes import Document
+from bothways.core.text.document_id import document_id
+from bothways.indexer.read.files.folder import Source
 
 _NUMBER = "[零〇一二三四五六七八九十百千\\d]{1,16}"
 """A numeral. No law has one of more than 16 characters: what is longer is no article."""

@@ -6,11 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from core.datatypes import Document
-from core.document_id import document_id
-from indexer.read.encoding import decode
-from indexer.read.folder import Source
-from indexer.read.statute import is_statute, read_statute
+from bothways.core.datatypes import Document
+from bothways.core.text.document_id import document_id
+from bothways.indexer.read.files.encoding import decode
+from bothways.indexer.read.files.folder import Source
+from bothways.indexer.read.statute import is_statute, read_statute
 
 _CJK = r"\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff“”‘’—…·"
 _CJK_END = re.compile(rf"[{_CJK}]$")

@@ -11,9 +11,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from core.elastic import elasticsearch_errors
-from core.errors import ElasticsearchError
-from core.synonyms import Rule
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.errors import ElasticsearchError
+from bothways.core.synonyms import Rule
 
 ANALYZER = "segmented_search"
 _AT_ONCE = 200

@@ -11,11 +11,11 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from filelock import FileLock
 
-from core.errors import BothwaysError, ElasticsearchError
-from core.private import FILE
-from core.synonyms import Rule, rules_text, split_rules
-from indexer.synonyms.acting import not_acting, reload, require_reloaded
-from indexer.synonyms.places import FilePlace, IndexPlace, Place, SetPlace
+from bothways.core.errors import BothwaysError, ElasticsearchError
+from bothways.core.machine.private_files import FILE
+from bothways.core.synonyms import Rule, rules_text, split_rules
+from bothways.indexer.synonyms.acting import not_acting, reload, require_reloaded
+from bothways.indexer.synonyms.places import FilePlace, IndexPlace, Place, SetPlace
 
 _NAMED = 5
 

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
-from core.collection import alias_of, version_of
-from core.elastic import elasticsearch_errors
-from core.errors import CollectionNotFoundError, SynonymsError
-from core.node import NodeInfo, is_at, status
-from core.node.config import SYNONYMS
-from core.settings import Settings
-from core.synonyms import Rule
+from bothways.core.collections.collection import alias_of, version_of
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.errors import CollectionNotFoundError, SynonymsError
+from bothways.core.settings import Settings
+from bothways.core.synonyms import Rule
+from bothways.node import NodeInfo, is_at, status
+from bothways.node.config import SYNONYMS
 
 FILTER = "bothways_synonyms"
 """The token filter's name in es_mappings/chunks.json."""

@@ -11,10 +11,10 @@ from dataclasses import replace
 from rich.console import Console
 from rich.markup import escape
 
-from core.errors import BothwaysError
-from core.settings import settings
-from search.build import build_searcher, default_options
-from search.pipeline import Searcher
+from bothways.core.errors import BothwaysError
+from bothways.core.settings import settings
+from bothways.search.build import build_searcher, default_options
+from bothways.search.pipeline import Searcher
 
 COLLECTION = "handbook"
 QUESTIONS = {

@@ -10,11 +10,11 @@ from fastapi import Request
 from sse_starlette import ServerSentEvent
 from structlog.testing import capture_logs
 
-from api.admission import Admission
-from api.answering import ABANDONED, ClientLeft, Events, Turns, while_there
-from api.ending import Ending
-from core.errors import OverloadedError, QueryError
-from core.settings import load_settings
+from bothways.api.answering import ABANDONED, ClientLeft, Events, Turns, while_there
+from bothways.api.http.admission import Admission
+from bothways.api.http.ending import Ending
+from bothways.core.errors import OverloadedError, QueryError
+from bothways.core.settings import load_settings
 
 
 def request(receive):
@@ -82,7 +82,7 @@ def test_a_client_that_takes_nothing_in_is_taken_for_gone(monkeypatch):
             await stay()
 
     async def scene():
-        monkeypatch.setattr("api.answering.SEND_TIMEOUT_S", 0.05)
+        monkeypatch.setattr("bothways.api.answering.SEND_TIMEOUT_S", 0.05)
         with capture_logs() as logs:
             await asyncio.wait_for(Events(events())({"type": "http", "method": "POST"}, stay, send), 10)
         assert [row["event"] for row in logs] == ["client_stuck"]

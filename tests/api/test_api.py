@@ -7,15 +7,15 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from api.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
-from api.wire_search import SearchRequest, SearchResponse
-from core.elastic import Server
-from core.errors import ElasticsearchUnavailableError
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.api.wire.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
+from bothways.api.wire.search import SearchRequest, SearchResponse
+from bothways.core.elastic.client import Server
+from bothways.core.errors import ElasticsearchUnavailableError
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

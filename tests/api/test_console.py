@@ -8,9 +8,9 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from api.console import PAGE
-from core.settings import load_settings
+from bothways.api.app import create_app
+from bothways.api.console import PAGE
+from bothways.core.settings import load_settings
 
 SCRIPTS = sorted((PAGE / "js").rglob("*.js"))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from api.app import create_app
-from core.errors import ElasticsearchUnavailableError
-from core.settings import load_settings
+from bothways.api.app import create_app
+from bothways.core.errors import ElasticsearchUnavailableError
+from bothways.core.settings import load_settings
 from tests.api.asgi import request
-from tests.api.test_origin_check import PATHS
+from tests.api.security.test_origin_check import PATHS
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from api.app import create_app
-from core.errors import ElasticsearchUnavailableError
-from core.settings import load_settings
+from bothways.api.app import create_app
+from bothways.core.errors import ElasticsearchUnavailableError
+from bothways.core.settings import load_settings
 from tests.api.asgi import request
 
 OPEN = {"/health/live", "/health/ready"}
@@ -22,7 +22,9 @@ def away(_):
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
-    monkeypatch.setattr("api.wrong_keys.LONGEST_DELAY_S", 0.0)  # of many wrong keys here, none is an attacker's
+    monkeypatch.setattr(
+        "bothways.api.security.wrong_keys.LONGEST_DELAY_S", 0.0
+    )  # of many wrong keys here, none is an attacker's
     sha256 = hashlib.sha256(b"reader").hexdigest()
     (tmp_path / "keys.toml").write_text(f'[[keys]]\nsha256 = "{sha256}"\ngroups = ["hr"]\n', encoding="utf-8")
     (tmp_path / "keys.toml").chmod(0o600)

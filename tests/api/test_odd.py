@@ -8,18 +8,18 @@ import uuid
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from core.collection import from_mapping
-from core.collection_lease import alone_on
-from core.errors import CollectionNotFoundError, UsageError
-from core.settings import load_settings
-from indexer import acl
-from indexer.acl import set_acl
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from indexer.versions import chunk_mapping
-from search.filters import filter_clauses
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.core.collections.collection import from_mapping
+from bothways.core.collections.lease import alone_on
+from bothways.core.errors import CollectionNotFoundError, UsageError
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.versions import acl
+from bothways.indexer.versions.acl import set_acl
+from bothways.indexer.versions.versions import chunk_mapping
+from bothways.search.pipeline import Searcher
+from bothways.search.query.filters import filter_clauses
 from tests.fakes import FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -270,9 +270,9 @@ def test_a_version_that_a_rebuild_removes_does_not_keep_groups_from_the_others(e
 def test_what_was_deleted_while_a_request_waited_for_it_is_not_there(es, http, collection, monkeypatch):
     client, _ = es
     for module, send_it in (
-        ("indexer.documents", lambda: http.delete(f"/api/v1/collections/{collection}/documents/a")),
-        ("indexer.rollback", lambda: http.post(f"/api/v1/collections/{collection}/rollback")),
-        ("core.collection", lambda: http.delete(f"/api/v1/collections/{collection}")),
+        ("bothways.indexer.documents", lambda: http.delete(f"/api/v1/collections/{collection}/documents/a")),
+        ("bothways.indexer.versions.rollback", lambda: http.post(f"/api/v1/collections/{collection}/rollback")),
+        ("bothways.core.collections.collection", lambda: http.delete(f"/api/v1/collections/{collection}")),
     ):
         client.indices.create(
             index=f"bothways-{collection}-v1",

@@ -6,11 +6,11 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from api.app import create_app
-from api.wire_ask import AskRequest, PlainAskRequest
-from api.wire_search import SearchRequest
-from core.errors import ElasticsearchUnavailableError
-from core.settings import load_settings
+from bothways.api.app import create_app
+from bothways.api.wire.ask import AskRequest, PlainAskRequest
+from bothways.api.wire.search import SearchRequest
+from bothways.core.errors import ElasticsearchUnavailableError
+from bothways.core.settings import load_settings
 
 KEY = "the-key-of-a-test-for-all-of-it"
 

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from api import body, protocol
-from api.app import create_app
-from api.server import make_server
-from core.settings import load_settings
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.api.http import body, protocol
+from bothways.api.server import make_server
+from bothways.core.settings import load_settings
+from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from core.errors import StorageFullError
-from core.holder import Holder
-from indexer.jobs import Job, JobStore, new_id
-from indexer.parts import JobOptions
-from indexer.run import Desk, open_desk
-from indexer.spool import Spool
-from indexer.stranded import SPOOL
-from indexer.uploads import Uploads
+from bothways.core.errors import StorageFullError
+from bothways.core.machine.holder import Holder
+from bothways.indexer.jobs.store import Job, JobStore, new_id
+from bothways.indexer.parts import JobOptions
+from bothways.indexer.run import Desk, open_desk
+from bothways.indexer.uploads.queue import Uploads
+from bothways.indexer.uploads.spool import Spool
+from bothways.indexer.uploads.stranded import SPOOL
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -119,9 +119,9 @@ def test_a_move_that_fails_leaves_no_record_that_waits(serve, store, collection,
         raise OSError(28, os.strerror(28))
 
     assert uploads._spool.name
-    monkeypatch.setattr("indexer.spool.Path.replace", full)
-    monkeypatch.setattr("indexer.spool._write_note", lambda *_: None)
-    monkeypatch.setattr("indexer.spool.Incoming.all_there", lambda _: None)
+    monkeypatch.setattr("bothways.indexer.uploads.spool.Path.replace", full)
+    monkeypatch.setattr("bothways.indexer.uploads.spool._write_note", lambda *_: None)
+    monkeypatch.setattr("bothways.indexer.uploads.spool.Incoming.all_there", lambda _: None)
     with pytest.raises(StorageFullError):
         uploads.submit(collection, [("a.txt", io.BytesIO(b"1"))])
     found, total = store.find(collection=collection)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from core.elastic import connect
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.jobs import Job, JobStore, new_id
-from indexer.parts import JobOptions, Parts
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.core.elastic.client import connect
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.jobs.store import Job, JobStore, new_id
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.search.pipeline import Searcher
 from tests.es_proxy import TROUBLES, Proxy
 from tests.fakes import FixedWriter, HashEncoder
 from tests.full_disk import full_disk
@@ -106,7 +106,7 @@ def troubled(es, es_url, segmenter, tmp_path_factory):
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_route_says_what_is_the_matter_and_when_to_come_again(troubled, route, trouble, monkeypatch):
-    monkeypatch.setattr("indexer.run.BRIEF_S", 0.3 if trouble == "hang" else 20)
+    monkeypatch.setattr("bothways.indexer.run.BRIEF_S", 0.3 if trouble == "hang" else 20)
     proxy, served, name = troubled
     http = served(trouble)
     method, path, body = ROUTES[route]

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from core.access import Access, guarded
-from core.errors import CollectionNotFoundError, ElasticsearchUnavailableError, ModelError
-from core.lease import Leases
-from core.settings import load_settings
-from indexer.documents import list_documents
-from indexer.parts import Parts
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.core.access import Access, guarded
+from bothways.core.elastic.lease import Leases
+from bothways.core.errors import CollectionNotFoundError, ElasticsearchUnavailableError, ModelError
+from bothways.core.settings import load_settings
+from bothways.indexer.documents import list_documents
+from bothways.indexer.parts import Parts
+from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

@@ -8,9 +8,9 @@ import time
 import pytest
 from filelock import FileLock
 
-from core.errors import StorageFullError
-from indexer.read.spares import end_spare_processes
-from indexer.slots import AT_ONCE
+from bothways.core.errors import StorageFullError
+from bothways.indexer.read.child.spares import end_spare_processes
+from bothways.indexer.uploads.slots import AT_ONCE
 from tests.api.test_uploads import LEAVE, Pausing, documents, ended, files, serve, until
 from tests.fakes import FixedWriter
 

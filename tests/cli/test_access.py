@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from core.collection import open_collection
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
+from bothways.core.collections.collection import open_collection
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
 from tests.fakes import HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

@@ -367,7 +367,16 @@ def test_a_public_address_without_keys_is_refused(run, host):
 def test_one_that_is_meant_is_served(host, options, environment):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--host", host, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-c",
+        "from bothways.cli.main import main; main()",
+        "serve",
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
     with subprocess.Popen(
         [*command, *options], cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
     ) as server:
@@ -379,7 +388,7 @@ def test_one_that_is_meant_is_served(host, options, environment):
 def test_serve_answers_and_ends_in_good_order_on_ctrl_c(es_url):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", "serve", "--port", str(port)]
     environment = {**os.environ, "BOTHWAYS_ES_URL": es_url}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
         for _ in range(300):
@@ -420,7 +429,7 @@ def test_ctrl_c_says_that_nothing_is_lost(run, monkeypatch, folder, collection):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.index.run_job", interrupted)
+    monkeypatch.setattr("bothways.cli.verbs.index.run_job", interrupted)
     code, _, err = run("index", folder, "--collection", collection, "--no-questions")
     assert code == 1
     assert "run the same command again" in err

@@ -12,8 +12,8 @@ import time
 import psutil
 import pytest
 
-from indexer.run import open_desk
-from tests.cli.test_jobs import INDEX
+from bothways.indexer.run import open_desk
+from tests.cli.verbs.test_jobs import INDEX
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.options import parse_filters
-from core.errors import UsageError
+from bothways.cli.options import parse_filters
+from bothways.core.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from cli.output import _Out, listing
+from bothways.cli.output import _Out, listing
 
 ID = "00282fc7a933d5c664d1a1471e72414c898b0860"
 TITLE = "中华人民共和国民法典第一百八十四条紧急救助的责任豁免以及其他一些很长的标题" * 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import settings
+from bothways.core.settings import settings
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 
-from core.access import ADMIN, Access, GuardedClient, guarded, restricted, visible
-from core.errors import AccessError
+from bothways.core.access import ADMIN, Access, GuardedClient, guarded, restricted, visible
+from bothways.core.errors import AccessError
 
 HR = Access(frozenset({"hr"}))
 ONLY = {"terms": {"metadata.groups": ["hr"]}}

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.analysis import Segmenter, load_segmenter, read_stopwords, segment_synonyms
-from core.errors import SettingsError
-from core.settings import load_settings
+from bothways.core.analysis import Segmenter, load_segmenter, read_stopwords, segment_synonyms
+from bothways.core.errors import SettingsError
+from bothways.core.settings import load_settings
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.datatypes import Chunk
+from bothways.core.datatypes import Chunk
 
 LEAVE = Chunk(
     chunk_id="a-0",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import SettingsError
-from core.settings import Settings, load_settings
+from bothways.core.errors import SettingsError
+from bothways.core.settings import Settings, load_settings
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import SynonymsError, UsageError
-from core.node import install_synonyms
-from core.synonyms import APPLIED, Rule, parse_rules, read_rules_file, rules_text, split_rules
+from bothways.core.errors import SynonymsError, UsageError
+from bothways.core.synonyms import APPLIED, Rule, parse_rules, read_rules_file, rules_text, split_rules
+from bothways.node import install_synonyms
 
 
 def test_rules_are_cut_like_the_index(segmenter):

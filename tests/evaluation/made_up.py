@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evaluation.gold import GoldDocument
-from evaluation.queries import JudgedQuery
-from evaluation.run import Answer
+from bothways.evaluation.judged.gold import GoldDocument
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.evaluation.run import Answer
 
 
 def queries(n):

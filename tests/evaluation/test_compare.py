@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import EvaluationError
-from evaluation.build import evaluate_runs
-from evaluation.compare import compare_reports
+from bothways.core.errors import EvaluationError
+from bothways.evaluation.build import evaluate_runs
+from bothways.evaluation.compare import compare_reports
 
 QRELS = {f"q{at}": {"d": 1} for at in range(8)}
 

@@ -6,8 +6,8 @@ import random
 import ir_measures
 import pytest
 
-from core.errors import UsageError
-from evaluation.measures import evaluate, measures_of, require_measure, table_columns
+from bothways.core.errors import UsageError
+from bothways.evaluation.measures import evaluate, measures_of, require_measure, table_columns
 
 
 def test_by_hand():

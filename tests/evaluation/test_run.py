@@ -4,9 +4,9 @@ import tracemalloc
 
 import pytest
 
-from evaluation.gold import GoldDocument
-from evaluation.queries import JudgedQuery
-from evaluation.run import Answer, run_strategies
+from bothways.evaluation.judged.gold import GoldDocument
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.evaluation.run import Answer, run_strategies
 from tests.evaluation.made_up import finds_at, gold_of, queries
 
 

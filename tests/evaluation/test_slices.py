@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.queries import JudgedQuery
-from evaluation.slices import in_order, label_of, length_of
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.evaluation.slices import in_order, label_of, length_of
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.statistics import compare, confidence, holm, paired_test
+from bothways.evaluation.statistics import compare, confidence, holm, paired_test
 
 
 def test_the_exact_test_by_hand():
@@ -50,7 +50,7 @@ def test_one_value_and_none():
 def test_many_queries_are_resampled_in_pieces(monkeypatch):
     values = np.random.default_rng(1).random(300)
     whole, (_, p) = confidence(values), paired_test(values - 0.5)
-    monkeypatch.setattr("evaluation.statistics._NUMBERS_AT_ONCE", 30_000)
+    monkeypatch.setattr("bothways.evaluation.statistics._NUMBERS_AT_ONCE", 30_000)
     assert confidence(values) == whole
     assert paired_test(values - 0.5)[1] == pytest.approx(p, abs=0.02)
 
@@ -58,7 +58,7 @@ def test_many_queries_are_resampled_in_pieces(monkeypatch):
 def test_many_queries_are_not_resampled_and_give_the_same(monkeypatch):
     differences = np.random.default_rng(1).normal(0.05, 1, 1500)
     resampled, (name, p) = confidence(differences), paired_test(differences)
-    monkeypatch.setattr("evaluation.statistics.RESAMPLED_UP_TO", 1000)
+    monkeypatch.setattr("bothways.evaluation.statistics.RESAMPLED_UP_TO", 1000)
     quick, (other, near) = confidence(differences), paired_test(differences)
     assert (name, other) == ("randomisation", "t")
     assert near == pytest.approx(p, abs=0.01)

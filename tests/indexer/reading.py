@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.datatypes import Document
-from indexer.read import read
+from bothways.core.datatypes import Document
+from bothways.indexer.read import read
 
 
 class Reading:

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from elasticsearch import Elasticsearch
 
-import indexer.bulk
-from core.errors import ElasticsearchError, ElasticsearchUnavailableError
-from indexer.bulk import REQUESTS, bulk
+import bothways.indexer.bulk
+from bothways.core.errors import ElasticsearchError, ElasticsearchUnavailableError
+from bothways.indexer.bulk import REQUESTS, bulk
 
 CHUNK = 10
 
@@ -61,7 +61,7 @@ class _Bulk(BaseHTTPRequestHandler):
 @pytest.fixture
 def serving(monkeypatch):
     """Start such a server: `serving(answer)` gives it and a client."""
-    monkeypatch.setattr(indexer.bulk, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(bothways.indexer.bulk, "FIRST_WAIT_S", 0.001)
     running = []
 
     def start(answer):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.datatypes import ChunkerName, Document
-from indexer.chunk import atoms, chunk, pieces, sentences
+from bothways.core.datatypes import ChunkerName, Document
+from bothways.indexer.chunk import atoms, chunk, pieces, sentences
 from tests.fakes import HashEncoder
 
 

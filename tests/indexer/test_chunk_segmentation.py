@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import BertForTokenClassification
 
-from core.datatypes import Document
-from core.errors import MissingExtraError, ModelError
-from core.settings import load_settings
-from indexer.chunk import chunk
-from indexer.chunk.segmentation import SegmentationModel, _nearest
-from tests.core.tiny_models import VOCABULARY, _config, _save
+from bothways.core.datatypes import Document
+from bothways.core.errors import MissingExtraError, ModelError
+from bothways.core.settings import load_settings
+from bothways.indexer.chunk import chunk
+from bothways.indexer.chunk.segmentation import SegmentationModel, _nearest
+from tests.models.tiny_models import VOCABULARY, _config, _save
 
 PLAIN, LAST = "违约金。", "合同救。"
 

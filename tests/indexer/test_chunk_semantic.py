@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from core.datatypes import Document
-from indexer.chunk import chunk
-from indexer.chunk import semantic as module
-from indexer.chunk.remembered import RememberedTurns
-from indexer.chunk.semantic import Turns, cut_semantic, turns_of_vectors
+from bothways.core.datatypes import Document
+from bothways.indexer.chunk import chunk
+from bothways.indexer.chunk import semantic as module
+from bothways.indexer.chunk.remembered import RememberedTurns
+from bothways.indexer.chunk.semantic import Turns, cut_semantic, turns_of_vectors
 from tests.fakes import HashEncoder
 
 

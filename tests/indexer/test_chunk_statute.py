@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.datatypes import Chunk, Document
-from indexer.chunk import chunk
-from indexer.chunk.statute import _numeral
+from bothways.core.datatypes import Chunk, Document
+from bothways.indexer.chunk import chunk
+from bothways.indexer.chunk.statute import _numeral
 
 
 def line(start: str, length: int, end: str = "。") -> str:

@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from core.datatypes import Chunk, ExpandedChunk
-from indexer.embed import SLICE, _embed_window, embed
+from bothways.core.datatypes import Chunk, ExpandedChunk
+from bothways.indexer.embed import SLICE, _embed_window, embed
 from tests.fakes import HashEncoder
 
 

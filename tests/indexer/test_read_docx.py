@@ -12,9 +12,9 @@ from docx.document import Document as Word
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
-from indexer.read import document_id
-from indexer.read.numbering import to_chinese
-from indexer.read.statute import to_number
+from bothways.indexer.read import document_id
+from bothways.indexer.read.office.numbering import to_chinese
+from bothways.indexer.read.statute import to_number
 from tests.indexer.reading import ENCRYPTED_OFFICE, OLD_OFFICE, Reading, members
 
 DOCX = "a.docx"

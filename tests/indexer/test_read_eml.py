@@ -10,7 +10,7 @@ from pathlib import Path
 import docx
 import pytest
 
-from indexer.read import READERS, document_id
+from bothways.indexer.read import READERS, document_id
 from tests.indexer.reading import Reading
 
 HEAD = b"From: a@example.com\r\nSubject: =?utf-8?B?6YCa55+l?=\r\nDate: Mon, 6 May 2024 09:00:00 +0800\r\n"

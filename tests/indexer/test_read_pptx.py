@@ -13,7 +13,7 @@ from pptx.opc.packuri import PackURI
 from pptx.presentation import Presentation
 from pptx.util import Cm
 
-from indexer.read import document_id
+from bothways.indexer.read import document_id
 from tests.indexer.reading import ENCRYPTED_OFFICE, OLD_OFFICE, Reading, members
 
 TITLE, TITLE_AND_BODY, TITLE_ONLY, BLANK = 0, 1, 5, 6

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.pipeline import Searcher
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder
 
 

@@ -6,8 +6,8 @@ import json
 import time
 import uuid
 
-from core.models.usage import TokenUsage
-from learning.feedback.rows import Row, at, event_row
+from bothways.learning.feedback.rows import Row, at, event_row
+from bothways.models.llm.usage import TokenUsage
 
 TEXTS = {
     "leave": "员工请假应当提前三天提交申请，由主管批准。",

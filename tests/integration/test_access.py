@@ -10,21 +10,21 @@ import pytest
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
-import core.access
-from api.app import create_app
-from api.deps import AccessDep, KeyedRoute
-from core.access import Access, guarded
-from core.collection import open_collection
-from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
-from core.seen import as_seen
-from core.settings import load_settings
-from indexer.acl import acl_fields, set_acl
-from indexer.job import index_path
-from indexer.jobs import Job, JobStore, new_id
-from indexer.parts import JobOptions, Parts
-from indexer.rollback import rollback
-from search.options import STRATEGIES, SearchOptions
-from search.pipeline import Searcher
+import bothways.core.access
+from bothways.api.app import create_app
+from bothways.api.deps import AccessDep, KeyedRoute
+from bothways.core.access import Access, guarded
+from bothways.core.collections.collection import open_collection
+from bothways.core.collections.visibility import as_seen
+from bothways.core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.jobs.store import Job, JobStore, new_id
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.versions.acl import acl_fields, set_acl
+from bothways.indexer.versions.rollback import rollback
+from bothways.search.options import STRATEGIES, SearchOptions
+from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -100,7 +100,7 @@ def protected(make):
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(core.access, "TTL_S", 0.0)
+    monkeypatch.setattr(bothways.core.access, "TTL_S", 0.0)
 
 
 @pytest.fixture(scope="module")

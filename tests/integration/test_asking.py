@@ -13,14 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 from structlog.testing import capture_logs
 
-from api.app import create_app
-from api.examples_ask import ASK_ANSWER_EXAMPLE, ASK_EXAMPLES, PLAIN_ASK_EXAMPLES
-from api.wire_ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse
-from core.settings import load_settings
-from indexer.acl import set_acl
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.api.wire.ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse
+from bothways.api.wire.examples_ask import ASK_ANSWER_EXAMPLE, ASK_EXAMPLES, PLAIN_ASK_EXAMPLES
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.versions.acl import set_acl
+from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder, OverlapCrossEncoder
 from tests.llm_server import Raw, Scripted, Streamed, completion
 from tests.reading_llm import Reader
@@ -335,7 +335,7 @@ def test_an_unforeseen_error_in_a_stream_is_an_event(make_http, llm, shelf, monk
         yield "三天"
         raise ZeroDivisionError("secret of the house")
 
-    monkeypatch.setattr("core.models.chat_endpoint.ChatEndpoint.stream", broken)
+    monkeypatch.setattr("bothways.models.llm.chat_endpoint.ChatEndpoint.stream", broken)
     with make_http() as http:
         answer = ask(http, query="请假提前几天", collection=shelf, stream=True)
     assert [name for name, _ in events(answer)] == ["delta", "error"]

@@ -8,19 +8,19 @@ import threading
 import pytest
 import structlog
 
-from core.collection import open_collection
-from core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
-from evaluation.build import evaluate_collection
-from evaluation.queries import load_queries
-from indexer.bulk import bulk
-from indexer.check import check_version
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from indexer.rollback import list_versions, rollback
-from indexer.versions import chunk_mapping, create_version, swap_alias
-from search import versions as search_versions
-from search.options import SearchOptions
-from search.pipeline import Searcher
+from bothways.core.collections.collection import open_collection
+from bothways.core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
+from bothways.evaluation.build import evaluate_collection
+from bothways.evaluation.judged.queries import load_queries
+from bothways.indexer.bulk import bulk
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.versions.check import check_version
+from bothways.indexer.versions.rollback import list_versions, rollback
+from bothways.indexer.versions.versions import chunk_mapping, create_version, swap_alias
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
+from bothways.search.retrieve import versions as search_versions
 from tests.fakes import DyingWriter, FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from core.collection import open_collection
-from indexer.rollback import list_versions
-from indexer.versions import note
+from bothways.core.collections.collection import open_collection
+from bothways.indexer.versions.rollback import list_versions
+from bothways.indexer.versions.versions import note
 from tests.fakes import DyingWriter
 
 pytestmark = pytest.mark.elasticsearch

@@ -9,17 +9,17 @@ from dataclasses import replace
 
 import pytest
 
-from core.errors import IncompatibleCollectionError, JobCancelledError, JobStateError, LLMUnavailableError
-from core.holder import Holder
-from core.lease import Leases
-from indexer.crew import Crew, Worker
-from indexer.jobs import Job, JobStore, new_id
-from indexer.parts import JobOptions, Parts
-from indexer.record import Stop
-from indexer.report import JobReport
-from indexer.run import Desk, recorded_options, run_job
-from indexer.shards import INDEX, Order, Shard, Shards
-from indexer.write import Target, write
+from bothways.core.elastic.lease import Leases
+from bothways.core.errors import IncompatibleCollectionError, JobCancelledError, JobStateError, LLMUnavailableError
+from bothways.core.machine.holder import Holder
+from bothways.indexer.jobs.record import Stop
+from bothways.indexer.jobs.store import Job, JobStore, new_id
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.report import JobReport
+from bothways.indexer.run import Desk, recorded_options, run_job
+from bothways.indexer.workers.shards import INDEX, Order, Shard, Shards
+from bothways.indexer.workers.workers import Crew, Worker
+from bothways.indexer.write import Target, write
 from tests.fakes import FixedWriter, HashEncoder
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.undisturbed]

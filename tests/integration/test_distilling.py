@@ -7,18 +7,18 @@ from itertools import permutations
 
 import pytest
 
-from core.models.encoder import load_encoder
-from core.settings import Settings
-from evaluation.queries import split_of
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from indexer.recorded_questions import RecordedQuestions
-from learning.distill_encoder import EncoderPlan, distill_encoder
-from learning.distill_evaluate import Models, evaluate_rerankers, evaluation_page
-from learning.encoder_train import EncoderArguments
-from learning.reranker_build import Sources
-from learning.reranker_data import Group, Judged
-from tests.core.tiny_models import cross_encoder_folder, sentence_transformers_folder
+from bothways.core.settings import Settings
+from bothways.evaluation.judged.queries import split_of
+from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.learning.distill.evaluate import Models, evaluate_rerankers, evaluation_page
+from bothways.learning.encoder.distill import EncoderPlan, distill_encoder
+from bothways.learning.encoder.train import EncoderArguments
+from bothways.learning.reranker.build import Sources
+from bothways.learning.reranker.data.groups import Group, Judged
+from bothways.models.embed.encoder import load_encoder
+from tests.models.tiny_models import cross_encoder_folder, sentence_transformers_folder
 
 pytestmark = pytest.mark.elasticsearch
 

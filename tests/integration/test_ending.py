@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api import ending
+from bothways.api.http import ending
 from tests.api_server import eventually
 from tests.conftest import free_port
 from tests.llm_server import Scripted, Streamed
@@ -139,7 +139,7 @@ def test_connections_that_ask_nothing_or_stop_in_the_middle_hold_nobody_up(serve
 
 
 def test_what_has_not_ended_by_then_is_told_so_too(serve, monkeypatch, caplog):  # noqa: F811
-    monkeypatch.setattr("api.server.GRACEFUL_S", 1)
+    monkeypatch.setattr("bothways.api.server.GRACEFUL_S", 1)
     server = serve()
     held = threading.Event()
     begun = threading.Event()
@@ -162,7 +162,7 @@ def test_serve_ends_so_on_sigterm(es_url, filled, llm):  # noqa: F811
     port = free_port()
     environment = {**os.environ, "BOTHWAYS_ES_URL": es_url, "BOTHWAYS_LLM_BASE_URL": llm.url, "BOTHWAYS_LLM_MODEL": "m"}
     environment["BOTHWAYS_EMBEDDING_MODEL"] = "fake/hash"  # what the collection says; words alone are asked
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", "from bothways.cli.main import main; main()", "serve", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             for _ in range(600):

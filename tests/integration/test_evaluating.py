@@ -14,18 +14,18 @@ from elasticsearch import BadRequestError
 from ir_measures import AP, RR, R, Success, nDCG
 from structlog.testing import capture_logs
 
-from core.collection import open_collection
-from core.errors import EvaluationError, UsageError
-from evaluation.build import evaluate_collection
-from evaluation.gold import resolve_gold
-from evaluation.grid import make_grid
-from evaluation.leaks import find_leaks
-from evaluation.queries import JudgedQuery, load_queries
-from evaluation.report import Plan
-from evaluation.tune import tune
-from search.bodies import bm25_body
-from search.options import SearchOptions
-from search.paging import in_order
+from bothways.core.collections.collection import open_collection
+from bothways.core.errors import EvaluationError, UsageError
+from bothways.evaluation.build import evaluate_collection
+from bothways.evaluation.judged.gold import resolve_gold
+from bothways.evaluation.judged.leaks import find_leaks
+from bothways.evaluation.judged.queries import JudgedQuery, load_queries
+from bothways.evaluation.report.values import Plan
+from bothways.evaluation.tune.fusion import tune
+from bothways.evaluation.tune.grid import make_grid
+from bothways.search.options import SearchOptions
+from bothways.search.retrieve.bodies import bm25_body
+from bothways.search.retrieve.paging import in_order
 from tests.fakes import FixedWriter
 
 pytestmark = pytest.mark.elasticsearch

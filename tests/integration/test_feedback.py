@@ -17,18 +17,18 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from core.elastic import connect
-from core.errors import ElasticsearchUnavailableError
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from learning.feedback.recorder import Recorder
-from learning.feedback.rows import Row, at
-from learning.feedback.spool import Spool, refused_in
-from learning.feedback.store import FeedbackStore
-from learning.feedback.wording import Wording
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.core.elastic.client import connect
+from bothways.core.errors import ElasticsearchUnavailableError
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.learning.feedback.recorder import Recorder
+from bothways.learning.feedback.rows import Row, at
+from bothways.learning.feedback.spool import Spool, refused_in
+from bothways.learning.feedback.store import FeedbackStore
+from bothways.learning.feedback.wording import Wording
+from bothways.search.pipeline import Searcher
 from tests.conftest import free_port
 from tests.es_proxy import Proxy
 from tests.fakes import Clock, HashEncoder

@@ -7,12 +7,12 @@ import json
 import pytest
 from elasticsearch.helpers import scan
 
-from core.errors import ElasticsearchError, LLMUnavailableError, SettingsError
-from core.settings import load_settings
-from indexer.build import build_filter
-from indexer.expand import FAILED
-from indexer.filter import Answerable, RoundTrip, filter_questions
-from search.options import SearchOptions
+from bothways.core.errors import ElasticsearchError, LLMUnavailableError, SettingsError
+from bothways.core.settings import load_settings
+from bothways.indexer.build import build_filter
+from bothways.indexer.doc2query.expand import FAILED
+from bothways.indexer.doc2query.filter import Answerable, RoundTrip, filter_questions
+from bothways.search.options import SearchOptions
 from tests.fakes import FixedWriter, OverlapCrossEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -129,7 +129,7 @@ def test_a_rebuild_is_filtered_before_it_is_used(corpus, build, of_chunk):
 
 
 def test_a_pass_that_is_cut_off_goes_on_where_it_stopped(tmp_path, build, collection, es, monkeypatch):
-    monkeypatch.setattr("indexer.filter.WINDOW", 2)
+    monkeypatch.setattr("bothways.indexer.doc2query.filter.WINDOW", 2)
     lines = [json.dumps({"_id": f"r{i}", "text": f"第{i}条：{chr(0x4E00 + 40 * i)}的规定。"}) for i in range(7)]
     (tmp_path / "c.jsonl").write_text("\n".join(lines), encoding="utf-8")
     build(tmp_path, writer=FixedWriter())

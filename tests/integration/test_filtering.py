@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from core.errors import UsageError
-from search.options import SearchOptions
+from bothways.core.errors import UsageError
+from bothways.search.options import SearchOptions
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from core.models.cross_encoder import load_cross_encoder
-from core.models.encoder import load_encoder
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from tests.core.tiny_models import cross_encoder_folder
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.models.embed.encoder import load_encoder
+from bothways.models.rerank.cross_encoder import load_cross_encoder
+from tests.models.tiny_models import cross_encoder_folder
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -22,9 +22,9 @@ HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "scipy", "
 SERVED = """
 import json, sys
 from fastapi.testclient import TestClient
-import cli.main  # what `bothways serve` has imported by then
-from api.app import create_app
-from core.settings import load_settings
+import bothways.cli.main  # what `bothways serve` has imported by then
+from bothways.api.app import create_app
+from bothways.core.settings import load_settings
 
 settings, collection = json.loads(sys.argv[1]), sys.argv[2]
 with TestClient(create_app(load_settings(**settings))) as http:

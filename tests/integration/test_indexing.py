@@ -8,19 +8,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from core.collection import list_collections, open_collection
-from core.elastic import Server
-from core.errors import (
+from bothways.core.collections.collection import list_collections, open_collection
+from bothways.core.elastic.client import Server
+from bothways.core.errors import (
     ElasticsearchError,
     ElasticsearchUnavailableError,
     IncompatibleCollectionError,
     LLMUnavailableError,
     UsageError,
 )
-from indexer.bulk import bulk
-from indexer.reading import chunks_of
-from indexer.versions import chunk_mapping, create_version, versions
-from search.options import SearchOptions
+from bothways.indexer.bulk import bulk
+from bothways.indexer.read.child.chunks import chunks_of
+from bothways.indexer.versions.versions import chunk_mapping, create_version, versions
+from bothways.search.options import SearchOptions
 from tests.fakes import DyingWriter, FixedWriter
 from tests.full_disk import full_disk
 
@@ -345,7 +345,7 @@ def test_the_pipeline_is_lazy(tmp_path, build, encoder, monkeypatch):
         return original(texts)
 
     monkeypatch.setattr(encoder, "encode_documents", noting)
-    monkeypatch.setattr("indexer.job.chunks_of", counting)
+    monkeypatch.setattr("bothways.indexer.job.chunks_of", counting)
     build(tmp_path)
     assert read_when_first_encoded[0] < rows / 2
     assert threading.active_count() < 50
@@ -379,7 +379,7 @@ def test_a_job_that_was_cut_off_goes_on_without_asking_twice(folder, build, enco
 def test_without_a_synonyms_file_on_the_server_the_rules_go_into_the_index(es, collection, monkeypatch):
     """As on a cluster whose configuration is not ours, and that has no synonyms API."""
     client, _ = es
-    monkeypatch.setattr("indexer.versions.set_for_new_index", lambda *_: None)
+    monkeypatch.setattr("bothways.indexer.versions.versions.set_for_new_index", lambda *_: None)
     mapping = chunk_mapping(embedding_model="m", dimension=8, analyzer="jieba-cut")
     mapping["settings"]["analysis"]["filter"]["bothways_synonyms"]["synonyms_path"] = "analysis/not-there.txt"
     index = create_version(

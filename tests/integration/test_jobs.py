@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from core.errors import JobCancelledError, JobNotFoundError, JobStateError, LeaseHeldError, LeaseLostError
-from core.holder import Holder
-from core.lease import Leases
-from indexer.jobs import NAMED, Job, JobStore, new_id
-from indexer.parts import JobOptions, Parts
-from indexer.record import Stop
-from indexer.run import Desk, open_desk, options_of, recorded_options, run_job
+from bothways.core.elastic.lease import Leases
+from bothways.core.errors import JobCancelledError, JobNotFoundError, JobStateError, LeaseHeldError, LeaseLostError
+from bothways.core.machine.holder import Holder
+from bothways.indexer.jobs.record import Stop
+from bothways.indexer.jobs.store import NAMED, Job, JobStore, new_id
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.run import Desk, open_desk, options_of, recorded_options, run_job
 from tests.fakes import Clock, DyingWriter, FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -243,7 +243,7 @@ def test_an_error_is_recorded(run, record, collection):
 
 
 def _raise(_):
-    from core.errors import IncompatibleCollectionError
+    from bothways.core.errors import IncompatibleCollectionError
 
     raise IncompatibleCollectionError("built with another")
 
@@ -268,8 +268,9 @@ def test_a_job_that_slept_stops_before_it_writes_on(run, started, clock, es, col
 def test_kill_9_leaves_a_lost_job_and_its_lease_to_the_next(run, es, es_url, collection):
     desk = open_desk(es[0])
     code = (
-        "import sys; from core.elastic import connect; from core.settings import load_settings\n"
-        "from indexer.run import open_desk; from indexer.jobs import Job\n"
+        "import sys; from bothways.core.elastic.client import connect\n"
+        "from bothways.core.settings import load_settings\n"
+        "from bothways.indexer.run import open_desk; from bothways.indexer.jobs.store import Job\n"
         "desk = open_desk(connect(load_settings(es_url=sys.argv[1]))[0])\n"
         "job = desk.store.create(Job(id=sys.argv[3], collection=sys.argv[2], state='running'))\n"
         "desk.leases.acquire('collection ' + sys.argv[2], note=job.id)\n"

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from core.settings import load_settings
-from indexer.jobs import Job, JobStore, new_id
-from kibana import panels
-from kibana.panels import ROWS
-from search.pipeline import Searcher
+from bothways.api.app import create_app
+from bothways.core.settings import load_settings
+from bothways.indexer.jobs.store import Job, JobStore, new_id
+from bothways.kibana import panels
+from bothways.kibana.panels import ROWS
+from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 from tests.kibana.lens_rows import rows
 

@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 from elasticsearch.helpers import scan
 
-from core.models.encoder import load_encoder
-from core.once import Once
-from core.settings import load_settings
-from evaluation.build import evaluate_collection
-from evaluation.queries import load_queries
-from indexer.build import build_parts, build_writer
-from indexer.job import index_path
-from indexer.parts import JobOptions
-from search.build import build_searcher, default_options
+from bothways.core.lazy import Once
+from bothways.core.settings import load_settings
+from bothways.evaluation.build import evaluate_collection
+from bothways.evaluation.judged.queries import load_queries
+from bothways.indexer.build import build_parts, build_writer
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions
+from bothways.models.embed.encoder import load_encoder
+from bothways.search.build import build_searcher, default_options
 
 SHARED = Path(__file__).parents[3] / "shared"
 LAW = SHARED / "data" / "law"

@@ -7,13 +7,13 @@ import math
 
 import pytest
 
-from core.errors import EvaluationError, UsageError
-from evaluation.expansion import Bench, Given
-from evaluation.queries import JudgedQuery, split_of
-from search.expansion import ExpansionRule
-from search.options import SearchOptions
-from search.pipeline import Searcher
-from search.rewrite import QUERY2DOC
+from bothways.core.errors import EvaluationError, UsageError
+from bothways.evaluation.expansion.rewards import Bench, Given
+from bothways.evaluation.judged.queries import JudgedQuery, split_of
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
+from bothways.search.query.rewrite import QUERY2DOC
+from bothways.search.query.when_to_rewrite import ExpansionRule
 from tests.fakes import FixedRewriter
 from tests.llm_server import Scripted, completion
 

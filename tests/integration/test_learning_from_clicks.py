@@ -9,14 +9,14 @@ import uuid
 import numpy as np
 import pytest
 
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from learning.build_judgements import judgements_from
-from learning.feedback.rows import Row, at, event_row
-from learning.feedback.store import FeedbackStore
-from learning.feedback.wording import Wording
-from learning.judgements import Bounds
-from learning.simulate import NAVIGATIONAL
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.learning.feedback.rows import Row, at, event_row
+from bothways.learning.feedback.store import FeedbackStore
+from bothways.learning.feedback.wording import Wording
+from bothways.learning.judgments.build import judgements_from
+from bothways.learning.judgments.judge import Bounds
+from bothways.learning.judgments.simulate import NAVIGATIONAL
 from tests.fakes import HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

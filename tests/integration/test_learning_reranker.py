@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from core.collection import open_collection
-from core.errors import UsageError
-from learning.keep_out import KeptOut
-from learning.reranker_data import Judged, judged_questions, pseudo_questions
-from learning.reranker_groups import Wanted, make_groups, searching
-from tests.learning.test_reranker_groups import Reader
+from bothways.core.collections.collection import open_collection
+from bothways.core.errors import UsageError
+from bothways.learning.leakage import KeptOut
+from bothways.learning.reranker.data.build import Wanted, make_groups, searching
+from bothways.learning.reranker.data.groups import Judged, judged_questions, pseudo_questions
+from tests.learning.reranker.data.test_build import Reader
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def opened(es, build, collection, folder):
-    from indexer.recorded_questions import RecordedQuestions
+    from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
 
     path = folder.parent / "questions.jsonl"
     rows = [{"text": text, "questions": questions} for _, text, questions in ARTICLES.values()]
@@ -72,7 +72,7 @@ def test_groups_are_mined_from_the_collection(es, opened, collection, searcher):
 
 
 def test_a_collection_without_questions_says_what_to_do(es, build, collection, folder):
-    from learning.reranker_build import Sources, _asked
+    from bothways.learning.reranker.build import Sources, _asked
 
     build(folder)
     opened = {collection: open_collection(es[0], collection)}

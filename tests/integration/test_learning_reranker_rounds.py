@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from core.collection import open_collection
-from core.errors import MissingExtraError
-from core.models.cross_encoder import load_cross_encoder
-from evaluation.queries import JudgedQuery
-from indexer.recorded_questions import RecordedQuestions
-from learning.feedback.store import FeedbackStore
-from learning.gate import PATIENCE_MS, Demands
-from learning.history import INDEX
-from learning.promotion import roll_back
-from learning.reranker_groups import Wanted as WantedGroups
-from learning.round import learn_round
-from learning.round_parts import Wanted
-from search.build import with_reranker
-from search.options import SearchOptions
-from search.pipeline import Searcher
-from tests.core.tiny_models import cross_encoder_folder
+from bothways.core.collections.collection import open_collection
+from bothways.core.errors import MissingExtraError
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
+from bothways.learning.feedback.store import FeedbackStore
+from bothways.learning.reranker.data.build import Wanted as WantedGroups
+from bothways.learning.weekly.gate import PATIENCE_MS, Demands
+from bothways.learning.weekly.history import INDEX
+from bothways.learning.weekly.parts import Wanted
+from bothways.learning.weekly.promotion import roll_back
+from bothways.learning.weekly.run import learn_round
+from bothways.models.rerank.cross_encoder import load_cross_encoder
+from bothways.search.build import with_reranker
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
 from tests.integration.learning_from_users import TEXTS, searches, write_corpus
 from tests.integration.test_learning_rounds import ASKED, HELD
+from tests.models.tiny_models import cross_encoder_folder
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -89,14 +89,14 @@ def test_without_the_extra(learn, tmp_path, monkeypatch):
     def missing():
         raise MissingExtraError('To train a reranker needs: pip install "bothways[train]".')
 
-    monkeypatch.setattr("learning.reranker_build.check_extra", missing)
+    monkeypatch.setattr("bothways.learning.reranker.build.check_extra", missing)
     step = learn(reranker_model=str(cross_encoder_folder(tmp_path / "base")), model_backend="torch")
     assert (step["state"], "bothways[train]" in step["reason"]) == ("skipped", True)
 
 
 def test_one_is_trained_on_measured_served_and_taken_back(es, live, learn, tmp_path, monkeypatch):
     # A dozen questions instead of hundreds: all are drawn, and half of the answers are measured.
-    monkeypatch.setattr("learning.round_reranker.WantedGroups", lambda **_: WantedGroups(dev_share=0.5))
+    monkeypatch.setattr("bothways.learning.weekly.reranker.WantedGroups", lambda **_: WantedGroups(dev_share=0.5))
     base = cross_encoder_folder(tmp_path / "base")
     chosen = {"reranker_model": str(base), "model_backend": "torch", "reranker_precision": "fp32"}
     step = learn(**chosen)

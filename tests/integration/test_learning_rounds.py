@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 import structlog
 
-from core.collection import open_collection
-from core.collection_lease import lease_name
-from core.errors import CollectionNotFoundError, LLMError, LLMUnavailableError, UsageError
-from core.lease import Leases
-from evaluation.queries import JudgedQuery
-from indexer.recorded_questions import RecordedQuestions
-from indexer.rollback import list_versions
-from indexer.versions import swap_alias
-from learning.feedback.rows import Row, at, event_row
-from learning.feedback.store import FeedbackStore
-from learning.gate import Demands
-from learning.history import INDEX, History
-from learning.holdout import is_held_out
-from learning.promotion import roll_back
-from learning.round import learn_round
-from learning.round_parts import Wanted
-from learning.simulate import RandomReader
-from search.options import SearchOptions
-from search.pinned import pinned
+from bothways.core.collections.collection import open_collection
+from bothways.core.collections.lease import lease_name
+from bothways.core.elastic.lease import Leases
+from bothways.core.errors import CollectionNotFoundError, LLMError, LLMUnavailableError, UsageError
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
+from bothways.indexer.versions.rollback import list_versions
+from bothways.indexer.versions.versions import swap_alias
+from bothways.learning.feedback.rows import Row, at, event_row
+from bothways.learning.feedback.store import FeedbackStore
+from bothways.learning.judgments.holdout import is_held_out
+from bothways.learning.judgments.simulate import RandomReader
+from bothways.learning.weekly.gate import Demands
+from bothways.learning.weekly.history import INDEX, History
+from bothways.learning.weekly.parts import Wanted
+from bothways.learning.weekly.promotion import roll_back
+from bothways.learning.weekly.run import learn_round
+from bothways.search.options import SearchOptions
+from bothways.search.pinned import pinned
 from tests.integration.learning_from_users import BEFORE, QUESTIONS, TEXTS, Model, searches, write_corpus
 
 pytestmark = pytest.mark.elasticsearch
@@ -145,7 +145,7 @@ def test_a_round_changes_what_users_missed_and_carries_all_else_over(es, live, r
 
 
 def open_collection_of(client, name, number):
-    from core.collection import open_index
+    from bothways.core.collections.collection import open_index
 
     return open_index(client, name, f"bothways-{name}-v{number}")
 
@@ -342,7 +342,7 @@ def test_an_interrupted_run_harms_nothing_and_the_next_one_pays_nothing_twice(es
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("learning.candidate._updates", interrupted)
+        patched.setattr("bothways.learning.weekly.questions.candidate._updates", interrupted)
         with pytest.raises(KeyboardInterrupt):
             learn(model)
     assert open_collection(es[0], live).index == f"bothways-{live}-v1"

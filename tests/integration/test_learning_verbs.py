@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from core.collection import RERANKER, open_collection
-from indexer.rollback import rollback
-from indexer.versions import note
-from learning.feedback.store import FeedbackStore
-from learning.history import INDEX, History, Record
-from learning.promotion import promote_reranker, roll_back
+from bothways.core.collections.collection import RERANKER, open_collection
+from bothways.indexer.versions.rollback import rollback
+from bothways.indexer.versions.versions import note
+from bothways.learning.feedback.store import FeedbackStore
+from bothways.learning.weekly.history import INDEX, History, Record
+from bothways.learning.weekly.promotion import promote_reranker, roll_back
 from tests.integration.learning_from_users import TEXTS, searches, write_corpus
 from tests.integration.test_learning_rounds import ASKED
 

@@ -7,14 +7,20 @@ import json
 import pytest
 import structlog
 
-from core.collection import delete_collection, list_broken, list_collections, open_collection, require_alias
-from core.errors import AliasError, CollectionNotFoundError, UsageError
-from indexer import publish
-from indexer.acl import set_acl
-from indexer.adopt import adopt, delete_version
-from indexer.rollback import list_versions, rollback
-from indexer.versions import chunk_mapping, create_version, note, swap_alias
-from search.options import SearchOptions
+from bothways.core.collections.collection import (
+    delete_collection,
+    list_broken,
+    list_collections,
+    open_collection,
+    require_alias,
+)
+from bothways.core.errors import AliasError, CollectionNotFoundError, UsageError
+from bothways.indexer.versions import publish
+from bothways.indexer.versions.acl import set_acl
+from bothways.indexer.versions.adopt import adopt, delete_version
+from bothways.indexer.versions.rollback import list_versions, rollback
+from bothways.indexer.versions.versions import chunk_mapping, create_version, note, swap_alias
+from bothways.search.options import SearchOptions
 
 pytestmark = pytest.mark.elasticsearch
 

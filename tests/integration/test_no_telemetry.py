@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from core.telemetry import OFF
+from bothways.core.machine.telemetry import OFF
 from tests.llm_server import Scripted, Streamed, completion
 from tests.strace import traced
 
@@ -20,14 +20,14 @@ ROOT = Path(__file__).parents[2]
 
 SESSION = """
 import json, subprocess, sys
-typed = [sys.executable, "-c", "from cli.main import main; main()"]
+typed = [sys.executable, "-c", "from bothways.cli.main import main; main()"]
 collection, docs = sys.argv[1:]
 for words in (["index", docs], ["search", "请假提前几天"], ["ask", "请假提前几天"]):
     subprocess.run([*typed, *words, "-c", collection], check=True)
 from fastapi.testclient import TestClient
-import cli.main
-from api.app import create_app
-from core.settings import load_settings
+import bothways.cli.main
+from bothways.api.app import create_app
+from bothways.core.settings import load_settings
 with TestClient(create_app(load_settings()), base_url="http://127.0.0.1") as http:
     for path in ("search", "ask"):
         answer = http.post("/api/v1/" + path, json={"query": "请假提前几天", "collection": collection})
@@ -81,7 +81,17 @@ def test_a_session_writes_in_its_own_folders_and_speaks_to_its_own_servers(
     assert {port for _, port in spoken_to} >= {urlsplit(es_url).port}, "strace saw what the session spoke to"
 
 
-@pytest.mark.parametrize("room", ["core", "indexer.job", "search.pipeline", "learning.build", "api.app", "cli.main"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        "core",
+        "bothways.indexer.job",
+        "bothways.search.pipeline",
+        "bothways.learning.synonyms.build",
+        "bothways.api.app",
+        "bothways.cli.main",
+    ],
+)
 def test_every_room_switches_it_off_before_a_library_is_loaded(room):
     watch = (
         "import sys, os, json\n"
@@ -111,7 +121,11 @@ def test_every_room_switches_it_off_before_a_library_is_loaded(room):
 def test_plots_keep_their_fonts_with_all_else_of_ours(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MPL"))}
     subprocess.run(
-        [sys.executable, "-c", "from evaluation.plots import _figure\nwith _figure('x') as made: made.subplots()"],
+        [
+            sys.executable,
+            "-c",
+            "from bothways.evaluation.report.plots import _figure\nwith _figure('x') as made: made.subplots()",
+        ],
         env=environment
         | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "BOTHWAYS_CACHE_DIR": str(tmp_path / "cache" / "bothways")},
         check=True,

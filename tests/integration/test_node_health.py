@@ -6,11 +6,11 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from cli import es as verbs
-from core.cluster_health import cluster_health
-from core.elastic import connect
-from core.node import down, up
-from core.node.config import DISK
+from bothways.cli.verbs import es as verbs
+from bothways.core.elastic.client import connect
+from bothways.core.elastic.cluster_health import cluster_health
+from bothways.node import down, up
+from bothways.node.config import DISK
 from tests.own_node import own_place
 
 pytestmark = pytest.mark.elasticsearch

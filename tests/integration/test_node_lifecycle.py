@@ -9,12 +9,12 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from core.elastic import connect
-from core.errors import NodeError
-from core.node import config, down, local, status, up
-from core.node.config import SYNONYMS
-from core.node.process import wait_until_ready
-from core.node.state import living, write_state
+from bothways.core.elastic.client import connect
+from bothways.core.errors import NodeError
+from bothways.node import config, down, local, status, up
+from bothways.node.config import SYNONYMS
+from bothways.node.process import wait_until_ready
+from bothways.node.state import living, write_state
 from tests.own_node import own_place
 
 pytestmark = pytest.mark.elasticsearch

@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from core.elastic import connect
-from core.errors import ElasticsearchError, ElasticsearchUnavailableError, IndexFullError, JobCancelledError
-from core.settings import load_settings
-from indexer.jobs import Job, JobStore, new_id
-from indexer.outage import Patience
-from indexer.parts import JobOptions, Parts
-from indexer.record import Stop
-from indexer.run import open_desk, recorded_options, run_job
+from bothways.core.elastic.client import connect
+from bothways.core.errors import ElasticsearchError, ElasticsearchUnavailableError, IndexFullError, JobCancelledError
+from bothways.core.settings import load_settings
+from bothways.indexer.jobs.outage import Patience
+from bothways.indexer.jobs.record import Stop
+from bothways.indexer.jobs.store import Job, JobStore, new_id
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.run import open_desk, recorded_options, run_job
 from tests.es_proxy import Proxy
 from tests.fakes import FixedWriter, HashEncoder
 from tests.full_disk import full_disk
@@ -43,8 +43,8 @@ def folder(tmp_path):
 def job(es, proxy, segmenter, collection, folder, monkeypatch):
     """Run a job through the proxy: `job(...)` gives its report, `job.said` what was told, `job.record()` its record."""
     client, server = connect(load_settings(es_url=proxy.url, es_timeout_s=10))
-    monkeypatch.setattr("indexer.outage._FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr("indexer.bulk.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("bothways.indexer.jobs.outage._FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr("bothways.indexer.bulk.FIRST_WAIT_S", 0.01)
     encoder = HashEncoder()
 
     def run(*, writer=None, wait_s=60, progress=lambda _: None, stop=None, on_wait=None, **options):
@@ -118,7 +118,7 @@ def test_an_overloaded_server_is_waited_for_where_the_job_is(proxy, job, stored,
 
 
 def test_an_overload_that_does_not_pass_is_waited_for_as_an_outage(proxy, job, monkeypatch):
-    monkeypatch.setattr("indexer.bulk.RETRIES_OF_ALL", 2)
+    monkeypatch.setattr("bothways.indexer.bulk.RETRIES_OF_ALL", 2)
     proxy.meets = lambda _method, asked: "_bulk" in asked
     proxy.trouble = "429"
     report = job(on_wait=lambda: heals(proxy))

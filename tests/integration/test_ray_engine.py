@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from core.errors import MissingExtraError
-from core.lease import Leases
-from indexer import ray_engine
-from indexer.build import build_parts, build_writer, default_job_options
-from indexer.crew import Crew
-from indexer.jobs import Job, new_id
-from indexer.ray_engine import RayCrew
-from indexer.run import open_desk, recorded_options, run_job
-from indexer.shards import Shards
+from bothways.core.elastic.lease import Leases
+from bothways.core.errors import MissingExtraError
+from bothways.indexer.build import build_parts, build_writer, default_job_options
+from bothways.indexer.jobs.store import Job, new_id
+from bothways.indexer.run import open_desk, recorded_options, run_job
+from bothways.indexer.workers import ray_engine
+from bothways.indexer.workers.ray_engine import RayCrew
+from bothways.indexer.workers.shards import Shards
+from bothways.indexer.workers.workers import Crew
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from core.collection import open_collection
-from core.errors import UsageError
-from indexer.documents import delete_document, get_document, list_documents
-from indexer.job import index_path
-from indexer.parts import UPLOADED, JobOptions, Parts
-from search.options import SearchOptions
+from bothways.core.collections.collection import open_collection
+from bothways.core.errors import UsageError
+from bothways.indexer.documents import delete_document, get_document, list_documents
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import UPLOADED, JobOptions, Parts
+from bothways.search.options import SearchOptions
 from tests.fakes import DyingWriter, FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -113,7 +113,7 @@ def test_a_rebuild_that_was_cut_off_has_the_uploads_of_when_it_ends(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("indexer.job.publish", killed)
+        patched.setattr("bothways.indexer.job.publish", killed)
         with pytest.raises(KeyboardInterrupt):
             build(folder, recreate=True)
     upload(travel="差旅费用凭车票报销。", new="新的规定从今天起用。")

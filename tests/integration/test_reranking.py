@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from core.errors import EvaluationError, UsageError
-from core.models.remote_reranker import RemoteCrossEncoder
-from core.settings import load_settings
-from evaluation.build import evaluate_collection
-from evaluation.calibrate import calibrate
-from evaluation.grid import make_grid
-from evaluation.queries import JudgedQuery, load_queries
-from evaluation.tune import tune
-from search.options import SearchOptions
-from search.pipeline import Searcher
-from search.rerank import sigmoid
-from tests.core.tiny_models import cross_encoder_folder
+from bothways.api.app import create_app
+from bothways.core.errors import EvaluationError, UsageError
+from bothways.core.settings import load_settings
+from bothways.evaluation.build import evaluate_collection
+from bothways.evaluation.judged.queries import JudgedQuery, load_queries
+from bothways.evaluation.tune.calibrate import calibrate
+from bothways.evaluation.tune.fusion import tune
+from bothways.evaluation.tune.grid import make_grid
+from bothways.models.rerank.remote import RemoteCrossEncoder
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
+from bothways.search.rank.rerank import sigmoid
 from tests.fakes import FixedWriter, OverlapCrossEncoder
+from tests.models.tiny_models import cross_encoder_folder
 from tests.rerank_server import RerankServer, overlap
 
 pytestmark = pytest.mark.elasticsearch
@@ -188,7 +188,7 @@ def test_explain_says_what_was_scored_and_remembered(small, make_searcher, colle
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_model_of_the_users_own(precision, small, es, segmenter, encoder, collection, tmp_path):
-    from core.models.cross_encoder import load_cross_encoder
+    from bothways.models.rerank.cross_encoder import load_cross_encoder
 
     chosen = load_settings(
         cache_dir=tmp_path,

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from core.answer_cache import AnswerCache
-from core.models.circuit import Circuit
-from core.models.llm_endpoint import EndpointModel
-from core.models.usage import Prices
-from indexer.question_writer import QuestionWriter
+from bothways.indexer.doc2query.question_writer import QuestionWriter
+from bothways.models.circuit import Circuit
+from bothways.models.llm.answer_cache import AnswerCache
+from bothways.models.llm.endpoint import EndpointModel
+from bothways.models.llm.usage import Prices
 from tests.llm_server import Scripted, completion
 
 pytestmark = pytest.mark.elasticsearch
@@ -32,14 +32,14 @@ JOB = """
 import sys
 from pathlib import Path
 
-from core.analysis import Segmenter
-from core.answer_cache import AnswerCache
-from core.elastic import connect
-from core.models.llm_endpoint import EndpointModel
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from indexer.question_writer import QuestionWriter
+from bothways.core.analysis import Segmenter
+from bothways.models.llm.answer_cache import AnswerCache
+from bothways.core.elastic.client import connect
+from bothways.models.llm.endpoint import EndpointModel
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.doc2query.question_writer import QuestionWriter
 from tests.fakes import HashEncoder
 
 folder, cache, collection, es_url, llm_url = sys.argv[1:]

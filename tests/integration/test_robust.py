@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
-from core.answer_cache import AnswerCache
-from core.elastic import connect
-from core.errors import ElasticsearchUnavailableError, EncodingTimeoutError
-from core.models.llm_endpoint import EndpointModel
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.options import STRATEGIES, SearchOptions
-from search.pipeline import Searcher
-from search.retrieve import retrieve
-from search.rewrite import PATIENCE, Query2Doc
+from bothways.api.app import create_app
+from bothways.core.elastic.client import connect
+from bothways.core.errors import ElasticsearchUnavailableError, EncodingTimeoutError
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.models.llm.answer_cache import AnswerCache
+from bothways.models.llm.endpoint import EndpointModel
+from bothways.search.options import STRATEGIES, SearchOptions
+from bothways.search.pipeline import Searcher
+from bothways.search.query.rewrite import PATIENCE, Query2Doc
+from bothways.search.retrieve.msearch import retrieve
 from tests.conftest import free_port
 from tests.es_proxy import Proxy
 from tests.fakes import FixedWriter, HashEncoder

@@ -14,8 +14,8 @@ import schemathesis
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
 from tests.api_server import ApiServer
 from tests.fakes import FixedWriter, HashEncoder
 from tests.isolated import isolated

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.errors import (
+from bothways.core.errors import (
     CollectionNotFoundError,
     ElasticsearchError,
     IncompatibleCollectionError,
@@ -19,9 +19,9 @@ from core.errors import (
     SettingsError,
     UnknownFieldError,
 )
-from search.options import STRATEGIES, SearchOptions
-from search.pipeline import Searcher
-from search.retrieve import retrieve
+from bothways.search.options import STRATEGIES, SearchOptions
+from bothways.search.pipeline import Searcher
+from bothways.search.retrieve.msearch import retrieve
 from tests.fakes import FixedRewriter, FixedWriter, HashEncoder, OverlapCrossEncoder
 
 pytestmark = pytest.mark.elasticsearch

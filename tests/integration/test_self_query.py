@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from core.collection import open_collection
-from core.errors import ElasticsearchError
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.options import STRATEGIES, SearchOptions
-from search.pipeline import Searcher
-from search.vocabularies import TTL_S, Vocabularies
+from bothways.core.collections.collection import open_collection
+from bothways.core.errors import ElasticsearchError
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.search.options import STRATEGIES, SearchOptions
+from bothways.search.pipeline import Searcher
+from bothways.search.query.self_query.vocabularies import TTL_S, Vocabularies
 from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -162,7 +162,7 @@ def test_a_vocabulary_that_cannot_be_learnt_costs_only_itself(ask, monkeypatch):
     def fail(*_, **__):
         raise ElasticsearchError("the aggregation was refused")
 
-    monkeypatch.setattr("search.vocabularies.values_of", fail)
+    monkeypatch.setattr("bothways.search.query.self_query.vocabularies.values_of", fail)
     result = ask("棋社法第五百九十条")
     assert (result.self_query, list(result.degraded)) == (None, ["self_query"])
     assert result.hits
@@ -213,7 +213,7 @@ def test_a_vocabulary_is_kept_and_then_renewed_behind_the_search(tmp_path, es, c
 @pytest.mark.parametrize("limit", ["MAX_KEPT", "MAX_NAMES_KEPT"])
 def test_the_vocabulary_that_was_not_asked_for_longest_is_forgotten(corpus, es, monkeypatch, limit):
     client, _ = es
-    monkeypatch.setattr(f"search.vocabularies.{limit}", 1)
+    monkeypatch.setattr(f"bothways.search.query.self_query.vocabularies.{limit}", 1)
     opened = open_collection(client, corpus)
     vocabularies = Vocabularies(client)
     learnt = vocabularies.of(opened)

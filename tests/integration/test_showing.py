@@ -10,10 +10,10 @@ import pytest
 from elasticsearch import ConnectionError as LostError
 from elasticsearch import Elasticsearch
 
-from core.datatypes import Facet
-from core.errors import UnknownFieldError
-from search.options import SearchOptions
-from search.pipeline import Searcher
+from bothways.core.datatypes import Facet
+from bothways.core.errors import UnknownFieldError
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, OverlapCrossEncoder
 
 pytestmark = pytest.mark.elasticsearch

@@ -9,18 +9,18 @@ import uuid
 import pytest
 from fastapi.testclient import TestClient
 
-import core.access
-import core.seen
-from api.app import create_app
-from core.access import Access, guarded
-from core.collection import Collection, delete_collection
-from core.errors import CollectionNotFoundError
-from core.seen import open_seen, require_known
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.options import STRATEGIES
-from search.pipeline import Searcher
+import bothways.core.access
+import bothways.core.collections.visibility
+from bothways.api.app import create_app
+from bothways.core.access import Access, guarded
+from bothways.core.collections.collection import Collection, delete_collection
+from bothways.core.collections.visibility import open_seen, require_known
+from bothways.core.errors import CollectionNotFoundError
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.search.options import STRATEGIES
+from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
 from tests.integration.test_access import sha
 
@@ -86,7 +86,7 @@ def among(make):
 
 @pytest.fixture
 def http(es, segmenter, tmp_path, monkeypatch):
-    monkeypatch.setattr(core.access, "TTL_S", 0.0)
+    monkeypatch.setattr(bothways.core.access, "TTL_S", 0.0)
     client, server = es
     path = tmp_path / "keys.toml"
     entries = [f'[[keys]]\nsha256 = "{sha(key)}"\ngroups = ["{key}"]\n' for key in ("hr", "other")]
@@ -219,7 +219,7 @@ class _Counting:
 
 @pytest.fixture
 def counted(es):
-    from core.elastic import connect
+    from bothways.core.elastic.client import connect
 
     client, _ = connect(load_settings(es_url=str(next(iter(es[0].transport.node_pool.all())).base_url)))
     yield client, _Counting(client)
@@ -244,7 +244,7 @@ def test_a_hidden_collection_takes_the_requests_of_a_missing_one(counted, among,
 
 
 def test_a_collection_that_is_new_is_known_within_a_second(es, make, monkeypatch):
-    monkeypatch.setattr(core.access, "TTL_S", 0.2)
+    monkeypatch.setattr(bothways.core.access, "TTL_S", 0.2)
     seen = guarded(es[0], Access(frozenset({"hr"})))
     with pytest.raises(CollectionNotFoundError):
         require_known(seen, "missing")
@@ -279,7 +279,7 @@ def test_names_of_fields_that_look_like_patterns_are_no_patterns(es):
     seen._acl_field = lambda index, params: "groups"
     seen.search = lambda **body: asked.update(body) or _Answer()
     fields = frozenset({"groups", "a*", "*", "[g]roups", "size [mm]", "area"})
-    core.seen.as_seen(
+    bothways.core.collections.visibility.as_seen(
         Collection(
             name="x",
             index="bothways-x-v1",

@@ -15,12 +15,12 @@ import httpx
 import pytest
 import uvicorn
 
-from api.answering import ABANDONED, RUNNING
-from api.app import create_app
-from core.settings import load_settings
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
-from search.pipeline import Searcher
+from bothways.api.answering import ABANDONED, RUNNING
+from bothways.api.app import create_app
+from bothways.core.settings import load_settings
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder
 from tests.llm_server import Scripted, Streamed
 

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 from elasticsearch import ApiError, Elasticsearch
 
-from core.elastic import elasticsearch_errors
-from core.errors import CollectionNotFoundError, ElasticsearchError, SynonymsError
-from core.node import status
-from core.settings import load_settings
-from core.synonyms import APPLIED, Rule, parse_rules
-from indexer.synonyms import FilePlace, IndexPlace, SetPlace, apply, find_places, in_force
-from indexer.synonyms.acting import not_acting, require_reloaded, spells
-from indexer.synonyms.places import server_file, set_for_new_index
-from indexer.versions import chunk_mapping, create_version, swap_alias
-from learning.association import Bounds
-from learning.build import mine_synonyms
-from search.bodies import bm25_body
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.errors import CollectionNotFoundError, ElasticsearchError, SynonymsError
+from bothways.core.settings import load_settings
+from bothways.core.synonyms import APPLIED, Rule, parse_rules
+from bothways.indexer.synonyms import FilePlace, IndexPlace, SetPlace, apply, find_places, in_force
+from bothways.indexer.synonyms.acting import not_acting, require_reloaded, spells
+from bothways.indexer.synonyms.places import server_file, set_for_new_index
+from bothways.indexer.versions.versions import chunk_mapping, create_version, swap_alias
+from bothways.learning.synonyms.association import Bounds
+from bothways.learning.synonyms.build import mine_synonyms
+from bothways.node import status
+from bothways.search.retrieve.bodies import bm25_body
 from tests.fakes import FixedWriter
 
 pytestmark = pytest.mark.elasticsearch

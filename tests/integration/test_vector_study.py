@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from core.collection import open_collection
-from core.errors import ElasticsearchError, UsageError
-from evaluation.vector_index import DISK_USAGE, PREFIX, SERVER, Build, built_index, documented
-from evaluation.vectors import study_vectors
+from bothways.core.collections.collection import open_collection
+from bothways.core.errors import ElasticsearchError, UsageError
+from bothways.evaluation.vectors.index import DISK_USAGE, PREFIX, SERVER, Build, built_index, documented
+from bothways.evaluation.vectors.study import study_vectors
 from tests.fakes import HashEncoder
 
 pytestmark = pytest.mark.elasticsearch

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from core.errors import KibanaError, UsageError
-from kibana.dashboard import saved_objects
-from kibana.importing import Kibana, Refused, import_address
-from kibana.saved_objects import to_ndjson
+from bothways.core.errors import KibanaError, UsageError
+from bothways.kibana.dashboard import saved_objects
+from bothways.kibana.importing import Kibana, Refused, import_address
+from bothways.kibana.saved_objects import to_ndjson
 from tests.conftest import free_port
 from tests.kibana.kibana_server import KibanaServer
 

@@ -7,10 +7,10 @@ from importlib.resources import files
 
 import pytest
 
-from kibana.columns import RECORDS, count, difference, share, unique_count
-from kibana.dashboard import LIST_COLUMNS, WIDTH, saved_objects
-from kibana.data_views import CHUNKS, DATA_VIEWS, FEEDBACK, JOBS
-from kibana.panels import ROWS
+from bothways.kibana.columns import RECORDS, count, difference, share, unique_count
+from bothways.kibana.dashboard import LIST_COLUMNS, WIDTH, saved_objects
+from bothways.kibana.data_views import CHUNKS, DATA_VIEWS, FEEDBACK, JOBS
+from bothways.kibana.panels import ROWS
 from tests.kibana.kql import fields_of, to_query
 from tests.kibana.lens_rows import layer_of
 
@@ -32,7 +32,7 @@ def field_of(view, path):
     """Find a field in a view's mapping as Elasticsearch would; None where it is not there."""
     if path == "_index":
         return {"type": "keyword"}
-    body = json.loads(files("es_mappings").joinpath(view.mapping).read_text(encoding="utf-8"))
+    body = json.loads(files("bothways.es_mappings").joinpath(view.mapping).read_text(encoding="utf-8"))
     node = body["mappings"]
     for step in path.split("."):
         node = {**node.get("fields", {}), **node.get("properties", {})}.get(step)

@@ -7,9 +7,9 @@ from importlib.resources import files
 
 import pytest
 
-from core.errors import UsageError
-from kibana.dashboard import saved_objects
-from kibana.saved_objects import JSON_ATTRIBUTES, SavedObject, problems, to_ndjson
+from bothways.core.errors import UsageError
+from bothways.kibana.dashboard import saved_objects
+from bothways.kibana.saved_objects import JSON_ATTRIBUTES, SavedObject, problems, to_ndjson
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def lines():
 
 
 def test_the_file_that_is_kept_is_the_export():
-    kept = files("es_mappings").joinpath("kibana/bothways.ndjson").read_text(encoding="utf-8")
+    kept = files("bothways.es_mappings").joinpath("kibana/bothways.ndjson").read_text(encoding="utf-8")
     assert kept == to_ndjson(saved_objects()), "run `bothways kibana export --out es_mappings/kibana/bothways.ndjson`"
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.clicks import Seen, Session
-from learning.evidence import gather
+from bothways.learning.judgments.clicks import Seen, Session
+from bothways.learning.judgments.evidence import gather
 
 CHUNKS = 10
 BAIT = "bait"

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from core.errors import LLMUnavailableError, UsageError
-from core.settings import load_settings
-from search.build import build_rewriter, build_searcher, default_options
+from bothways.core.errors import LLMUnavailableError, UsageError
+from bothways.core.settings import load_settings
+from bothways.search.build import build_rewriter, build_searcher, default_options
 
 
 class Silent(BaseHTTPRequestHandler):
@@ -49,8 +49,8 @@ def test_a_silent_endpoint_is_waited_for_no_longer_than_the_deadline(tmp_path, s
 
 def test_a_program_ends_while_the_language_model_is_still_busy(tmp_path, silent):
     program = (
-        "from core.settings import load_settings\n"
-        "from search.build import build_rewriter\n"
+        "from bothways.core.settings import load_settings\n"
+        "from bothways.search.build import build_rewriter\n"
         f"settings = load_settings(cache_dir={str(tmp_path)!r}, llm_base_url={silent!r}, llm_model='m')\n"
         "try:\n    build_rewriter(settings).rewrite('问', deadline_s=0.05)\n"
         "except Exception as error:\n    print(error)\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.options import SearchOptions
+from bothways.search.options import SearchOptions
 
 
 def test_equal_texts_are_shown_once_but_in_the_baseline():

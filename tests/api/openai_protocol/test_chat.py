@@ -10,9 +10,9 @@ import httpx
 import openai
 import pytest
 
-from core.models.usage import estimate_tokens
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
+from bothways.models.llm.usage import estimate_tokens
 from tests.api_server import eventually, says
 from tests.fakes import FixedWriter, HashEncoder
 from tests.llm_server import Streamed

@@ -14,13 +14,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import indexer.read.ocr
-import indexer.read.pdf
-import indexer.read.slides
-import indexer.read.word
-import indexer.read.workbook  # noqa: F401
-from indexer.chunk import chunk
-from indexer.read import read
+from bothways.indexer.chunk import chunk
+from bothways.indexer.read import read
 
 _ADDRESS_SPACE = 8 << 30
 

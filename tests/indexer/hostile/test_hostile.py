@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from core.datatypes import Failure
-from indexer.read import read
+from bothways.core.datatypes import Failure
+from bothways.indexer.read import read
 from tests.indexer.hostile.corpus import CORPUS
 
 _SMALL = 5_000

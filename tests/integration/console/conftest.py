@@ -9,8 +9,8 @@ import uuid
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from indexer.job import index_path
-from indexer.parts import JobOptions, Parts
+from bothways.indexer.job import index_path
+from bothways.indexer.parts import JobOptions, Parts
 from tests import chromium
 from tests.console_server import ConsoleServer
 from tests.fakes import FixedWriter, HashEncoder

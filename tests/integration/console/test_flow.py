@@ -8,7 +8,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from learning.feedback.store import FeedbackStore
+from bothways.learning.feedback.store import FeedbackStore
 from tests.console_server import WAITS
 
 pytestmark = pytest.mark.elasticsearch

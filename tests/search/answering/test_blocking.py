@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from core.datatypes import Hit, Query, SearchResult
-from core.errors import CollectionNotFoundError, LLMUnavailableError
-from search.answer import Answerer, AnswerOptions
-from search.answering.blocking import BlockingAnswerer
-from search.answering.types import Ask, Delta, Done
-from search.options import SearchOptions
+from bothways.core.datatypes import Hit, Query, SearchResult
+from bothways.core.errors import CollectionNotFoundError, LLMUnavailableError
+from bothways.search.answering.answer import Answerer, AnswerOptions
+from bothways.search.answering.blocking import BlockingAnswerer
+from bothways.search.answering.types import Ask, Delta, Done
+from bothways.search.options import SearchOptions
 
 ASK = Ask(query="年假几天", collection="hr", options=SearchOptions())
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from core.errors import LLMError
-from search.answering.history import MOST_CHARS, bounded, condense
-from search.answering.types import Turn
+from bothways.core.errors import LLMError
+from bothways.search.answering.history import MOST_CHARS, bounded, condense
+from bothways.search.answering.types import Turn
 
 
 class FixedChat:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from core.datatypes import Context, Hit, Neighbour
-from core.models.usage import estimate_tokens
-from search.answering.passages import MOST_ABOUT, OVERHEAD, about, build_passages
+from bothways.core.datatypes import Context, Hit, Neighbour
+from bothways.models.llm.usage import estimate_tokens
+from bothways.search.answering.passages import MOST_ABOUT, OVERHEAD, about, build_passages
 
 
 def hit(doc, position=0, text=None, **more):

@@ -7,13 +7,13 @@ import re
 
 import pytest
 
-from core.datatypes import Hit
-from indexer.question_writer import DOC2QUERY
-from learning.judge import SYNONYMS
-from learning.rewriting import REWRITE
-from search.answering.prompt import ANSWER, CONDENSE, REMINDER, answer_prompt, condense_prompt
-from search.answering.types import Passage, Turn
-from search.rewrite import QUERY2DOC
+from bothways.core.datatypes import Hit
+from bothways.indexer.doc2query.question_writer import DOC2QUERY
+from bothways.learning.synonyms.judge import SYNONYMS
+from bothways.learning.weekly.questions.rewriting import REWRITE
+from bothways.search.answering.prompt import ANSWER, CONDENSE, REMINDER, answer_prompt, condense_prompt
+from bothways.search.answering.types import Passage, Turn
+from bothways.search.query.rewrite import QUERY2DOC
 
 
 def passage(n, text, title="标题", source="f.txt", **metadata):

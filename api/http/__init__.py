@@ -1,0 +1,1 @@
+"""HTTP below the routes: bounded requests, methods, admission, shutdown."""

@@ -1,0 +1,1 @@
+"""Who may call: API keys, their file, wrong keys, origins."""

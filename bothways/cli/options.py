@@ -1,0 +1,110 @@
+"""Options that several verbs share, and how `--filter` is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, cast, get_args
+
+import typer
+
+from bothways.core.access import ADMIN, Access
+from bothways.core.datatypes import Fusion, Rewrite, Strategy
+from bothways.core.errors import UsageError
+from bothways.search.query.filters import FilterValue
+from bothways.search.retrieve.paging import MOST_WINDOW
+
+CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
+AsGroupsOption = Annotated[
+    str | None, typer.Option(metavar="A,B", help="see what an API key of these access groups would see")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON")]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        help="FIELD=VALUE that hits must have; also != > >= < <=, 'FIELD?' for any value, '!FIELD?' for none",
+    ),
+]
+SelfQueryOption = Annotated[
+    bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
+]
+MinScoreOption = Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")]
+RankWindowOption = Annotated[
+    int | None, typer.Option(min=1, max=MOST_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
+]
+RewriteOption = Annotated[
+    str | None, typer.Option(metavar="|".join(get_args(Rewrite)), help="pseudo-document for the dense legs")
+]
+FusionOption = Annotated[
+    str | None, typer.Option(metavar="|".join(get_args(Fusion)), help="how BM25 and dense become one")
+]
+
+_FILTER = re.compile(r"(?P<no>!?)(?P<field>[^=<>!?]+)(?:(?P<op>!=|>=|<=|=|>|<)(?P<value>.+)|(?P<has>\?))", re.DOTALL)
+_BOUNDS = {">=": "gte", ">": "gt", "<=": "lte", "<": "lt"}
+
+
+def parse_filters(pairs: Sequence[str]) -> dict[str, FilterValue]:
+    """Read `--filter` options into bothways/search/query/filters.py's form.
+
+    `law=民法典` (given twice: either), `law!=刑法` (given twice: neither), `year>=2020`, `year<2023`, `signed?`
+    (the field is there), `!signed?` (it is not).
+    """
+    filters: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        match = _FILTER.fullmatch(pair)
+        field, value = (match["field"].strip(), (match["value"] or "").strip()) if match else ("", "")
+        if match is None or not field or not (value or match["has"]) or (match["no"] and match["op"]):
+            raise UsageError(f"--filter wants FIELD=VALUE, FIELD!=VALUE, FIELD>=VALUE or FIELD?, not {pair[:80]!r}.")
+        condition = filters.setdefault(field, {})
+        if match["has"]:
+            _put(condition, "exists", not match["no"], pair)
+        elif match["op"] in _BOUNDS:
+            _put(condition, _BOUNDS[match["op"]], value, pair)
+        else:
+            condition.setdefault("any" if match["op"] == "=" else "not", []).append(value)
+    return {field: _simple(condition) for field, condition in filters.items()}
+
+
+def _put(condition: dict[str, Any], operator: str, value: object, pair: str) -> None:
+    if operator in condition:
+        raise UsageError(f"--filter {pair[:80]!r}: this bound is given twice.")
+    condition[operator] = value
+
+
+def _simple(condition: dict[str, Any]) -> FilterValue:
+    if condition.keys() != {"any"}:
+        return condition
+    values: list[str] = condition["any"]
+    return values[0] if len(values) == 1 else values
+
+
+def parse_access(groups: str | None) -> Access:
+    """Read `--as-groups hr,legal`; without it the command line sees all, since it has Elasticsearch itself."""
+    if groups is None:
+        return ADMIN
+    return Access(frozenset(group.strip() for group in groups.split(",") if group.strip()))
+
+
+def parse_strategy(name: str) -> Strategy:
+    """Give a strategy by its name."""
+    for strategy in get_args(Strategy):
+        if strategy == name.strip():
+            return strategy  # type: ignore[no-any-return]
+    raise UsageError(f"There is no strategy {name[:40]!r}; there are: {', '.join(get_args(Strategy))}.")
+
+
+def parse_rewrite(name: str | None) -> Rewrite | None:
+    """Read `--rewrite`."""
+    return None if name is None else cast("Rewrite", _one_of(get_args(Rewrite), name, "--rewrite"))
+
+
+def parse_fusion(name: str | None) -> Fusion | None:
+    """Read `--fusion`."""
+    return None if name is None else cast("Fusion", _one_of(get_args(Fusion), name, "--fusion"))
+
+
+def _one_of(names: Sequence[str], name: str, option: str) -> str:
+    if name not in names:
+        raise UsageError(f"{option} wants {', '.join(names)}, not {name[:40]!r}.")
+    return name

@@ -1,0 +1,171 @@
+"""`bothways collections`, `bothways collections rollback` and `bothways delete collection`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Column
+
+from bothways.api.wire.common import CollectionOut, broken_out, collection_out, rollback_out
+from bothways.cli.options import JsonOption
+from bothways.cli.output import err, listing, out, print_json
+from bothways.core.analysis import load_segmenter
+from bothways.core.collections.collection import (
+    delete_collection,
+    list_broken,
+    list_collections,
+    no_collection,
+    open_collection,
+)
+from bothways.core.elastic.client import connect, elasticsearch_errors
+from bothways.core.elastic.counting import chunks_of
+from bothways.core.errors import UsageError
+from bothways.core.settings import settings
+from bothways.indexer.versions.acl import set_acl
+from bothways.indexer.versions.adopt import adopt, delete_version
+from bothways.indexer.versions.rollback import advice, list_versions, rollback
+
+app = typer.Typer(help="List the collections; go back to an earlier version of one.", invoke_without_command=True)
+delete_app = typer.Typer(help="Delete a collection, one of its versions, or a document.", no_args_is_help=True)
+
+
+@app.callback()
+def collections(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List the collections (the default: `bothways collections`)."""
+    if ctx.invoked_subcommand is not None:
+        return
+    client, _ = connect(settings())
+    rows = [collection_out(*row, list_versions(client, row[0].name)) for row in list_collections(client)]
+    broken = [
+        broken_out(view.problem(chunks_of(client, view)), list_versions(client, view.name), view.name)
+        for view in list_broken(client)
+    ]
+    if as_json:
+        print_json([row.model_dump() for row in rows + broken])
+        return
+    if not rows and not broken:
+        err.print("There is no collection yet: make one with `bothways index PATH --collection NAME`.", markup=False)
+        return
+    if rows:
+        _print_table(rows)
+    for row in rows + broken:
+        if row.problem:
+            err.print(f"{row.name}: {row.problem}", markup=False)
+
+
+def _print_table(rows: list[CollectionOut]) -> None:
+    numbers = (Column(name, justify="right", no_wrap=True, min_width=len(name)) for name in ("documents", "chunks"))
+    names = [row.name for row in rows]
+    table = listing(names, "collection", "index", *numbers, "embedding model", "analysis", "beside it")
+    for row in rows:
+        beside = ", ".join(f"v{version.number} {version.state}" for version in row.versions if version.state != "live")
+        counts = f"{row.documents:,}", f"{row.chunks:,}"
+        table.add_row(row.name, row.index, *counts, row.embedding_model, row.analyzer, beside)
+    out.print(table)
+
+
+@app.command("rollback")
+def roll_back(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    to: Annotated[int | None, typer.Option(min=1, help="number of the version to go to; else the one before")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let searches go to the version before the last rebuild, or to another one that is kept."""
+    client, _ = connect(settings())
+    left, live = rollback(client, name, to=to)
+    what_to_set = advice(
+        live.collection, embedding_model=settings().embedding_model, analyzer=load_segmenter(settings()).name
+    )
+    if as_json:
+        print_json(rollback_out(left, live, what_to_set).model_dump())
+        return
+    err.print(
+        f"Searches in {name} go to {live.collection.index} now ({live.chunks:,} chunks). "
+        f"{left.collection.index} is kept until the next rebuild: `--to {left.number}` goes there again.",
+        markup=False,
+    )
+    if what_to_set:
+        err.print(what_to_set, markup=False)
+
+
+@app.command("adopt")
+def adopt_version(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    version: Annotated[int, typer.Option("--version", min=1, help="number of the version that is the right one")],
+    as_json: JsonOption = False,
+) -> None:
+    """Let searches go to a version that no alias points to, as after a snapshot was restored without aliases."""
+    client, _ = connect(settings())
+    adopted, before = adopt(client, name, version)
+    if as_json:
+        print_json({"collection": name, "index": adopted.collection.index, "chunks": adopted.chunks, "was": before})
+        return
+    err.print(
+        f"Searches in {name} go to {adopted.collection.index} now ({adopted.chunks:,} chunks). "
+        "Nothing was deleted; `bothways collections` names its other versions.",
+        markup=False,
+    )
+    if before in {"unfinished", "failed its check"}:
+        err.print(f"That version was {before} before: index its documents again to complete it.", markup=False)
+    what_to_set = advice(
+        adopted.collection, embedding_model=settings().embedding_model, analyzer=load_segmenter(settings()).name
+    )
+    if what_to_set:
+        err.print(what_to_set, markup=False)
+
+
+@app.command("acl")
+def acl(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    field: Annotated[str | None, typer.Option(help="metadata field that holds the groups of each document")] = None,
+    off: Annotated[bool, typer.Option("--off", help="let every key see every document again")] = False,
+) -> None:
+    """Say by which metadata field documents are kept from API keys of other groups; show it, or take it off."""
+    if off and field is not None:
+        raise UsageError("--field and --off exclude each other.")
+    client, _ = connect(settings())
+    if off or field is not None:
+        set_acl(client, name, field)
+    collection = open_collection(client, name)
+    if not collection.acl_field:
+        err.print(f"Every key sees every document of {name}.", markup=False)
+        return
+    path = f"metadata.{collection.acl_field}"
+    with elasticsearch_errors(f"counting the documents of {name}"):
+        without = client.count(index=collection.index, query={"bool": {"must_not": {"exists": {"field": path}}}})
+    err.print(
+        f"Keys with access groups see documents of {name} by their {collection.acl_field}; "
+        f"{without['count']:,} chunks have none, and admins alone see those.",
+        markup=False,
+    )
+
+
+@delete_app.command("collection")
+def delete(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Delete a collection with all its versions."""
+    client, _ = connect(settings())
+    there = list_versions(client, name)
+    if not there:
+        raise no_collection(name)
+    held = ", ".join(f"v{version.number} with {version.chunks:,} chunks" for version in there)
+    if not yes and not typer.confirm(f"Delete the collection {name} with all its versions ({held})?"):
+        raise UsageError("Nothing was deleted.")
+    err.print(f"Deleted {', '.join(delete_collection(client, name))}.")
+
+
+@delete_app.command("version")
+def delete_one_version(
+    name: Annotated[str, typer.Argument(help="the collection's name")],
+    number: Annotated[int, typer.Argument(min=1, help="number of the version, as `bothways collections` names it")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Delete one version of a collection, other than the one that searches go to."""
+    client, _ = connect(settings())
+    if not yes and not typer.confirm(f"Delete version {number} of {name}?"):
+        raise UsageError("Nothing was deleted.")
+    index, chunks = delete_version(client, name, number)
+    err.print(f"Deleted {index} ({chunks:,} chunks).", markup=False)

@@ -1,0 +1,51 @@
+"""`bothways documents` and `bothways delete document`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Column
+
+from bothways.api.wire.common import document_row
+from bothways.cli.options import AsGroupsOption, CollectionOption, JsonOption, parse_access
+from bothways.cli.output import err, listing, out, plain, print_json, printable
+from bothways.core.access import guarded
+from bothways.core.elastic.client import connect
+from bothways.core.settings import settings
+from bothways.indexer.documents import delete_document, list_documents
+
+
+def documents(
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="the collection's name")],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many, in the order of their ids")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="DOC_ID", help="begin behind this id: the next page")] = None,
+    as_groups: AsGroupsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the documents of a collection, a page at a time."""
+    client, _ = connect(settings())
+    rows = list_documents(guarded(client, parse_access(as_groups)), collection, size=limit, after=after)
+    if as_json:
+        print_json([document_row(row).model_dump() for row in rows])
+        return
+    table = listing((row.doc_id for row in rows), "document", "title", "source", Column("chunks", justify="right"))
+    for row in rows:
+        table.add_row(plain(row.doc_id), plain(row.title), plain(row.source), f"{row.chunk_count:,}")
+    out.print(table)
+    if len(rows) == limit:
+        err.print(f"More: --after {printable(rows[-1].doc_id)}", markup=False)
+
+
+def delete(
+    doc_id: Annotated[str, typer.Argument(metavar="DOC_ID", help="the document's id, as `bothways documents` has it")],
+    collection: CollectionOption,
+) -> None:
+    """Delete a document from all versions of its collection; when this ends, no search finds anything of it."""
+    client, _ = connect(settings())
+    chunks = delete_document(client, collection, doc_id)
+    err.print(
+        f"Deleted {printable(doc_id)} ({chunks:,} chunks). If its file is still in an indexed folder, "
+        "the next run brings it back.",
+        markup=False,
+    )

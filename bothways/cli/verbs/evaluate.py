@@ -1,0 +1,212 @@
+"""`bothways eval`: strategies side by side on judged queries; `eval trec` and `eval compare` for what others made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+from typer.core import TyperGroup
+
+from bothways.cli.options import (
+    CollectionOption,
+    FusionOption,
+    JsonOption,
+    RewriteOption,
+    parse_fusion,
+    parse_rewrite,
+    parse_strategy,
+)
+from bothways.cli.output import err, out, print_json, printable
+from bothways.core.errors import UsageError
+from bothways.core.settings import settings
+from bothways.evaluation.build import evaluate_collection, evaluate_runs
+from bothways.evaluation.compare import compare_reports
+from bothways.evaluation.judged.qrels import Run, load_qrels, load_run
+from bothways.evaluation.judged.queries import Split, load_queries, take_split
+from bothways.evaluation.report.markdown import between, degraded_lines, not_significant, p_value, signed
+from bothways.evaluation.report.values import Plan, Report, figure
+from bothways.search.build import build_searcher, default_options
+
+QUERIES = "queries"
+
+
+class QueriesFirst(TyperGroup):
+    """A group that takes a first word which is none of its commands for a file: `eval FILE` is `eval queries FILE`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Put the default command in front of what is none of the others."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [QUERIES, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=QueriesFirst, no_args_is_help=True, help="Measure strategies on judged queries.")
+
+OutOption = Annotated[Path | None, typer.Option("--out", help="folder for report.json, .md, .html, rows and TREC runs")]
+QrelsOption = Annotated[Path | None, typer.Option(help="BEIR or TREC judgements")]
+CutoffsOption = Annotated[str, typer.Option("--k", help="cut-offs of hit@k, mrr@k, ndcg@k and recall@k, by commas")]
+MeasureOption = Annotated[str, typer.Option(help="the measure that decides: intervals, tests and slices are of it")]
+SplitOption = Annotated[
+    str | None, typer.Option(help="only a part of the queries: `dev` (a fifth, by hash of the id) or `train`")
+]
+AllowLeaksOption = Annotated[bool, typer.Option(help="go on although judged queries are indexed questions")]
+SliceOption = Annotated[list[str] | None, typer.Option("--slice", help="a field of the queries to group by")]
+
+
+@app.command(QUERIES)
+def evaluate(
+    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="BEIR queries.jsonl, or JSON lines with gold")],
+    collection: CollectionOption,
+    out_dir: OutOption = None,
+    qrels: QrelsOption = None,
+    strategies: Annotated[str, typer.Option(help="names, by commas")] = "bm25,dense,questions,hybrid,dedup",
+    k: CutoffsOption = "1,3,5,10",
+    measure: MeasureOption = "ndcg@10",
+    baseline: Annotated[str | None, typer.Option(help="what the others are tested against; else the first")] = None,
+    slices: SliceOption = None,
+    split: SplitOption = None,
+    runs: Annotated[list[str] | None, typer.Option("--run", help="NAME=FILE: a TREC run as another row")] = None,
+    pseudo_docs: Annotated[
+        Path | None, typer.Option(help="recorded pseudo-documents for the q2d strategies, as JSON lines")
+    ] = None,
+    rewrite: RewriteOption = None,
+    fusion: FusionOption = None,
+    allow_leaks: AllowLeaksOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure strategies on judged queries (the default: `bothways eval QUERIES --collection NAME`)."""
+    wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",") if name.strip()))
+    plan = Plan(ks=parse_cutoffs(k), measure=measure, baseline=baseline, slices=slices or ())
+    rankings = dict(_named_run(pair) for pair in runs or [])
+    defaults = default_options(settings())
+    options = replace(
+        defaults,
+        rewrite=parse_rewrite(rewrite) or defaults.rewrite,
+        fusion=parse_fusion(fusion) or defaults.fusion,
+    )
+    part = parse_split(split)
+    judged = take_split(load_queries(queries, qrels), part)
+    searcher, _ = build_searcher(settings(), rewrites=pseudo_docs)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("searching", total=(len(wanted) + len(rankings)) * len(judged))
+        report = evaluate_collection(
+            searcher,
+            collection,
+            judged,
+            wanted,
+            options=options,
+            plan=plan,
+            runs=rankings,
+            out=out_dir,
+            allow_leaks=allow_leaks,
+            about={"queries_file": queries.name, **({"split": split} if split else {})},
+            progress=lambda: bar.advance(task),
+        )
+    _tell(report, as_json=as_json)
+
+
+@app.command("trec")
+def trec(
+    qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="TREC or BEIR judgements")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="TREC runs: FILE or NAME=FILE")],
+    out_dir: OutOption = None,
+    k: CutoffsOption = "1,3,5,10",
+    measure: MeasureOption = "ndcg@10",
+    baseline: Annotated[str | None, typer.Option(help="what the others are tested against; else the first")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure TREC runs of any system; needs no Elasticsearch."""
+    rankings = dict(_named_run(pair) for pair in runs)
+    report = evaluate_runs(
+        load_qrels(qrels), rankings, plan=Plan(ks=parse_cutoffs(k), measure=measure, baseline=baseline), out=out_dir
+    )
+    _tell(report, as_json=as_json)
+
+
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A/report.json", help="the report to compare with")],
+    second: Annotated[Path, typer.Argument(metavar="B/report.json", help="the report of the other build")],
+    measure: Annotated[str | None, typer.Option(help="another measure than the first report's")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two reports on the queries that both have."""
+    found = compare_reports(first, second, measure=measure)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        out.print(printable(found.markdown()), markup=False, end="")
+
+
+def parse_cutoffs(text: str) -> list[int]:
+    """Read `--k`: numbers from 1 on, sorted."""
+    try:
+        cutoffs = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise UsageError(f"--k wants numbers by commas, not {text!r}.") from error
+    if not cutoffs or cutoffs[0] < 1:
+        raise UsageError("--k wants numbers from 1 on.")
+    return cutoffs
+
+
+def parse_split(name: str | None) -> Split | None:
+    """Read `--split`."""
+    if name is None:
+        return None
+    for split in get_args(Split):
+        if split == name:
+            return split  # type: ignore[no-any-return]
+    raise UsageError(f"--split wants dev or train, not {name[:40]!r}.")
+
+
+def _named_run(pair: str) -> tuple[str, Run]:
+    """Read `NAME=FILE`, or FILE alone. The name will be part of a file's name, so it has to be a plain word."""
+    name, equals, file = pair.partition("=")
+    path = Path(file if equals else pair)
+    name = name if equals else path.stem.removeprefix("run-")
+    if not re.fullmatch(r"[\w.-]{1,60}", name, re.ASCII):
+        raise UsageError(f"--run wants NAME=FILE with a name of letters, digits, - and _, not {pair[:80]!r}.")
+    return name, load_run(path)
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    _warn(report)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _tables(report)
+
+
+def _warn(report: Report) -> None:
+    if report.missing:
+        named = "; ".join(report.missing_named[:5]) + ("; …" if report.missing > 5 else "")
+        err.print(
+            f"{report.missing} judged documents are not in the index and count as not found: {printable(named)}. "
+            f"{len(report.unanswerable)} queries have no other and score 0.",
+            markup=False,
+        )
+    for line in degraded_lines(report):
+        err.print(f"{line}.", markup=False)
+
+
+def _tables(report: Report) -> None:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("strategy", no_wrap=True)
+    for column in report.columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for strategy, row in report.strategies.items():
+        table.add_row(strategy, *(figure(column, row.get(column)) for column in report.columns))
+    out.print(f"{report.queries} queries on {report.about.get('index', 'runs from files')}")
+    out.print(table)
+    for one in report.comparisons:
+        out.print(
+            f"{one.measure} of {one.name} against {one.baseline}: {signed(one.difference.mean)} "
+            f"{between(one.difference, sign=True)}, p {p_value(one.p_adjusted)}"
+            f"{not_significant(one)}",
+            markup=False,
+        )

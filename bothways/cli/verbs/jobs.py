@@ -1,0 +1,222 @@
+"""`bothways jobs`: indexing runs, listed, shown, watched, cancelled and retried."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, NoReturn
+
+import typer
+from rich import box
+from rich.table import Column, Table
+
+from bothways.api.wire.common import job_out
+from bothways.cli.ending import ended_by_sigterm
+from bothways.cli.options import JsonOption
+from bothways.cli.outages import patience_of
+from bothways.cli.output import err, out, plain, print_json, printable
+from bothways.cli.workers import LocalHelpers, environment_of, shared
+from bothways.core.elastic.client import connect
+from bothways.core.errors import UsageError
+from bothways.core.settings import Settings, settings
+from bothways.indexer.build import default_job_options, opened_parts, parts_for_order
+from bothways.indexer.jobs.store import STATES, Job, JobStore, State, new_id
+from bothways.indexer.run import open_desk
+from bothways.indexer.uploads.queue import Uploads, require_retryable
+from bothways.indexer.uploads.spool import Spool
+from bothways.indexer.workers.shards import Shards
+from bothways.indexer.workers.workers import Worker
+
+LOOK_EVERY_S = 1.0
+
+app = typer.Typer(help="List, show, watch, cancel and retry indexing jobs.", invoke_without_command=True)
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="the job's id")]
+CollectionFilter = Annotated[str | None, typer.Option("--collection", "-c", help="only jobs on this collection")]
+StateFilter = Annotated[str | None, typer.Option("--state", help=f"only jobs that are {', '.join(STATES)}")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="how many, newest first")]
+
+
+@app.callback()
+def jobs(
+    ctx: typer.Context,
+    collection: CollectionFilter = None,
+    state: StateFilter = None,
+    limit: Limit = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first (the default: `bothways jobs`)."""
+    if ctx.invoked_subcommand is None:
+        list_jobs(collection, state, limit, as_json)
+
+
+@app.command("list")
+def list_jobs(
+    collection: CollectionFilter = None, state: StateFilter = None, limit: Limit = 20, as_json: JsonOption = False
+) -> None:
+    """List jobs, newest first."""
+    found, total = _store().find(collection=collection, state=_state(state), size=limit)
+    if as_json:
+        print_json({"total": total, "jobs": [job_out(job).model_dump() for job in found]})
+        return
+    # An id that is cut off cannot be typed; on a narrow terminal only the collection and its source are folded.
+    whole = Column("job", no_wrap=True, min_width=len(new_id())), Column("state", no_wrap=True, min_width=9)
+    numbers = (Column(name, no_wrap=True, min_width=len(name), justify="right") for name in ("indexed", "failed", "s"))
+    table = Table(*whole, Column("collection ← source", overflow="fold"), *numbers, box=box.SIMPLE_HEAD)
+    for job in found:
+        failed = job.counts.get("failures", 0) - job.counts.get("refused", 0)
+        what = plain(f"{job.collection} ← {_source(job)}")
+        table.add_row(
+            job.id, job.state, what, f"{job.counts.get('indexed', 0):,}", f"{failed:,}", f"{job.seconds:,.0f}"
+        )
+    out.print(table)
+    if total > len(found):
+        err.print(f"{total - len(found):,} older ones: --limit.")
+
+
+@app.command("show")
+def show(job_id: JobId, as_json: JsonOption = False) -> None:
+    """Show how a job stands, with what failed."""
+    _show(_store().get(job_id), as_json=as_json)
+
+
+@app.command("watch")
+def watch(job_id: JobId, as_json: JsonOption = False) -> None:
+    """Follow a job until it ends; exit code 0 if it is done, 1 if not. Ctrl-C ends the watching, not the job."""
+    store = _store()
+    told = ""
+    while not (job := store.get(job_id)).has_ended:
+        line = f"{job.state}: {_counts(job)}"
+        if line != told:
+            err.print(line)
+            told = line
+        time.sleep(LOOK_EVERY_S)
+    _show(job, as_json=as_json)
+    if job.state != "done":
+        raise typer.Exit(1)
+
+
+@app.command("cancel")
+def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
+    """Cancel a job: one that waits at once, one that runs within seconds; what it has indexed stays."""
+    job = _store().cancel(job_id)
+    if as_json:
+        print_json(job_out(job).model_dump())
+    elif job.state == "cancelled":
+        err.print(f"The job {job_id} is cancelled.")
+    else:
+        err.print(f"The job {job_id} is told to end; `bothways jobs watch {job_id}` shows when it has.", markup=False)
+
+
+@app.command("join")
+def join(
+    job_id: JobId,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="processes on this machine that help")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Help with a job that was started with --workers, on whichever machine, until it ends."""
+    chosen = shared(settings(), workers)
+    client, _ = connect(chosen)
+    desk = open_desk(client)
+    worker = Worker(
+        shards=Shards(client, desk.leases),
+        store=desk.store,
+        parts_for=lambda order: parts_for_order(chosen, order.questions),
+        patience=patience_of(chosen),
+    )
+    with ended_by_sigterm(), LocalHelpers(job=job_id, most=workers - 1, environment=environment_of(chosen)) as helpers:
+        helpers.want(workers - 1)
+        job = worker.help(job_id)
+    if as_json:
+        print_json({"job": job.id, "state": job.state, "shards": worker.shards_done, "chunks": worker.chunks_done})
+    else:
+        done = f"{worker.chunks_done:,} chunks in {worker.shards_done:,} shards"
+        err.print(f"The job {job.id} is {job.state}; this process did {done} of it.", markup=False)
+
+
+@app.command("retry")
+def retry(ctx: typer.Context, job_id: JobId, as_json: JsonOption = False) -> None:
+    """Run a job that did not succeed once more, here and now, with the options it had."""
+    job = _store().get(job_id)
+    require_retryable(job)
+    if job.kind == "upload":
+        _retry_upload(job, settings(), as_json=as_json)
+    words = ["index", job.source, "--collection", job.collection, "--retry-of", job.id, *job.options.get("words", ())]
+    code = ctx.find_root().command.main(args=[*words, *(["--json"] if as_json else [])], standalone_mode=False)
+    raise typer.Exit(code or 0)
+
+
+def _retry_upload(job: Job, chosen: Settings, *, as_json: bool) -> NoReturn:
+    """Queue the files again and run what waits for their collection here, unless a server of this machine is at it."""
+    client, _ = connect(chosen)
+    desk = open_desk(client)
+    uploads = Uploads(
+        Spool(chosen.cache_dir / "uploads"),
+        desk=lambda: desk,
+        parts=lambda: opened_parts(chosen),
+        options=default_job_options(chosen, job.collection),
+    )
+    new = uploads.retry(job, start=False)
+    uploads.run_waiting(job.collection)
+    ended = desk.store.get(new.id)
+    _show(ended, as_json=as_json)
+    raise typer.Exit(1 if ended.state in {"failed", "cancelled", "lost"} else 0)
+
+
+def _store() -> JobStore:
+    client, _ = connect(settings())
+    return open_desk(client).store
+
+
+def _state(name: str | None) -> State | None:
+    for state in STATES:
+        if state == name:
+            return state
+    if name is not None:
+        raise UsageError(f"There is no state {name[:40]!r}; there are: {', '.join(STATES)}.")
+    return None
+
+
+def _source(job: Job) -> str:
+    if job.kind == "path":
+        return job.source
+    more = f" and {len(job.files) - 1:,} more" if len(job.files) > 1 else ""
+    return f"upload of {job.files[0]}{more}" if job.files else "upload"
+
+
+def _counts(job: Job) -> str:
+    names = ("documents", "chunks", "unchanged", "indexed", "removed", "failures")
+    return ", ".join(f"{job.counts.get(name, 0):,} {name}" for name in names)
+
+
+def _show(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        print_json(job_out(job).model_dump())
+        return
+    table = Table(show_header=False, box=None)
+    rows = {
+        "job": job.id,
+        "state": job.state,
+        "why": job.error,
+        "collection": f"{job.collection} → {job.index}" if job.index else job.collection,
+        "source": _source(job),
+        "options": " ".join(job.options.get("words", ())),
+        "who": job.holder.who,
+        "retry of": job.retry_of or "",
+        "created": job.created,
+        "started": job.started or "",
+        "last heard of": job.heartbeat or "",
+        "finished": job.finished or "",
+        "counts": _counts(job),
+        "seconds": f"{job.seconds:.1f}",
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, plain(value))
+    out.print(table)
+    for failure in job.failures:
+        what = f"{failure['stage']}: {failure['item']}: {failure['reason']}"
+        out.print(printable(what), markup=False)
+    for item, why in job.skipped:
+        out.print(printable(f"skipped {item}: {why}"), markup=False)
+    if (left := int(job.counts.get("failures", 0)) - len(job.failures)) > 0:
+        out.print(f"… and {left:,} more failures, counted only")

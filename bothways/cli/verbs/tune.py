@@ -1,0 +1,201 @@
+"""`bothways eval tune` and `eval vectors`: the parameters of the fusion and of the vector index, chosen on queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, TaskID
+
+from bothways.cli.options import CollectionOption, JsonOption
+from bothways.cli.output import err, out, print_json
+from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOption, parse_split
+from bothways.core.collections.collection import open_collection
+from bothways.core.elastic.client import connect
+from bothways.core.errors import UsageError
+from bothways.core.machine.private_files import private_folder
+from bothways.core.settings import settings
+from bothways.evaluation.judged.queries import load_queries, load_texts, take_split
+from bothways.evaluation.report.markdown import between, not_significant, p_value, signed, table
+from bothways.evaluation.tune.fusion import SETTINGS_HEAD, Tuning, settings_lines, tune
+from bothways.evaluation.tune.grid import GRIDS, Value, make_grid, told
+from bothways.evaluation.vectors.index import builds_of
+from bothways.evaluation.vectors.plot import plot_study
+from bothways.evaluation.vectors.study import study_vectors
+from bothways.models.embed.encoder import load_encoder
+from bothways.search.build import build_searcher, default_options
+
+_SHOWN = 10
+
+
+def tune_fusion(
+    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="judged queries to choose on: a train split")],
+    collection: CollectionOption,
+    qrels: QrelsOption = None,
+    split: SplitOption = None,
+    params: Annotated[str, typer.Option(help=f"what to tune, by commas: {', '.join(GRIDS)}")] = (
+        "fusion,convex.weight,rrf.weights,rank_constant"
+    ),
+    values: Annotated[
+        list[str] | None, typer.Option("--values", help="PARAM=V,V,...: other values than the usual ones")
+    ] = None,
+    measure: Annotated[str, typer.Option(help="what to maximise")] = "ndcg@10",
+    folds: Annotated[int, typer.Option(min=2, max=50, help="folds of the cross-validation")] = 5,
+    allow_leaks: AllowLeaksOption = False,
+    write: Annotated[Path, typer.Option("--write", help="settings file to write")] = Path("tuned.env"),
+    as_json: JsonOption = False,
+) -> None:
+    """Find the fusion's parameters for a collection and write them to a settings file; no default changes."""
+    refuse_to_overwrite(write, SETTINGS_HEAD)
+    options = default_options(settings())
+    grid = make_grid(
+        [name.strip() for name in params.split(",")], options, dict(_values(pair) for pair in values or [])
+    )
+    part = parse_split(split)
+    judged = take_split(load_queries(queries, qrels), part)
+    searcher, _ = build_searcher(settings())
+    with bars() as advance:
+        found = tune(
+            searcher,
+            collection,
+            judged,
+            grid,
+            options=options,
+            measure=measure,
+            folds=folds,
+            allow_leaks=allow_leaks,
+            progress=advance,
+        )
+    if found.improves:
+        lines = settings_lines(found, collection=collection, queries_file=queries.name)
+        private_folder(write.parent, narrow=False)
+        write.write_text(lines, encoding="utf-8")
+    if as_json:
+        print_json({**found.as_dict(), "written": str(write) if found.improves else None})
+    else:
+        _show(found, write)
+
+
+def study(
+    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="queries, judged or not, as JSON lines")],
+    collection: CollectionOption,
+    types: Annotated[str, typer.Option(help="index types, by commas")] = "hnsw,int8_hnsw,bbq_hnsw",
+    m: Annotated[str, typer.Option("--m", help="neighbours a node of the graph, by commas")] = "16",
+    ef_construction: Annotated[str, typer.Option(help="candidates while the graph is built, by commas")] = "100",
+    num_candidates: Annotated[str, typer.Option(help="candidates of a search, by commas")] = "50,100,200,400",
+    oversample: Annotated[str, typer.Option(help="rescoring factors of quantised types, by commas; 0: none")] = "",
+    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="hits whose recall is measured")] = 10,
+    at_most: Annotated[int, typer.Option(min=1, help="queries that are used, evenly drawn")] = 200,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="folder for vectors.json, .md and .svg")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure recall, latency, disk and memory of vector indices on a collection's own vectors."""
+    texts = _texts(queries, at_most)
+    builds = builds_of(_words(types), _ints(m, "--m"), _ints(ef_construction, "--ef-construction"))
+    depths = _ints(num_candidates, "--num-candidates")
+    factors = _floats(oversample, "--oversample") if oversample.strip() else []
+    chosen = settings()
+    client, _ = connect(chosen)
+    opened = open_collection(client, collection)
+    opened.require(embedding_model=chosen.embedding_model, analyzer=opened.analyzer)
+    vectors = load_encoder(chosen).encode_queries(texts)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        found = study_vectors(
+            client,
+            opened,
+            vectors,
+            builds=builds,
+            num_candidates=depths,
+            oversample=factors,
+            k=k,
+            progress=lambda told: bar.update(task, description=told),
+        )
+    if out_dir is not None:
+        private_folder(out_dir, narrow=False)
+        (out_dir / "vectors.json").write_text(
+            json.dumps(found.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
+        (out_dir / "vectors.md").write_text(found.markdown(), encoding="utf-8")
+        (out_dir / "vectors.svg").write_text(plot_study(found), encoding="utf-8")
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        out.print(found.markdown(), markup=False, end="")
+
+
+def _texts(path: Path, at_most: int) -> list[str]:
+    texts = load_texts(path)
+    step = max(1, len(texts) / at_most)
+    return [texts[int(at * step)] for at in range(min(at_most, len(texts)))]
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _ints(text: str, option: str) -> list[int]:
+    try:
+        return [int(word) for word in _words(text)]
+    except ValueError as error:
+        raise UsageError(f"{option} wants whole numbers by commas, not {text[:40]!r}.") from error
+
+
+def _floats(text: str, option: str) -> list[float]:
+    try:
+        return [float(word) for word in _words(text)]
+    except ValueError as error:
+        raise UsageError(f"{option} wants numbers by commas, not {text[:40]!r}.") from error
+
+
+def _values(pair: str) -> tuple[str, Sequence[Value]]:
+    name, equals, values = pair.partition("=")
+    if not equals or not _words(values):
+        raise UsageError(f"--values wants PARAM=V,V,..., not {pair[:80]!r}.")
+    return name.strip(), _words(values) if name.strip() == "fusion" else _floats(values, "--values")
+
+
+def refuse_to_overwrite(path: Path, head: str) -> None:
+    """Leave alone what is not a settings file of ours: `--write .env` would lose the user's other settings."""
+    if path.is_dir() or (path.exists() and not path.read_bytes().startswith(head.encode())):
+        by = head.removeprefix("# Chosen by ")
+        raise UsageError(f"{path} is there and was not written by {by}: name another file by --write.")
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int], None]]:
+    """One bar a task, made when it is first heard of."""
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(task: str, of: int) -> None:
+            if task not in tasks:
+                tasks[task] = bar.add_task(task, total=of)
+            bar.advance(tasks[task])
+
+        yield advance
+
+
+def _show(found: Tuning, write: Path) -> None:
+    gain = found.gain
+    fields = list(found.best)
+    rows = [[*(told(trial[field]) for field in fields), f"{mean:.4f}"] for trial, mean in found.trials[:_SHOWN]]
+    now = ", ".join(f"{field} {told(value)}" for field, value in found.current.items())
+    best = ", ".join(f"{field} {told(value)}" for field, value in found.best.items())
+    lines = [
+        f"{found.queries} queries, {len(found.trials)} combinations, {found.measure}",
+        table([*fields, found.measure], rows),
+        "single legs: " + ", ".join(f"{leg} {mean:.4f}" for leg, mean in found.legs.items()),
+        f"in use now ({now}): {found.current_mean:.4f}",
+        f"chosen ({best}): {found.best_mean:.4f}, held out {found.held_out.mean:.4f} {between(found.held_out)}",
+        f"gain: {signed(gain.difference.mean)} {between(gain.difference, sign=True)}, p {p_value(gain.p)}"
+        + not_significant(gain),
+        f"Written to {write}: append it to .env, or `set -a; . {write}`."
+        if found.improves
+        else "Nothing better than what is in use was found; nothing is written.",
+    ]
+    out.print("\n\n".join(lines), markup=False)

@@ -1,0 +1,197 @@
+"""Each thing that a server can be asked, as a request and the way to read its answer; nothing is sent here.
+
+Both clients of `client.py` send these, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+from urllib.parse import quote
+
+from bothways.client.datatypes import (
+    Action,
+    Answer,
+    Collection,
+    Delta,
+    Document,
+    DocumentRow,
+    Health,
+    Job,
+    JobState,
+    Message,
+    NewDocument,
+    SearchResult,
+    read,
+)
+from bothways.client.errors import ResponseError, problem_error
+
+T = TypeVar("T")
+
+API = "/api/v1"
+
+File = Path | str | tuple[str, IO[bytes] | bytes]
+"""A path, or a file's name and its content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request. `is_read`: it changes nothing and costs little, so that it may be sent again after an error.
+
+    `read` is given the parsed JSON of the answer, None where there is none.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    json: Any = None
+    params: Mapping[str, Any] | None = None
+    files: Sequence[File] = ()
+    is_read: bool = False
+
+
+def search(query: str, collection: str, options: Mapping[str, Any]) -> Call[SearchResult]:
+    """Find the chunks that answer a question."""
+    body = {"query": query, "collection": collection, **options}
+    return Call(
+        method="POST", path=f"{API}/search", read=lambda data: read(SearchResult, data), json=body, is_read=True
+    )
+
+
+def ask(
+    query: str, collection: str, history: Iterable[Message], options: Mapping[str, Any], *, stream: bool = False
+) -> Call[Answer]:
+    """Answer a question. It is not sent twice, since a language model's work is paid for."""
+    body: dict[str, Any] = {"query": query, "collection": collection, "history": list(history), **options}
+    if stream:
+        body["stream"] = True
+    return Call(method="POST", path=f"{API}/ask", read=lambda data: read(Answer, data), json=body)
+
+
+def feedback(query_id: str, chunk_id: str, action: Action) -> Call[None]:
+    """Say what a user did with a hit."""
+    body = {"query_id": query_id, "chunk_id": chunk_id, "action": action}
+    return Call(method="POST", path=f"{API}/feedback", read=_nothing, json=body)
+
+
+def collections() -> Call[list[Collection]]:
+    """List what there is."""
+    return Call(method="GET", path=f"{API}/collections", read=lambda data: _rows(Collection, data), is_read=True)
+
+
+def collection(name: str) -> Call[Collection]:
+    """Say what a collection holds."""
+    return Call(method="GET", path=_collection(name), read=lambda data: read(Collection, data), is_read=True)
+
+
+def delete_collection(name: str) -> Call[None]:
+    """Delete a collection with all its versions."""
+    return Call(method="DELETE", path=_collection(name), read=_nothing)
+
+
+def upload(name: str, files: Iterable[File]) -> Call[Job]:
+    """Index files, in a job."""
+    return Call(
+        method="POST", path=f"{_collection(name)}/documents", read=lambda data: read(Job, data), files=tuple(files)
+    )
+
+
+def upload_documents(name: str, documents: Iterable[NewDocument]) -> Call[Job]:
+    """Index documents, in a job."""
+    body = {"documents": list(documents)}
+    return Call(method="POST", path=f"{_collection(name)}/documents", read=lambda data: read(Job, data), json=body)
+
+
+def documents(name: str, *, limit: int, after: str | None) -> Call[list[DocumentRow]]:
+    """List documents, a page at a time."""
+    params = {"limit": limit} | ({"after": after} if after else {})
+    path = f"{_collection(name)}/documents"
+    return Call(method="GET", path=path, read=lambda data: _rows(DocumentRow, data), params=params, is_read=True)
+
+
+def document(name: str, doc_id: str) -> Call[Document]:
+    """Give a document with its chunks."""
+    return Call(method="GET", path=_document(name, doc_id), read=lambda data: read(Document, data), is_read=True)
+
+
+def delete_document(name: str, doc_id: str) -> Call[None]:
+    """Delete a document."""
+    return Call(method="DELETE", path=_document(name, doc_id), read=_nothing)
+
+
+def jobs(*, collection: str | None, state: JobState | None, limit: int, offset: int) -> Call[list[Job]]:
+    """List jobs, newest first."""
+    asked = {"collection": collection, "state": state, "limit": limit, "offset": offset}
+    params = {name: value for name, value in asked.items() if value is not None}
+    return Call(
+        method="GET", path=f"{API}/jobs", read=lambda data: _rows(Job, data["jobs"]), params=params, is_read=True
+    )
+
+
+def job(job_id: str) -> Call[Job]:
+    """Say how a job stands."""
+    return Call(method="GET", path=f"{API}/jobs/{_quoted(job_id)}", read=lambda data: read(Job, data), is_read=True)
+
+
+def cancel_job(job_id: str) -> Call[Job]:
+    """Cancel a job."""
+    return Call(method="DELETE", path=f"{API}/jobs/{_quoted(job_id)}", read=lambda data: read(Job, data))
+
+
+def health() -> Call[Health]:
+    """Ask whether the server can answer a search; `UnavailableError` says why not."""
+    return Call(method="GET", path="/health/ready", read=lambda data: read(Health, data), is_read=True)
+
+
+def opened(files: Sequence[File], stack: ExitStack) -> list[tuple[str, tuple[str, IO[bytes] | bytes]]]:
+    """Give the files as parts of a form; those that are opened here are closed by `stack`."""
+    parts = []
+    for file in files:
+        if isinstance(file, tuple):
+            parts.append(("files", file))
+        else:
+            content = stack.enter_context(Path(file).open("rb"))  # noqa: SIM115 – the caller's stack closes it
+            parts.append(("files", (Path(file).name, content)))
+    return parts
+
+
+def event(name: str, data: str) -> Delta | Answer | None:
+    """Read one event of a streamed answer; None for one of a kind that is not known. Raises what `error` says."""
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise ResponseError(f"The server sent an event that is not JSON: {data[:80]!r}.") from error
+    if name == "error":
+        raise problem_error(int(content.get("status", 500)), content)
+    if name == "delta":
+        return read(Delta, content)
+    return read(Answer, content) if name == "done" else None
+
+
+def _collection(name: str) -> str:
+    return f"{API}/collections/{_quoted(name)}"
+
+
+def _document(name: str, doc_id: str) -> str:
+    return f"{_collection(name)}/documents/{_quoted(doc_id)}"
+
+
+def _quoted(name: str) -> str:
+    """Give a name as one segment of a path, whatever is in it; "." and ".." would climb."""
+    if name in {"", ".", ".."}:
+        raise ValueError(f"{name!r} is no name of anything.")
+    return quote(name, safe="")
+
+
+def _rows(kind: type[T], data: Any) -> list[T]:  # noqa: ANN401
+    if not isinstance(data, list):
+        raise ResponseError(f"The server's answer is no list of {kind.__name__}: is it a Bothways server?")
+    return [read(kind, row) for row in data]
+
+
+def _nothing(_: object) -> None:
+    return None

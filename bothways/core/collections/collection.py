@@ -1,0 +1,294 @@
+"""A collection as Elasticsearch holds it: a name, the alias behind it, the version it points to, and its `_meta`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from elasticsearch import Elasticsearch, NotFoundError
+
+from bothways.core.collections.alias import AliasView, is_version, number_of, view_alias, view_of
+from bothways.core.collections.lease import alone_on
+from bothways.core.elastic.build_mode import is_quiet, vector_fields, wake
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.elastic.counting import chunks_of, count, count_chunks
+from bothways.core.errors import (
+    AccessError,
+    AliasError,
+    CollectionNotFoundError,
+    ElasticsearchError,
+    IncompatibleCollectionError,
+    UsageError,
+)
+
+log = structlog.get_logger()
+
+SCHEMA_VERSION = 1
+"""Goes up whenever es_mappings/chunks.json changes in a way that older indices cannot serve."""
+
+RESERVED = frozenset({"jobs", "leases", "shards", "feedback", "learning"})
+"""No collection has these names, since indices of our own have: bothways-jobs and its like."""
+
+ACL_FIELD = "acl_field"
+"""Where `_meta` names the metadata field of the access groups (bothways/core/access.py)."""
+
+RERANKER = "reranker"
+"""Where `_meta` names the folder of a reranker that was learnt for this collection."""
+
+_TEXT_TYPES = frozenset({"keyword", "constant_keyword", "wildcard"})
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_LIKE_A_VERSION = re.compile(r"-v\d+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """One version of a collection that exists.
+
+    `metadata_fields` are the names that filters may use, `range_fields` those of them that have numbers and dates
+    beside their text; `built_from` is the path that it was begun with.
+    `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
+    `chunker` and `max_chars` are how its documents were cut; None where an older Bothways did not note it.
+    `acl_field` is the metadata field that holds a document's access groups; "" where everybody may see everything.
+    `vectors` are the paths of the vector fields that the mapping has.
+    `reranker` is the folder of a reranker that was promoted for this collection; "" where the settings' one serves.
+    `is_partial`: the caller it was opened for sees a part of its documents, so its statistics tell of others, too.
+    """
+
+    name: str
+    index: str
+    embedding_model: str
+    dimension: int
+    analyzer: str
+    schema_version: int
+    metadata_fields: frozenset[str]
+    built_from: str = ""
+    is_discarded: bool = False
+    chunker: str | None = None
+    max_chars: int | None = None
+    range_fields: frozenset[str] = frozenset()
+    acl_field: str = ""
+    vectors: frozenset[str] = frozenset()
+    reranker: str = ""
+    is_partial: bool = False
+
+    def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
+        """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
+        if self.schema_version != SCHEMA_VERSION:
+            self._refuse(f"index schema {self.schema_version}", f"{SCHEMA_VERSION}")
+        if self.embedding_model != embedding_model:
+            self._refuse(
+                f"embedding model {self.embedding_model!r}",
+                f"{embedding_model!r}",
+                f"BOTHWAYS_EMBEDDING_MODEL={self.embedding_model}",
+            )
+        if dimension is not None and self.dimension != dimension:
+            self._refuse(f"vectors of {self.dimension} dimensions", f"{dimension}")
+        if self.analyzer != analyzer:
+            self._refuse(f"the text analysis {self.analyzer!r}", f"{analyzer!r}")
+
+    def _refuse(self, built_with: str, in_use: str, setting: str = "what it was built with") -> None:
+        raise IncompatibleCollectionError(
+            f"The collection {self.name!r} was built with {built_with}, in use is {in_use}: set {setting}, "
+            f"or build it anew with `bothways index PATH --collection {self.name} --recreate`."
+        )
+
+
+def alias_of(name: str) -> str:
+    """Give the alias of a collection; raises `UsageError` for a name that Elasticsearch would not take.
+
+    A name that ends like a version (`law-v2`) is refused: its alias could be the index of another collection. So are
+    the names of our own indices beside the collections.
+    """
+    if name in RESERVED:
+        raise UsageError(f"{name!r} cannot be a collection's name: Bothways keeps its own {name} under it.")
+    if not _NAME.fullmatch(name) or _LIKE_A_VERSION.search(name):
+        raise UsageError(
+            f"{name[:80]!r} cannot be a collection's name: use up to 100 lower-case letters, digits, - and _, "
+            "beginning with a letter or digit, and not ending in -v and a number."
+        )
+    return f"bothways-{name}"
+
+
+def version_of(index: str) -> int:
+    """Give the number of a version from its index's name; 0 for an index that is none."""
+    return number_of(index)
+
+
+def open_collection(client: Elasticsearch, name: str) -> Collection:
+    """Look a collection up by name.
+
+    Raises `CollectionNotFoundError`, with how to make it, and `AliasError` where it has versions but its alias does not
+    point to one of them, with what to do.
+    """
+    alias = alias_of(name)
+    with elasticsearch_errors(f"opening the collection {name!r}"):
+        try:
+            found = client.indices.get_mapping(index=alias).body
+        except NotFoundError as error:
+            raise _why_not(client, name) from error
+    if len(found) != 1 or not is_version(next(iter(found)), alias):
+        raise _why_not(client, name)
+    ((index, body),) = found.items()
+    _show_all(client, index, body["mappings"])
+    return from_mapping(name, index, body["mappings"])
+
+
+def require_alias(client: Elasticsearch, name: str) -> None:
+    """Raise `AliasError` where a collection has versions and its alias points to no single one of them.
+
+    A collection that is not there, and one whose first build was cut off before its alias was set, may be written to.
+    """
+    view = view_alias(client, name, alias_of(name))
+    if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
+        raise AliasError(view.problem(chunks_of(client, view)))
+
+
+def _why_not(client: Elasticsearch, name: str) -> AliasError | CollectionNotFoundError:
+    """Make the error for a collection that cannot be opened; callers with access groups learn only that."""
+    if getattr(client, "is_guarded", False):
+        return no_collection(name)
+    view = view_alias(client, name, alias_of(name))
+    problem = view.problem(chunks_of(client, view))
+    return AliasError(problem) if problem else no_collection(name)
+
+
+def no_collection(name: str) -> CollectionNotFoundError:
+    """Make the error for a collection that is not there, or of which the one who asks is to know nothing."""
+    return CollectionNotFoundError(
+        f"There is no collection {name!r}: make it with `bothways index PATH --collection {name}`, "
+        "or see `bothways collections`."
+    )
+
+
+def open_index(client: Elasticsearch, name: str, index: str) -> Collection | None:
+    """Look one version of a collection up by its index, whether it is in use or not; None where it is gone."""
+    with elasticsearch_errors(f"opening {index}"):
+        try:
+            found = client.indices.get_mapping(index=index)
+        except NotFoundError:
+            return None
+    return from_mapping(name, index, found[index]["mappings"])
+
+
+def _show_all(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> None:
+    """Let all that a first build has sent so far be found, be it still going on or dead: somebody is looking."""
+    if is_quiet(mappings.get("_meta", {})):
+        try:
+            wake(client, index)
+        except (ElasticsearchError, AccessError) as error:
+            # As with a key or a caller that may only read: what has been refreshed can be searched all the same.
+            log.warning("build_settings_not_restored", index=index, reason=str(error))
+
+
+def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
+    """Read a collection from an index's mapping (the object under `mappings`)."""
+    meta = mappings.get("_meta") or {}
+    properties = mappings.get("properties", {})
+    fields = filterable(properties)
+    return Collection(
+        name=name,
+        index=index,
+        embedding_model=str(meta.get("embedding_model", "")),
+        dimension=_number(meta.get("dimension")),
+        analyzer=str(meta.get("analyzer", "")),
+        schema_version=_number(meta.get("schema_version")),
+        metadata_fields=frozenset(fields),
+        built_from=str(meta.get("built_from", "")),
+        is_discarded=bool(meta.get("failed_check") or meta.get("rolled_back_at")),
+        chunker=str(meta["chunker"]) if meta.get("chunker") else None,
+        max_chars=_number(meta.get("max_chars")) or None,
+        range_fields=frozenset(
+            name for name, field in fields.items() if {"number", "date"} <= field.get("fields", {}).keys()
+        ),
+        vectors=frozenset(path for path, _ in vector_fields(properties)),
+        acl_field=str(meta.get(ACL_FIELD) or ""),
+        reranker=str(meta.get(RERANKER) or ""),
+    )
+
+
+def filterable(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata fields of a mapping that hold text as our readers write it, by name.
+
+    Others, as of an index that somebody else made or changed (objects, aliases, numbers), are no fields to us: a filter
+    on one would fail in Elasticsearch, in a form of its own.
+    """
+    fields = properties.get("metadata", {}).get("properties", {})
+    return {name: field for name, field in fields.items() if field.get("type") in _TEXT_TYPES}
+
+
+def _number(value: object) -> int:
+    """Return a number of `_meta`; 0 for what is none, as in an index that is not ours."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def list_collections(client: Elasticsearch) -> list[tuple[Collection, int, int]]:
+    """List all collections by name, each with its numbers of documents and of chunks.
+
+    Those whose alias does not point to one version are no part of it: `list_broken` has them.
+    """
+    with elasticsearch_errors("listing the collections"):
+        found = client.indices.get(index="bothways-*", expand_wildcards="open").body
+        rows = []
+        for view in _views(found):
+            if view.live is not None:
+                mappings = found[view.live]["mappings"]
+                _show_all(client, view.live, mappings)
+                rows.append((from_mapping(view.name, view.live, mappings), *count(client, view.live)))
+    return rows
+
+
+def list_broken(client: Elasticsearch) -> list[AliasView]:
+    """List the collections that have versions, but no alias that points to one of them, by name."""
+    with elasticsearch_errors("listing the collections"):
+        found = client.indices.get(index="bothways-*", features=["aliases", "mappings"], expand_wildcards="open").body
+    broken = [view for view in _views(found) if view.live is None and not view.is_unfinished_first_build]
+    # An alias of somebody's own, over the versions of several collections, is no broken collection.
+    return [
+        view
+        for view in broken
+        if view.versions or any(_is_ours(found[index]) and not version_of(index) for index in view.behind)
+    ]
+
+
+def _views(found: Mapping[str, Any]) -> list[AliasView]:
+    """Group indices by the collection whose alias points to them, or whose version they are by name and `_meta`."""
+    aliases = {alias for body in found.values() for alias in body.get("aliases", {}) if alias.startswith("bothways-")}
+    aliases |= {_LIKE_A_VERSION.sub("", index) for index, body in found.items() if version_of(index) and _is_ours(body)}
+    views = []
+    for alias in sorted(aliases):
+        name = alias.removeprefix("bothways-")
+        if name not in RESERVED and _NAME.fullmatch(name) and not _LIKE_A_VERSION.search(name):
+            views.append(view_of(found, name, alias))
+    return views
+
+
+def _is_ours(body: Mapping[str, Any]) -> bool:
+    """Tell from what the server says of an index whether it holds chunks of ours."""
+    return "schema_version" in body["mappings"].get("_meta", {})
+
+
+def delete_collection(client: Elasticsearch, name: str) -> list[str]:
+    """Delete a collection with all its versions, on a person's word; gives the indices that are gone.
+
+    Raises `CollectionNotFoundError`, and `LeaseHeldError` while a job writes the collection.
+    """
+    _indices_of(client, name)
+    with alone_on(client, name) as lease, elasticsearch_errors(f"deleting the collection {name!r}"):
+        indices = _indices_of(client, name)  # a job may have made one before the lease was ours
+        for index in indices:
+            lease.check()
+            chunks = count_chunks(client, index)
+            log.warning("version_removed", index=index, chunks=chunks, why="its collection is deleted")
+            client.indices.delete(index=index)
+    return indices
+
+
+def _indices_of(client: Elasticsearch, name: str) -> list[str]:
+    """List all versions of a collection, live or not."""
+    indices = list(view_alias(client, name, alias_of(name)).versions)
+    if not indices:
+        raise CollectionNotFoundError(f"There is no collection {name!r}; see `bothways collections`.")
+    return indices

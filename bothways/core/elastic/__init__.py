@@ -1,0 +1,1 @@
+"""Elasticsearch as every room uses it: client, mappings, leases, vectors, health."""

@@ -1,0 +1,272 @@
+"""Leases in Elasticsearch: a name that one process holds at a time, on however many machines.
+
+A lease is a document, written only by compare-and-set (`if_seq_no`, `if_primary_term`), renewed by a heartbeat while
+its holder works, and free for others once it was not renewed for its time to live, or when its holder is known to be
+dead. Renewals are stamped by the holder's clock, which may be wrong: a stamp that is neither new nor old enough to be
+believed decides nothing. Then the document itself is watched, by the clock of whoever asks: a living holder changes it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from elasticsearch import ConflictError, Elasticsearch, NotFoundError
+
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.elastic.mappings import create_from
+from bothways.core.elastic.repeat import Repeat
+from bothways.core.errors import ElasticsearchError, ElasticsearchUnavailableError, LeaseHeldError, LeaseLostError
+from bothways.core.machine.holder import Holder
+
+log = structlog.get_logger()
+
+INDEX = "bothways-leases"
+TTL_S = 30.0
+"""After so many seconds without a heartbeat a holder counts as dead; heartbeats come three times as often."""
+
+_LOOKS = 15
+"""How often a lease that is watched is looked at: several times between two heartbeats."""
+_WHY_WATCHED = "its holder was not heard of, or its clock is wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the document of a lease says: who holds it, for what (`note`), since when, and when it was last renewed.
+
+    Times are seconds since 1970 by the holder's clock.
+    """
+
+    holder: Holder
+    token: str
+    note: str
+    since: float
+    renewed: float
+    ttl_s: float
+
+    def seems_kept(self, now: float) -> bool:
+        """Tell whether its stamp is of just now, give or take its time to live, as of a clock that is about right."""
+        return abs(now - self.renewed) <= self.ttl_s
+
+    def told(self, name: str) -> str:
+        """Say who holds the name and since when."""
+        since = datetime.fromtimestamp(self.since, UTC)
+        return f"{name!r} is held by {self.holder.who} since {since:%Y-%m-%d %H:%M:%S} UTC."
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What compare-and-set compares."""
+
+    seq_no: int
+    primary_term: int
+
+
+class Lease:
+    """One name that this process holds. Thread-safe. Made by `Leases.acquire`; `taken_from` is a dead holder's."""
+
+    def __init__(self, leases: Leases, name: str, held: Held, version: _Version, taken_from: Held | None) -> None:
+        self.name = name
+        self.taken_from = taken_from
+        self._leases = leases
+        self._held = held
+        self._version = version
+        self._lost = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def kept(self) -> Iterator[Lease]:
+        """Renew it in the background for the length of a `with`, then give it back."""
+        try:
+            with Repeat(self._beat, every_s=self._leases.ttl_s / 3, name=f"lease {self.name}"):
+                yield self
+        finally:
+            self.release()
+
+    def check(self) -> None:
+        """Raise `LeaseLostError` unless the name is still ours; free of cost while the heartbeats come through.
+
+        A process that was asleep finds its last renewal to be old, and asks before it does anything else. While
+        Elasticsearch is away there is nothing to ask and nothing that could be harmed.
+        """
+        if self._lost:
+            raise self._lost_error()
+        if abs(self._leases.clock() - self._held.renewed) > self._leases.ttl_s * 2 / 3:
+            with suppress(ElasticsearchUnavailableError):
+                self.renew()
+
+    def renew(self) -> None:
+        """Put the expiry off; raises `LeaseLostError` when somebody else has taken the lease or removed it."""
+        with self._lock:
+            if self._lost:
+                raise self._lost_error()
+            wanted = self._leases.stamped(self._held)
+            version = self._leases.write(self.name, wanted, self._version)
+            if version is None:
+                # An answer that got lost on its way looks like somebody else's write: the token tells.
+                found = self._leases.read(self.name)
+                if found is None or found[0].token != self._held.token:
+                    self._lost = True
+                    raise self._lost_error()
+                wanted, version = found
+            self._held, self._version = wanted, version
+
+    def release(self) -> None:
+        """Let others have the name; one that is lost already is left as it is."""
+        with self._lock:
+            self._leases.remove(self.name, self._version)
+            self._lost = True
+
+    def _beat(self) -> None:
+        """Renew in the background: what fails here is noticed by the next `check`."""
+        try:
+            self.renew()
+        except LeaseLostError as error:
+            log.warning("lease_lost", lease=self.name, reason=str(error))
+        except ElasticsearchError as error:
+            log.warning("lease_not_renewed", lease=self.name, reason=str(error))
+
+    def _lost_error(self) -> LeaseLostError:
+        return LeaseLostError(
+            f"Another process took over {self.name!r} while this one was not heard of for more than "
+            f"{self._leases.ttl_s:g} s, so this one stops: nothing it did is undone; run it again later to complete it."
+        )
+
+
+class Leases:
+    """All leases of one Elasticsearch.
+
+    `clock` gives seconds since 1970; `ticks` gives seconds that nobody sets, and `pause` lets some of them pass, while
+    a lease is watched.
+    """
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        *,
+        index: str = INDEX,
+        ttl_s: float = TTL_S,
+        holder: Holder | None = None,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._ticks = ticks
+        self._pause = pause
+        self._unchanged: dict[str, tuple[_Version, float]] = {}
+        self.ttl_s = ttl_s
+        self.clock = clock
+        self._client = client
+        self._index = index
+        self._holder = holder or Holder.here()
+
+    @contextmanager
+    def hold(self, name: str, *, note: str = "") -> Iterator[Lease]:
+        """Hold a name for the length of a `with`, heartbeats included; raises `LeaseHeldError` at once if it is taken.
+
+        Whoever holds it calls `Lease.check` before each thing that only the holder may do.
+        """
+        with self.acquire(name, note=note).kept() as lease:
+            yield lease
+
+    def acquire(self, name: str, *, note: str = "", watch: bool = True) -> Lease:
+        """Take a name that is free or whose holder is dead; raises `LeaseHeldError` with who has it and since when.
+
+        Where the holder's stamp is not of just now, its lease is watched for its time to live: a holder that changes
+        nothing in it is dead. Without `watch` it counts as held until calls on this object have seen it that long.
+        """
+        create_from(self._client, "leases.json", self._index)
+        now = self.clock()
+        mine = Held(
+            holder=self._holder, token=secrets.token_hex(8), note=note, since=now, renewed=now, ttl_s=self.ttl_s
+        )
+        while True:
+            found = self.read(name)
+            if found is not None and found[0].token != mine.token and not self._is_over(name, *found, watch=watch):
+                raise LeaseHeldError(found[0].told(name), who=found[0].holder.who, note=found[0].note)
+            # Where somebody was faster, look again at who it is.
+            if version := self.write(name, mine, found[1] if found else None):
+                return Lease(self, name, mine, version, found[0] if found else None)
+
+    def _is_over(self, name: str, held: Held, version: _Version, *, watch: bool) -> bool:
+        """Tell whether others may take a lease: its holder is known to be dead, or lets it lie."""
+        if held.holder.is_known_dead():
+            return True
+        if held.seems_kept(self.clock()):
+            return False
+        seen, since = self._unchanged.get(name, (version, self._ticks()))
+        if seen != version:
+            since = self._ticks()
+        self._unchanged[name] = version, since
+        left = since + held.ttl_s - self._ticks()
+        if left > 0 and watch:
+            log.warning(
+                "lease_watched", lease=name, holder=held.holder.who, seconds=round(left, 1), reason=_WHY_WATCHED
+            )
+        while watch and left > 0:
+            self._pause(min(left, held.ttl_s / _LOOKS))
+            found = self.read(name)
+            if found is None or found[1] != version:
+                # It lives, or somebody else was faster: whoever calls looks again, or is told.
+                return found is None
+            left = since + held.ttl_s - self._ticks()
+        if left > 0:
+            return False
+        del self._unchanged[name]
+        return True
+
+    def read(self, name: str) -> tuple[Held, _Version] | None:
+        """Give what is known of a name, as of this moment; None when nobody holds it."""
+        with elasticsearch_errors(f"reading the lease {name!r}"):
+            try:
+                found = self._client.get(index=self._index, id=name)
+            except NotFoundError:
+                return None
+        fields: dict[str, Any] = found["_source"]
+        held = Held(**(fields | {"holder": Holder.from_dict(fields["holder"])}))
+        return held, _Version(found["_seq_no"], found["_primary_term"])
+
+    def write(self, name: str, held: Held, compare: _Version | None) -> _Version | None:
+        """Write a lease if it is still as `compare` has it, or not there for None; gives None if it is not."""
+        expected: dict[str, Any] = {"op_type": "create"}
+        if compare is not None:
+            expected = {"if_seq_no": compare.seq_no, "if_primary_term": compare.primary_term}
+        with elasticsearch_errors(f"writing the lease {name!r}"):
+            try:
+                done = self._client.index(index=self._index, id=name, document=asdict(held), **expected)
+            except ConflictError:
+                return None
+        return _Version(done["_seq_no"], done["_primary_term"])
+
+    def remove(self, name: str, compare: _Version) -> None:
+        """Remove a lease if it is still as `compare` has it."""
+        try:
+            with elasticsearch_errors(f"giving the lease {name!r} back"):
+                self._client.delete(
+                    index=self._index, id=name, if_seq_no=compare.seq_no, if_primary_term=compare.primary_term
+                )
+        except ElasticsearchError as error:
+            log.debug("lease_not_given_back", lease=name, reason=str(error))
+
+    def forget(self, name: str) -> None:
+        """Remove what a dead holder left, of a name that nobody will ask for again."""
+        with elasticsearch_errors(f"removing the lease {name!r}"):
+            self._client.options(ignore_status=404).delete(index=self._index, id=name)
+
+    def stamped(self, held: Held) -> Held:
+        """Give the same lease, renewed now."""
+        return Held(
+            holder=held.holder,
+            token=held.token,
+            note=held.note,
+            since=held.since,
+            renewed=self.clock(),
+            ttl_s=self.ttl_s,
+        )

@@ -1,0 +1,1 @@
+"""This machine and process: private files, who holds something, no telemetry."""

@@ -1,0 +1,256 @@
+"""All settings, read from the environment (prefix `BOTHWAYS_`) and from `.env`: one place, one table in the README."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_cache_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bothways.core.datatypes import CaseSection, ChunkerName, Fusion, QueryText
+from bothways.core.errors import SettingsError
+
+_HOST = re.compile(r"\*|(\*\.)?[^\s/:*\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+_ORIGIN = re.compile(r"https?://([^\s/:*\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?")
+
+
+class Settings(BaseSettings):
+    """What can be set from outside. Field descriptions are the README's wording; a test keeps the two together."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BOTHWAYS_", env_file=".env", env_ignore_empty=True, extra="ignore", allow_inf_nan=False, frozen=True
+    )
+
+    es_url: str | None = Field(None, description="address of an Elasticsearch to use instead of a node of our own")
+    es_api_key: SecretStr | None = Field(None, description="API key for that Elasticsearch")
+    es_user: str | None = Field(None, description="user name, where no API key is used")
+    es_password: SecretStr | None = Field(None, description="that user's password")
+    es_ca_certs: Path | None = Field(None, description="CA file that signed the cluster's certificate")
+    es_timeout_s: float = Field(30.0, gt=0, description="seconds after which a request to Elasticsearch is given up")
+    es_wait_s: float = Field(
+        1800.0, ge=0, description="seconds that `bothways index` waits while Elasticsearch is away; 0: it ends at once"
+    )
+    es_port: int = Field(9200, ge=1, le=65535, description="port of the local node that `bothways es up` starts")
+    es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
+
+    kibana_url: str = Field("http://127.0.0.1:5601", description="Kibana, for `bothways kibana import`")
+    kibana_api_key: SecretStr | None = Field(None, description="its API key; unset: entered as Elasticsearch is")
+
+    embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")
+    reranker_model: str | None = Field(None, description="cross-encoder: name or folder, or its name behind an address")
+    reranker_precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto", description="`int8`: 8-bit weights, a third of the time; `auto`: int8 with `onnx`, fp32 with others"
+    )
+    reranker_url: str | None = Field(
+        None, description="a reranker behind an address, as in `http://127.0.0.1:8080/rerank`"
+    )
+    reranker_api_key: SecretStr | None = Field(None, description="its key")
+    reranker_protocol: Literal["auto", "cohere", "jina", "tei"] = Field(
+        "auto", description="what it speaks; `auto` goes by the address: `/v2/rerank`, `/v1/rerank`, `/rerank`"
+    )
+    model_backend: Literal["torch", "onnx", "openvino"] = Field("onnx", description="what runs the models")
+    embedding_batch_size: int = Field(32, ge=1, description="texts that are encoded at once")
+    query_prompt: str | None = Field(None, description="text put in front of a query; unset: as the model says")
+
+    llm_base_url: str | None = Field(None, description="OpenAI-compatible endpoint, as in `http://127.0.0.1:11434/v1`")
+    llm_api_key: SecretStr | None = Field(None, description="its key")
+    llm_model: str | None = Field(None, description="its model; unset: the first that the endpoint lists")
+    llm_local_model: str | None = Field(None, description="a transformers causal LM, where there is no endpoint")
+    llm_timeout_s: float = Field(60.0, gt=0, description="seconds for one answer of the language model")
+    llm_concurrency: int = Field(8, ge=1, le=256, description="requests to the language model at once")
+    llm_requests_per_minute: float | None = Field(
+        None, gt=0, description="rate limit of each process, retries included; unset: none"
+    )
+    llm_price_prompt: float | None = Field(None, ge=0, description="what a million tokens that it reads cost")
+    llm_price_completion: float | None = Field(None, ge=0, description="what a million tokens that it writes cost")
+    llm_max_retries: int = Field(4, ge=0, description="retries with back-off on 429, 5xx and lost connections")
+    questions_per_chunk: int = Field(5, ge=1, le=40, description="pseudo-questions that are asked for a chunk")
+    filter_questions: Literal["none", "round-trip", "cross-encoder"] = Field(
+        "none", description="which pseudo-questions are dropped after a build (docs/decisions/doc2query.md)"
+    )
+    filter_top_k: int = Field(
+        10, ge=1, le=1000, description="`round-trip` keeps questions that find their chunk so high"
+    )
+    filter_min_score: float = Field(0.0, description="`cross-encoder` keeps questions from this score (a logit) on")
+
+    chunker: ChunkerName = Field("sentence", description="where documents are cut (docs/decisions/chunking.md)")
+    chunk_max_chars: int = Field(300, ge=50, le=8000, description="longest chunk, in characters")
+    segmentation_model: str | None = Field(
+        None, description="document-segmentation model for `semantic`: name or folder; unset: sentence vectors"
+    )
+    max_file_mb: float = Field(200.0, gt=0, description="a larger single file (other than JSON lines) is refused")
+    read_timeout_s: float = Field(
+        60.0, gt=0, description="seconds that a file may take until its next document or page; large files get more"
+    )
+    read_memory_mb: float = Field(
+        2000.0, ge=200, description="memory that the process that reads files may take; what needs more is a failure"
+    )
+    case_sections: Annotated[tuple[CaseSection, ...], NoDecode] = Field(
+        ("基本案情", "裁判理由"), min_length=1, description="sections of a case report that are indexed, by commas"
+    )
+    user_dict_path: Path | None = Field(None, description="jieba user dictionary: a word a line")
+    stopwords_path: Path | None = Field(None, description="stop words, one a line; unset: none are removed")
+    synonyms_path: Path | None = Field(None, description="synonyms file; unset: es_mappings/synonyms.txt")
+
+    leg_k: int = Field(30, ge=1, le=1000, description="hits that each leg brings")
+    num_candidates: int = Field(200, ge=1, le=10000, description="candidates of the approximate kNN search, a shard")
+    oversample: float = Field(
+        2.0, ge=0, le=100, description="quantised vectors: so many times the hits are scored with full vectors; 0: none"
+    )
+    fusion: Fusion = Field("convex", description="BM25 and dense become one by `convex` (scores) or `rrf` (ranks)")
+    convex_weight: float = Field(
+        0.2, ge=0, le=1, description="`convex`: share of the BM25 score, the dense score having the rest"
+    )
+    leg_cutoff: float = Field(
+        0.0, ge=0, le=1, description="a hit under this share of its leg's best score is dropped; 0: none is"
+    )
+    deduplicate: bool = Field(True, description="show the same text of several documents once, naming its copies")
+    rank_constant: int = Field(60, ge=1, description="`rrf`: the k of reciprocal rank fusion")
+    weight_bm25: float = Field(1.0, ge=0, description="`rrf`: weight of the BM25 ranking")
+    weight_dense: float = Field(1.0, ge=0, description="`rrf`: weight of the dense ranking")
+    weight_cjk: float = Field(1.0, ge=0, description="weight of the character bigrams in BM25, the words having 1")
+    weight_questions: float = Field(
+        0.5, ge=0, le=1, description="share of the questions in the dense ranking, the text having the rest"
+    )
+    rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder sees")
+    rerank_budget_ms: float = Field(
+        1000.0, ge=1, le=600_000, description="milliseconds for reranking; what is left then keeps its first order"
+    )
+    rerank_alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the cross-encoder in a reranked score, the first stage having the rest; unset: the share "
+        "that was measured when the cross-encoder was trained, else 1",
+    )
+    rerank_min_score: float | None = Field(
+        None, ge=0, le=1, description="reranked hits that score less are dropped (`bothways eval calibrate` finds it)"
+    )
+    rerank_cache_size: int = Field(
+        20_000, ge=0, description="scores of pairs that are kept in memory, some 200 bytes each; 0: none"
+    )
+    rewrite_deadline_ms: float = Field(
+        300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
+    )
+    expansion_rule: Path | None = Field(
+        None, description="when `rewrite: auto` asks the language model: a rule of `bothways learn expansion`"
+    )
+    self_query: bool = Field(True, description="names and numbers in a question act on metadata")
+    self_query_boost: float = Field(
+        2.0, ge=1, le=100, description="what a chunk's BM25 score is multiplied by when the question names its metadata"
+    )
+    search_timeout_ms: float = Field(
+        5000.0, ge=10, le=600_000, description="milliseconds that Elasticsearch has for the legs of a search"
+    )
+    encode_timeout_ms: float = Field(
+        2000.0, ge=10, le=600_000, description="milliseconds that the embedding model has for a question"
+    )
+    search_concurrency: int = Field(
+        8, ge=1, le=1000, description="searches that the API works on at once (docs/decisions/robustness.md)"
+    )
+    search_queue: int = Field(
+        64, ge=0, le=10_000, description="searches that wait for their turn; more are answered 503 at once"
+    )
+    max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
+
+    ask_collection: str | None = Field(None, description="where `POST /ask` looks; unset: `default`, or the only one")
+    ask_context_tokens: int = Field(
+        2000, ge=100, le=200_000, description="tokens of passages that the language model reads for an answer"
+    )
+    ask_history_turns: int = Field(6, ge=0, le=50, description="questions of a conversation that are remembered")
+    ask_history_tokens: int = Field(1000, ge=0, le=100_000, description="their tokens, answers included")
+    ask_condense_deadline_ms: float = Field(
+        3000.0, ge=1, le=60_000, description="milliseconds to make a follow-up a question that stands alone"
+    )
+    ask_concurrency: int = Field(
+        128, ge=1, le=10_000, description="answers that the API gives at once, each a request to the language model"
+    )
+    ask_queue: int = Field(64, ge=0, le=10_000, description="questions that wait for that; more are answered 503")
+
+    feedback: bool = Field(True, description="record searches of the API, and what users do with the answers")
+    feedback_query_text: QueryText = Field("plain", description="what is kept of a question: `plain`, `hashed`, `none`")
+    feedback_retention_days: int = Field(
+        90, ge=1, le=3650, description="months of feedback that ended so long ago are removed"
+    )
+    feedback_spool_mb: float = Field(
+        64.0, gt=0, description="feedback on disk that waits for Elasticsearch; what is more is dropped and counted"
+    )
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="keys of admins, by commas, 16 characters or more (`openssl rand -hex 32`); unset: none needed",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="TOML file (mode 600) of hashed keys with their access groups; read again when it changes"
+    )
+    host: str = Field("127.0.0.1", description="address that the API listens on")
+    port: int = Field(8000, ge=1, le=65535, description="its port")
+    without_keys: bool = Field(False, description="serve without API keys on an address that other machines reach, too")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names by which the API may be called, by commas; unset: localhost, and any where keys are set"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose web pages may call the API, by commas, as in `https://intranet.example.com`"
+    )
+    server_url: str | None = Field(None, description="the API that clients of ours ask, as `bothways mcp` does")
+    server_api_key: SecretStr | None = Field(None, description="the API key that they bring")
+    max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")
+    max_upload_mb: float = Field(100.0, gt=0, description="a larger upload of documents is refused with 413")
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("bothways"), description="models, node, LLM answers"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="log lines on stderr")
+
+    @field_validator("api_keys", "case_sections", "allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("oversample")
+    @classmethod
+    def _none_or_more(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("wants 0 (none), or 1 and more")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _HOST.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a host: write it as in `search.example.com`, without http://")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: write each as in `https://intranet.example.com`")
+        return value
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings, with `overrides` on top; a wrong value is a `SettingsError` that names the variable."""
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"The file .env is not UTF-8 ({error.reason}).") from error
+    except ValidationError as error:
+        problems = "; ".join(f"BOTHWAYS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"A setting cannot be used: {problems}.") from error
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Give the process-wide settings, read once."""
+    return load_settings()

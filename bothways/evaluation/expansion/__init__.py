@@ -1,0 +1,1 @@
+"""What query expansion is worth, and a rule for when to ask for it."""

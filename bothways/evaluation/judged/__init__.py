@@ -1,0 +1,1 @@
+"""Judged queries: questions, qrels, gold documents, and the guard against leaks."""

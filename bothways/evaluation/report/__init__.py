@@ -1,0 +1,1 @@
+"""The report of an evaluation: values, Markdown, HTML, plots, files."""

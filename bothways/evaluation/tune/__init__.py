@@ -1,0 +1,1 @@
+"""Parameters chosen on judged queries: fusion, reranking, thresholds."""

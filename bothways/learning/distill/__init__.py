@@ -1,0 +1,1 @@
+"""Distillation of rerankers: a teacher's logits, a student, and its evaluation."""

@@ -1,0 +1,1 @@
+"""Encoders: distilled from a teacher and evaluated."""

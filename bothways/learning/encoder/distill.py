@@ -1,0 +1,371 @@
+"""A better eye for a small encoder: it learns the scores that a teacher gives, and how much of it to keep is measured.
+
+Top to bottom: mine questions and candidates, let the teacher score them, train, choose how far to go from the base
+(on questions held out of training), save, measure before and after in the domain and outside of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.core.collections.collection import open_collection
+from bothways.core.datatypes import Vector
+from bothways.core.elastic.client import connect
+from bothways.core.errors import UsageError
+from bothways.core.settings import Settings
+from bothways.learning.distill.state import FOLDER, Distillation, begin_logits
+from bothways.learning.distill.teacher import TeacherArguments, fingerprint, load_teacher, teacher_folder
+from bothways.learning.distill.teacher_logits import read_logits, write_logits
+from bothways.learning.encoder.data import (
+    QUESTION,
+    Bench,
+    Corpus,
+    Progress,
+    allowed,
+    bench_of_asked,
+    choose,
+    make_bench,
+    mine_candidates,
+    read_corpus,
+    searching_whole,
+)
+from bothways.learning.encoder.report import write_encoder_report
+from bothways.learning.encoder.train import (
+    EncoderArguments,
+    add_graph,
+    interpolate,
+    load_student,
+    query_prompt,
+    save_encoder,
+    train_encoder,
+    weights_of,
+)
+from bothways.learning.leakage import KeptOut
+from bothways.learning.reranker.build import Mine, Sources
+from bothways.learning.reranker.data.build import Wanted
+from bothways.learning.reranker.data.groups import Group, Judged, read_groups, write_groups
+from bothways.learning.reranker.train import Tell, base_folder, check_extra
+from bothways.models.embed.encoder import load_encoder
+from bothways.models.files.folder import read_json
+from bothways.models.protocols import Encoder
+
+SEARCH = "search"
+TEMPERATURES = {SEARCH: 0.1, "encoder": 0.02, "cross-encoder": 1.0}
+SHARES = (0.33, 0.67, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderPlan:
+    """What a distillation of an encoder is to do.
+
+    `domain` is learnt, `general` (train parts alone) is what the base is to stay good at; `judged` are the queries of
+    the dev splits, of (domain, general), that tell before and after. `max_loss`: relative nDCG@10 that may be lost on
+    the general questions held out. `bench_texts`: of the benches that choose; `final_texts`: of those that tell.
+    """
+
+    out: Path
+    domain: Sources
+    general: Sources
+    arguments: EncoderArguments
+    judged: tuple[Sequence[Judged], Sequence[Judged]] = ((), ())
+    max_questions: int | None = None
+    max_loss: float = 0.02
+    bench_texts: int = 1000
+    final_texts: int = 20_000
+    teacher_batch_size: int = 16
+    minutes: float | None = None
+    resume: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What was mined: groups to learn (with scores) and benches to choose by."""
+
+    domain: list[Group]
+    general: list[Group]
+    benches: tuple[list[Bench], list[Bench]]
+
+
+def distill_encoder(
+    settings: Settings,
+    plan: EncoderPlan,
+    *,
+    progress: Progress = lambda _done, _of: None,
+    tell: Tell = lambda _step, _of, _logs: None,
+    say: Any = lambda _text: None,  # noqa: ANN401 - Callable[[str], None]
+) -> dict[str, Any]:
+    """Run a plan; gives what report.json says.
+
+    Raises `UsageError` where there is nothing to learn from or `out` is of another distillation; otherwise as loading
+    models, searching and training do. `KeyboardInterrupt` leaves what is needed to go on.
+    """
+    check_extra()
+    base = base_folder(plan.arguments.base, cache_dir=settings.cache_dir)
+    arguments = _with_temperature(settings, plan.arguments)
+    mines = [Mine(settings, sources, Wanted()) if _named(sources) else None for sources in (plan.domain, plan.general)]
+    state = begin_logits(plan.out, _facts(plan, arguments, base, mines), command=plan.command, resume=plan.resume)
+    before = _measured_before(settings, plan, state, base, say)
+    material = _mine(plan, state, mines, progress)
+    domain = _taught(settings, plan, material.domain, progress)
+    taught = _teacher_vectors(settings, arguments, domain)
+    prompt = query_prompt(base, settings.query_prompt)
+    student, tokenizer = load_student(base, arguments)
+    untouched = weights_of(student)
+    read = Read(student, tokenizer, prompt=prompt, max_length=arguments.max_length)
+    say(f"{len(domain)} questions to learn, {len(material.general)} general ones")
+    done = train_encoder(
+        student,
+        tokenizer,
+        domain,
+        material.general,
+        arguments,
+        plan.out / FOLDER,
+        taught=taught,
+        base_vectors=_vectors(read, material.general),
+        prompt=prompt,
+        minutes=plan.minutes,
+        tell=tell,
+    )
+    tuning = _tune(student, read, untouched, material.benches, plan, say=say)
+    save_encoder(student, base, plan.out)
+    after = _measured_after(settings, plan, say)
+    return write_encoder_report(plan.out, state, asdict(arguments), asdict(done), tuning, before, after)
+
+
+def _with_temperature(settings: Settings, arguments: EncoderArguments) -> EncoderArguments:
+    if arguments.teacher_temperature is not None:
+        return arguments
+    kind = SEARCH if arguments.teacher == SEARCH else _kind(settings, arguments.teacher)
+    return replace(arguments, teacher_temperature=TEMPERATURES[kind])
+
+
+def _kind(settings: Settings, teacher: str) -> str:
+    folder = teacher_folder(teacher, cache_dir=settings.cache_dir)
+    architectures = (read_json(folder / "config.json") or {}).get("architectures") or []
+    pooled = (folder / "modules.json").is_file()  # some encoders are causal language models, pooled
+    judges = any("ForSequenceClassification" in name for name in architectures) or (
+        not pooled and any("ForCausalLM" in name for name in architectures)
+    )
+    return "cross-encoder" if judges else "encoder"
+
+
+def _with(settings: Settings, model: str) -> Settings:
+    return settings.model_copy(update={"embedding_model": model})
+
+
+def _named(sources: Sources) -> bool:
+    return bool(sources.collections or sources.judged)
+
+
+def _facts(plan: EncoderPlan, arguments: EncoderArguments, base: Path, mines: Sequence[Mine | None]) -> dict[str, Any]:
+    data = {
+        f"{name} {fact}": value
+        for name, mine in zip(("domain", "general"), mines, strict=True)
+        for fact, value in (mine.facts(base) if mine else {}).items()
+        if fact in {"collections", "pseudo_questions", "files", "judged", "keep_out"}
+    }
+    return {
+        **asdict(arguments),
+        "base_fingerprint": fingerprint(base),
+        "max_questions": plan.max_questions,
+        "bench_texts": plan.bench_texts,
+        **data,
+    }
+
+
+def _mine(plan: EncoderPlan, state: Distillation, mines: Sequence[Mine | None], progress: Progress) -> Material:
+    domain_mine, general_mine = mines
+    if domain_mine is None:
+        raise UsageError("There is nothing to learn from: name --collection or --beir.")
+    found: list[tuple[list[Group], list[Bench]]] = []
+    share = plan.arguments.general_share
+    for name, mine in (("domain", domain_mine), ("general", general_mine)):
+        at_most = plan.max_questions
+        if at_most is not None and name == "general":
+            at_most = max(2, round(at_most * share / (1 - share)))
+        found.append(_mined(plan, state, name, mine, at_most, progress) if mine else ([], []))
+    return Material(found[0][0], found[1][0], (found[0][1], found[1][1]))
+
+
+def _mined(
+    plan: EncoderPlan, state: Distillation, name: str, mine: Mine, at_most: int | None, progress: Progress
+) -> tuple[list[Group], list[Bench]]:
+    client, seed = mine.searcher.client, plan.arguments.seed
+    corpora = {one: read_corpus(client, opened.index) for one, opened in mine.opened.items()}
+    counts: Counter[str] = Counter()
+    kept_out = KeptOut([*plan.domain.keep_out, *plan.general.keep_out])
+    learnt, kept = choose(allowed(mine.asked(), kept_out, counts), at_most=at_most, seed=seed)
+    of = {one: [asked for asked in kept if asked.collection == one] for one in corpora}
+    size = {"queries": 200, "texts": plan.bench_texts, "seed": seed}
+    benches = [bench_of_asked(one, corpora[one], asked, **size) for one, asked in of.items() if asked]
+    path = plan.out / FOLDER / f"{name}.jsonl"
+    if path.is_file():
+        return read_groups(path), benches
+    texts = {chunk: text for one in corpora.values() for chunk, text in zip(one.chunk_ids, one.texts, strict=True)}
+    groups = mine_candidates(
+        learnt,
+        searching_whole(mine.searcher, depth=30),
+        texts,
+        number=plan.arguments.candidates,
+        seed=seed,
+        progress=progress,
+    )
+    if not groups:
+        raise UsageError(f"None of {len(learnt)} questions ({name}) found a candidate beside its answer.")
+    write_groups(path, groups)
+    state.counts[name] = {**counts, "held out": len(kept), "learnt": len(groups)}
+    state.write(plan.out)
+    return groups, benches
+
+
+def _taught(settings: Settings, plan: EncoderPlan, groups: list[Group], progress: Progress) -> list[Group]:
+    """Give the groups with a cross-encoder's scores, where one teaches; else as they are."""
+    teacher = plan.arguments.teacher
+    if teacher == SEARCH or _kind(settings, teacher) == "encoder":
+        return groups
+    load = partial(load_teacher, TeacherArguments(name=teacher), cache_dir=settings.cache_dir)
+    folder = plan.out / FOLDER / "logits"
+    write_logits(groups, load, folder, batch_size=plan.teacher_batch_size, progress=progress)
+    return read_logits(groups, folder)[0]
+
+
+def _teacher_vectors(
+    settings: Settings, arguments: EncoderArguments, groups: Sequence[Group]
+) -> Mapping[str, Vector] | None:
+    if arguments.teacher == SEARCH or _kind(settings, arguments.teacher) != "encoder":
+        return None
+    return _vectors(load_encoder(_with(settings, arguments.teacher)), groups)
+
+
+class Read:
+    """What the student makes of texts, as long as it reads them in training; changes as it learns."""
+
+    def __init__(self, student: Any, tokenizer: Any, *, prompt: str, max_length: int) -> None:  # noqa: ANN401
+        self._student, self._tokenizer = student, tokenizer
+        self._prompt, self._max_length = prompt, max_length
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """Vectors of passages, in the order of `texts`."""
+        from bothways.learning.encoder.trainer import encode_texts
+
+        return encode_texts(self._student, self._tokenizer, texts, max_length=self._max_length)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Vectors of questions, the prompt in front of each."""
+        return self.encode_documents([self._prompt + text for text in texts])
+
+
+def _vectors(encoder: Encoder | Read, groups: Sequence[Group]) -> dict[str, Vector]:
+    """Give the vectors of all passages by text, and of all questions by `QUESTION` and text."""
+    texts = list(dict.fromkeys(text for group in groups for text in group.passages))
+    queries = list(dict.fromkeys(group.query for group in groups))
+    found = dict(zip(texts, encoder.encode_documents(texts), strict=True)) if texts else {}
+    asked: Sequence[Vector] = list(encoder.encode_queries(queries)) if queries else []
+    return {**found, **{f"{QUESTION}{text}": vector for text, vector in zip(queries, asked, strict=True)}}
+
+
+def _tune(
+    student: Any,  # noqa: ANN401
+    read: Read,
+    base: Mapping[str, Any],
+    benches: tuple[Sequence[Bench], Sequence[Bench]],
+    plan: EncoderPlan,
+    *,
+    say: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    """Leave the student between base and learnt where the domain gains most and the general questions lose little."""
+    learnt = weights_of(student)
+    rows = []
+    for share in (0.0, *SHARES):
+        interpolate(student, base, learnt, share)
+        found = [
+            [bench.measure(read.encode_documents, read.encode_queries)["ndcg@10"] for bench in some] for some in benches
+        ]
+        rows.append({"share": share, **{n: _mean(v) for n, v in zip(("domain", "general"), found, strict=True)}})
+        say(f"share {share:g} of what was learnt: {rows[-1]}")
+    best = chosen_share(rows, max_loss=plan.max_loss)
+    interpolate(student, base, learnt, best)
+    return {"rows": rows, "share": best, "max_loss": plan.max_loss}
+
+
+def chosen_share(rows: Sequence[Mapping[str, Any]], *, max_loss: float) -> float:
+    """Choose the share by which the domain gains most, of those that lose at most `max_loss` of the general nDCG@10.
+
+    The smaller of equals; 0, the base itself, where nothing else qualifies.
+    """
+    floor = (rows[0]["general"] or 0.0) * (1 - max_loss)
+    allowed_rows = [row for row in rows if row["general"] is None or row["general"] >= floor]
+    best = max(allowed_rows, key=lambda row: (row["domain"] or 0.0, -row["share"]))
+    return float(best["share"])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(float(np.mean(values)), 4) if values else None
+
+
+def _final_benches(settings: Settings, plan: EncoderPlan) -> dict[str, list[Bench]]:
+    client, _ = connect(settings)
+    corpora: dict[str, Corpus] = {}
+    found: dict[str, list[Bench]] = {"domain": [], "general": []}
+    for name, judged in zip(found, plan.judged, strict=True):
+        for one in judged:
+            if one.collection not in corpora:
+                corpora[one.collection] = read_corpus(client, open_collection(client, one.collection).index)
+            asked = [(text, relevant) for _, text, relevant in one.queries]
+            found[name].append(
+                make_bench(
+                    f"{one.name}@{one.collection}",
+                    corpora[one.collection],
+                    asked,
+                    queries=len(asked),
+                    texts=plan.final_texts,
+                    seed=plan.arguments.seed,
+                )
+            )
+    return found
+
+
+def _measure(benches: Mapping[str, Sequence[Bench]], encoder: Encoder) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: [
+            {
+                "name": bench.name,
+                "queries": len(bench.queries),
+                "texts": len(bench.texts),
+                **bench.measure(encoder.encode_documents, encoder.encode_queries),
+            }
+            for bench in some
+        ]
+        for name, some in benches.items()
+    }
+
+
+def _measured_before(
+    settings: Settings,
+    plan: EncoderPlan,
+    state: Distillation,
+    base: Path,
+    say: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    if "before" not in state.counts:
+        say("measuring the base")
+        state.counts["before"] = _measure(_final_benches(settings, plan), load_encoder(_with(settings, str(base))))
+        state.write(plan.out)
+    found: dict[str, Any] = state.counts["before"]
+    return found
+
+
+def _measured_after(settings: Settings, plan: EncoderPlan, say: Any) -> dict[str, Any]:  # noqa: ANN401
+    say("measuring what was made of it")
+    if settings.model_backend != "torch":
+        add_graph(plan.out, cache_dir=settings.cache_dir)
+    encoder = load_encoder(_with(settings, str(plan.out)))
+    return _measure(_final_benches(settings, plan), encoder)

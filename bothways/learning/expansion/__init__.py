@@ -1,0 +1,1 @@
+"""Learning from query expansions: samples, rewards, preference pairs."""

@@ -1,0 +1,1 @@
+"""Judgments from clicks and votes: evidence, position bias, holdout."""

@@ -1,0 +1,172 @@
+"""Judgements on disk: BEIR's two files for `bothways eval`, all pairs for training, and a report for people.
+
+`queries.jsonl` and `qrels.tsv` hold the questions with a certain answer: their documents, 1 for an answer and 0 for
+what certainly is none. `judgements.jsonl` holds every pair of question and chunk with its numbers and its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bothways.core.errors import UsageError
+from bothways.core.machine.private_files import private_folder
+from bothways.learning.judgments.click_randomness import Telling
+from bothways.learning.judgments.clicks import Tally
+from bothways.learning.judgments.judge import Bounds, Judged, Judgement, Verdict
+from bothways.learning.judgments.propensity import as_table
+
+_NAMED = 20
+"""Judgements of each kind that the report for people names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was learnt from a collection's feedback, and from what. `since` and `until` are ISO 8601.
+
+    `telling`: whether clicks tell chunks and ranks apart (bothways/learning/judgments/click_randomness.py), None where
+    that cannot be said.
+    """
+
+    collection: str
+    since: str
+    until: str
+    judged: Judged
+    tally: Tally
+    too_many: int
+    bounds: Bounds
+    telling: Telling | None = None
+
+
+def write_judgements(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    """Write all files into a folder, over those of before; gives the report."""
+    try:
+        private_folder(folder, narrow=False)
+        queries, lines, left_out = _beir(outcome.judged.judgements)
+        _write(folder / "queries.jsonl", queries)
+        _write(folder / "qrels.tsv", lines)
+        _write(folder / "judgements.jsonl", (_json(one.as_dict()) for one in outcome.judged.judgements))
+        report = report_of(outcome, queries=len(queries), left_out=left_out)
+        _write(folder / "report.json", [json.dumps(report, ensure_ascii=False, indent=2)])
+        _write(folder / "report.md", markdown(report, outcome.judged))
+    except OSError as error:
+        raise UsageError(f"The judgements cannot be written to {folder}: {error}.") from error
+    return report
+
+
+def query_id(query: str) -> str:
+    """Give the id of a question: the same in every run, since splits go by it."""
+    return f"clicks-{hashlib.sha1(query.encode(), usedforsecurity=False).hexdigest()[:16]}"
+
+
+def documents_of(judgements: Iterable[Judgement]) -> dict[str, int]:
+    """Give the judged documents of one question: 1 where a chunk is an answer, 0 where one is none and no other is."""
+    judged: dict[str, int] = {}
+    for one in judgements:
+        if one.verdict != "left":
+            judged[one.doc_id] = max(judged.get(one.doc_id, 0), int(one.verdict == "positive"))
+    return judged
+
+
+def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) -> dict[str, Any]:
+    """Give all numbers: what was read, what it is worth, what was taken and what was left, by reason."""
+    judged = outcome.judged
+    left = Counter(one.reason.split(":")[0] for one in judged.having("left"))
+    return {
+        "collection": outcome.collection,
+        "since": outcome.since,
+        "until": outcome.until,
+        "read": outcome.tally.as_dict() | {"sessions_over_an_hours_share": outcome.too_many},
+        "bounds": asdict(outcome.bounds),
+        "clicks": None if outcome.telling is None else asdict(outcome.telling),
+        "propensities": {
+            "learnt": judged.propensities.is_learnt,
+            "by_accident": round(judged.propensities.by_accident, 4),
+            "by_rank": as_table(judged.propensities),
+        },
+        "positives": len(judged.having("positive")),
+        "negatives": len(judged.having("negative")),
+        "left": dict(left.most_common()),
+        "queries": queries,
+        "not_in_qrels": dict(left_out),
+    }
+
+
+def markdown(report: Mapping[str, Any], judged: Judged) -> Iterator[str]:
+    """Give the lines of the report for people."""
+    yield f"# Judgements from clicks: {report['collection']}"
+    yield f"\n{report['since'] or 'The beginning'} to {report['until']}.\n"
+    yield (
+        f"**{report['positives']} answers and {report['negatives']} non-answers are certain. Questions with an answer, "
+        f"by which can be evaluated: {report['queries']}.**\n"
+    )
+    yield "## What was read\n"
+    read = ((name.replace("_", " "), times) for name, times in report["read"].items())
+    yield from _table(("", "number"), read)
+    yield "\n## What a rank is worth\n"
+    ranks = report["propensities"]
+    yield "P(looked at), learnt from chunks that one question showed at several ranks" + (
+        "." if ranks["learnt"] else "; there are too few of these, so that it is 1/rank nearly or wholly."
+    )
+    yield f"Of hits that nobody chose, {ranks['by_accident']:.1%} are clicked by accident.\n"
+    rows = (tuple(row.values()) for row in ranks["by_rank"])
+    yield from _table(("rank", "looked at", "impressions learnt from"), rows)
+    verdicts: tuple[tuple[Verdict, str], ...] = (("positive", "Answers"), ("negative", "Non-answers"))
+    for verdict, title in verdicts:
+        found = judged.having(verdict)
+        yield f"\n## {title}: {len(found)}\n"
+        shown = (
+            (one.text or one.query, one.chunk_id, f"{one.relevance:.2f} [{one.low:.2f}, {one.high:.2f}]", one.reason)
+            for one in found[:_NAMED]
+        )
+        if found:
+            yield from _table(("question", "chunk", "chosen if looked at", "why"), shown)
+        if len(found) > _NAMED:
+            yield f"\n… and {len(found) - _NAMED} more in judgements.jsonl."
+    for title, counted in (("Left, and why", report["left"]), ("Certain, not in qrels.tsv", report["not_in_qrels"])):
+        if counted:
+            yield f"\n## {title}\n"
+            yield from _table(("reason", "number"), counted.items())
+
+
+def _beir(judgements: Sequence[Judgement]) -> tuple[list[str], list[str], Counter[str]]:
+    """Give the lines of both files, and count what they cannot hold."""
+    by_query: dict[str, list[Judgement]] = {}
+    for one in judgements:
+        by_query.setdefault(one.query, []).append(one)
+    queries, lines, left_out = [], ["query-id\tcorpus-id\tscore"], Counter[str]()
+    for query, own in by_query.items():
+        judged = documents_of(own)
+        blank = [doc_id for doc_id in judged if len(doc_id.split()) != 1]
+        left_out["documents whose id has blanks"] += len(blank)
+        judged = {doc_id: relevance for doc_id, relevance in judged.items() if doc_id not in blank}
+        if not any(judged.values()):
+            left_out["questions with non-answers alone"] += bool(judged)
+        elif own[0].text is None:
+            left_out["questions whose words are not kept"] += 1
+        else:
+            queries.append(_json({"_id": query_id(query), "text": own[0].text, "metadata": {"from": "clicks"}}))
+            lines += [f"{query_id(query)}\t{doc_id}\t{relevance}" for doc_id, relevance in judged.items()]
+    return queries, lines, +left_out
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        # Questions are typed by strangers: on one line, and no cell of their own.
+        cells = (" ".join(str(cell).replace("|", "\\|").split())[:200] for cell in row)
+        yield f"| {' | '.join(cells)} |"
+
+
+def _json(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

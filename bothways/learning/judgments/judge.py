@@ -1,0 +1,210 @@
+"""From evidence to judgements: which chunks answer a question for certain, which certainly do not, and why so.
+
+Most pairs are neither, and are left with their reason. P(chosen | looked at) has a posterior under the position-based
+model: a click counts as far as it is no accident, a hit that was not clicked as far as its rank is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from bothways.learning.judgments.evidence import HIGH, VOTE, Evidence, Ledger
+from bothways.learning.judgments.propensity import Floats, Propensities, estimate, relevance_by_propensity
+
+Verdict = Literal["positive", "negative", "left"]
+
+_GRID: Floats = (np.arange(400) + 0.5) / 400
+"""P(chosen | looked at), as midpoints of equal steps: one dimension needs no sampling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What makes a judgement.
+
+    `evidence`: clicks (a vote is three) that speak for it, or times passed over that speak against it; they must come
+    from so many different `hours`, so that one busy hour of one client is not enough. The credible interval has the
+    mass `credible`: a positive's lower end is `positive` at least, a negative's upper end `negative` at most.
+    """
+
+    evidence: int = 5
+    hours: int = 3
+    credible: float = 0.9
+    positive: float = 0.5
+    negative: float = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One chunk as an answer to one question.
+
+    `text` is the question as it was typed most often, None where only its hash is kept. `relevance` is the posterior
+    mean of P(chosen | looked at), `low` and `high` its credible interval, `ips` the plain inverse-propensity estimate,
+    which may exceed 1. `searches` are those that showed it and were reacted to. `by_questions` is the share of them in
+    which the chunk's questions brought it, `missed` in which they were not found at all; None where none looked at
+    questions.
+    """
+
+    query: str
+    text: str | None
+    chunk_id: str
+    doc_id: str
+    verdict: Verdict
+    reason: str
+    relevance: float
+    low: float
+    high: float
+    ips: float
+    searches: int
+    clicks: int
+    passed_over: int
+    ups: int
+    downs: int
+    mean_rank: float | None
+    by_questions: float | None = None
+    missed: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All pairs with their verdicts, by question and then by relevance, best first; and what ranks were worth."""
+
+    judgements: Sequence[Judgement]
+    propensities: Propensities
+
+    def having(self, verdict: Verdict) -> list[Judgement]:
+        """Give those of one verdict."""
+        return [one for one in self.judgements if one.verdict == verdict]
+
+
+def judge(ledger: Ledger, bounds: Bounds | None = None, propensities: Propensities | None = None) -> Judged:
+    """Judge all pairs of a ledger; `propensities` are estimated from it unless they are given."""
+    bounds = bounds or Bounds()
+    propensities = propensities or estimate(ledger.evidence.values())
+    prior = _usual(ledger.evidence.values(), propensities)
+    found = {pair: _summed_up(posterior(one, propensities, prior), bounds) for pair, one in ledger.evidence.items()}
+    best = _best_two((query, low) for (query, _), (_, low, _) in found.items())
+    judgements = []
+    for (query, chunk_id), one in ledger.evidence.items():
+        relevance, low, high = found[query, chunk_id]
+        rival = best[query][low == best[query][0]]
+        verdict, reason = _verdict(one, low, rival, bounds)
+        shown = one.seen.total()
+        judgements.append(
+            Judgement(
+                query=query,
+                text=_as_typed(ledger, query),
+                chunk_id=chunk_id,
+                doc_id=one.doc_id,
+                verdict=verdict,
+                reason=reason,
+                relevance=relevance,
+                low=low,
+                high=high,
+                ips=relevance_by_propensity(one, propensities),
+                searches=one.searches,
+                clicks=one.clicked.total(),
+                passed_over=one.passed_over,
+                ups=one.ups,
+                downs=one.downs,
+                mean_rank=sum(rank * times for rank, times in one.seen.items()) / shown if shown else None,
+                by_questions=one.attracted / one.asked if one.asked else None,
+                missed=one.missed / one.asked if one.asked else None,
+            )
+        )
+    judgements.sort(key=lambda one: (one.query, -one.relevance, one.chunk_id))
+    return Judged(judgements, propensities)
+
+
+def posterior(one: Evidence, propensities: Propensities, prior: tuple[float, float]) -> Floats:
+    """Give the weight of each point of the grid: the posterior of P(chosen | looked at), summing up to 1.
+
+    `prior` are the two parameters of a beta distribution.
+    """
+    for_it, against_it = prior
+    log_weight = (for_it - 1 + VOTE * one.ups) * np.log(_GRID)
+    log_weight += (against_it - 1 + VOTE * one.downs) * np.log1p(-_GRID)
+    for rank, seen in one.seen.items():
+        not_chosen = 1 - propensities.at(rank) * _GRID
+        log_weight += one.clicked[rank] * np.log1p(-(1 - propensities.by_accident) * not_chosen)
+        log_weight += (seen - one.clicked[rank]) * np.log(not_chosen)
+    return _normal(log_weight)
+
+
+def _normal(log_weight: Floats) -> Floats:
+    weight: Floats = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    return weight
+
+
+def _interval(weight: Floats, credible: float) -> tuple[float, float]:
+    """Give the ends of the central interval of that mass."""
+    tail = (1 - credible) / 2
+    ends = np.searchsorted(weight.cumsum(), [tail, 1 - tail]).clip(max=len(_GRID) - 1)
+    return float(_GRID[ends[0]]), float(_GRID[ends[1]])
+
+
+def _summed_up(weight: Floats, bounds: Bounds) -> tuple[float, float, float]:
+    """Give mean and interval of a posterior: kept for each pair, a grid would take thousands of bytes."""
+    return float(weight @ _GRID), *_interval(weight, bounds.credible)
+
+
+def _best_two(lower_ends: Iterable[tuple[str, float]]) -> dict[str, tuple[float, float]]:
+    """Give the two highest lower ends of each question: the best of the others is the first, or the second."""
+    best: dict[str, tuple[float, float]] = {}
+    for query, low in lower_ends:
+        first, second = best.get(query, (0.0, 0.0))
+        best[query] = (low, first) if low > first else (first, max(second, low))
+    return best
+
+
+def _verdict(one: Evidence, low: float, rival: float, bounds: Bounds) -> tuple[Verdict, str]:
+    """Say what a pair is, and why. `rival` is the lower end of the best other chunk of the question."""
+    for_it, against_it = one.speaks_for, one.speaks_against
+    if max(for_it, against_it) < bounds.evidence:
+        return "left", f"little evidence: {for_it} for it, {against_it} against it, {bounds.evidence} wanted"
+    # Of those who looked at it for certain: a beta distribution, on the same grid. It needs no propensities.
+    log_weight = for_it * np.log(_GRID) + against_it * np.log1p(-_GRID)
+    least, most = _interval(_normal(log_weight), bounds.credible)
+    if for_it > against_it:
+        if len(one.hours_for) < bounds.hours:
+            return "left", f"few hours: all of it from {len(one.hours_for)}, {bounds.hours} wanted"
+        if low < bounds.positive:
+            return "left", f"uncertain: chosen with a probability of {low:.2f} or more, {bounds.positive:.2f} wanted"
+        if least < bounds.positive:
+            return "left", f"contested: {for_it} for it, {against_it} against it"
+        return "positive", f"{for_it} for it, {against_it} against it; chosen with a probability of {low:.2f} or more"
+    if most > bounds.negative:
+        return "left", f"contested: {for_it} for it, {against_it} against it"
+    if one.speaks_against_high < bounds.evidence:
+        return "left", f"little evidence high up: {one.speaks_against_high} of {against_it} in the first {HIGH} ranks"
+    if rival < most:
+        return "left", "nothing better: no other chunk of the question is certainly chosen more often"
+    if len(one.hours_against) < bounds.hours:
+        return "left", f"few hours: all of it from {len(one.hours_against)}, {bounds.hours} wanted"
+    return (
+        "negative",
+        f"passed over {against_it} times, chosen {for_it} times: of those who look, {most:.2f} at most do",
+    )
+
+
+def _usual(evidence: Iterable[Evidence], propensities: Propensities) -> tuple[float, float]:
+    """Give the prior: a beta distribution that weighs as two looks, its mean being what is usual in this collection."""
+    looks = clicks = 0.0
+    for one in evidence:
+        looks += sum(propensities.at(rank) * seen for rank, seen in one.seen.items())
+        clicks += one.clicked.total()
+    usual = min(max(clicks / looks if looks else 0.5, 0.05), 0.95)
+    return 2 * usual, 2 * (1 - usual)
+
+
+def _as_typed(ledger: Ledger, query: str) -> str | None:
+    """Give the words in which a question was typed most often, None where only its hash is kept."""
+    return min(ledger.texts[query].items(), key=lambda item: (-item[1], item[0]), default=(None, 0))[0]

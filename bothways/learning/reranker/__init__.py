@@ -1,0 +1,1 @@
+"""Rerankers: trained, calibrated, reported, exported."""

@@ -1,0 +1,1 @@
+"""Training data of rerankers: groups of a question with relevant passages and hard negatives."""

@@ -1,0 +1,218 @@
+"""What a reranker is trained on: questions with passages that answer them and passages that do not.
+
+Questions come from a collection (its pseudo-questions), from BEIR folders, or from judgements that clicks gave in the
+same form. `Asked` is a question that is not mined yet, `Group` is what the training reads, one JSON line each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import scan
+
+from bothways.core.datatypes import Hit
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.errors import UsageError
+from bothways.search.rank.window import terms
+
+Kind = Literal["questions", "judged", "clicks"]
+Part = Literal["train", "dev"]
+
+_PAGE = 500
+_SHOWN = ["doc_id", "position", "title", "text", "source"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Judged queries and the collection that they are asked of: (id, text, ids of documents that answer)."""
+
+    name: str
+    collection: str
+    queries: Sequence[tuple[str, str, frozenset[str]]]
+    kind: Kind = "judged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question and the passage that answers it. `relevant`: all ids, of chunks or documents, that are answers."""
+
+    key: str
+    text: str
+    kind: Kind
+    source: str
+    collection: str
+    relevant: frozenset[str]
+    positive: Hit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One question with the passage that answers it and some that do not, as the model reads them.
+
+    `scores`: a teacher's, of the answer and then of the negatives; empty where nobody taught. `first`: what the first
+    stage says of them (`bothways.learning.reranker.data.first_stage`); empty where nobody searched.
+    """
+
+    key: str
+    query: str
+    positive: str
+    negatives: tuple[str, ...]
+    source: str
+    part: Part = "train"
+    scores: tuple[float, ...] = ()
+    first: tuple[float, ...] = ()
+    kind: Kind = "questions"
+
+    @property
+    def passages(self) -> list[str]:
+        """All passages, the answer first."""
+        return [self.positive, *self.negatives]
+
+
+def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> Iterator[Asked]:
+    """Stream the questions of an index with their chunks."""
+    having = {"nested": {"path": "questions", "query": {"exists": {"field": "questions.text_kw"}}}}
+    body = {"query": having, "_source": [*_SHOWN, "questions.text"]}
+    with elasticsearch_errors("reading chunks and their questions"):
+        for found in scan(client, index=index, query=body, size=_PAGE):
+            hit = _to_hit(found)
+            for number, question in enumerate(found["_source"].get("questions", ())):
+                key = f"{collection}/{hit.chunk_id}/{number}"
+                yield Asked(
+                    key=key,
+                    text=question["text"],
+                    kind="questions",
+                    source=collection,
+                    collection=collection,
+                    relevant=frozenset({hit.chunk_id}),
+                    positive=hit,
+                )
+
+
+def judged_questions(client: Elasticsearch, index: str, judged: Judged) -> Iterator[Asked]:
+    """Give judged queries with their documents' chunks, one `Asked` a document that answers.
+
+    Of a document of several chunks the one that shares most words with the question is the answer. A document that is
+    not in the collection gives nothing.
+    """
+    wanted = sorted({document for _, _, documents in judged.queries for document in documents})
+    chunks: dict[str, list[Hit]] = {}
+    for hit in _chunks_of(client, index, wanted):
+        chunks.setdefault(hit.doc_id, []).append(hit)
+    for query_id, text, documents in judged.queries:
+        for document in sorted(documents):
+            if hits := chunks.get(document):
+                key = f"{judged.name}/{query_id}/{document}"
+                positive = answering(text, hits)
+                yield Asked(
+                    key=key,
+                    text=text,
+                    kind=judged.kind,
+                    source=judged.name,
+                    collection=judged.collection,
+                    relevant=documents,
+                    positive=positive,
+                )
+
+
+def answering(query: str, hits: Sequence[Hit]) -> Hit:
+    """Give the chunk that shares most words (pairs of characters in Chinese) with a question, the first of equals."""
+    wanted = terms(query)
+    return max(
+        sorted(hits, key=lambda hit: hit.position), key=lambda hit: len(wanted & terms(f"{hit.title}\n{hit.text}"))
+    )
+
+
+def draw(
+    asked: Iterable[Asked],
+    *,
+    at_most: int | None,
+    seed: int,
+    general: frozenset[str] = frozenset(),
+    general_share: float = 0.0,
+) -> list[Asked]:
+    """Shuffle the questions; where there are more than `at_most`, those of people fill up to half of it.
+
+    People's questions are few beside pseudo-questions, and nearer to what will be asked. Of the sources named
+    `general` come at most `general_share` of all.
+    """
+    every = sorted(asked, key=lambda one: one.key)
+    random.Random(seed).shuffle(every)  # noqa: S311 - no secret
+    if not general:
+        return _shared(every, at_most)
+    own = [one for one in every if one.source not in general]
+    own = _shared(own, None if at_most is None else round(at_most * (1 - general_share)))
+    room = round(len(own) * general_share / (1 - general_share))
+    beside = [one for one in every if one.source in general][:room]
+    chosen = {one.key for one in (*own, *beside)}
+    return [one for one in every if one.key in chosen]
+
+
+def _shared(every: list[Asked], at_most: int | None) -> list[Asked]:
+    if at_most is None or len(every) <= at_most:
+        return every
+    people = [one for one in every if one.kind != "questions"]
+    others = [one for one in every if one.kind == "questions"]
+    from_people = min(len(people), max(at_most // 2, at_most - len(others)))
+    kept = {one.key for one in [*people[:from_people], *others[: at_most - from_people]]}
+    return [one for one in every if one.key in kept]
+
+
+def part_of(asked: Asked, *, dev_share: float) -> Part:
+    """Tell whether a question's group is trained on or measured.
+
+    Pseudo-questions of one answer stay together, and so do all answers to one question of people, in all collections.
+    """
+    together = f"{asked.collection}/{asked.positive.chunk_id}" if asked.kind == "questions" else asked.text
+    digest = hashlib.sha256(together.encode()).digest()
+    return "dev" if int.from_bytes(digest[:8], "big") < dev_share * 2**64 else "train"
+
+
+def write_groups(path: Path, groups: Iterable[Group]) -> None:
+    """Write groups as JSON lines; the file is there whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(group), ensure_ascii=False) + "\n" for group in groups)
+    part.replace(path)
+
+
+def read_groups(path: Path) -> list[Group]:
+    """Read the groups of a file that `write_groups` wrote; raises `UsageError` where it is none."""
+    groups = []
+    try:
+        for line in path.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            numbers = {name: tuple(row.get(name, ())) for name in ("scores", "first")}
+            groups.append(Group(**{**row, "negatives": tuple(row["negatives"]), **numbers}))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{path} cannot be read as groups of a reranker's training: {error}.") from error
+    return groups
+
+
+def _chunks_of(client: Elasticsearch, index: str, documents: Sequence[str]) -> Iterator[Hit]:
+    rest = iter(documents)
+    while page := list(islice(rest, _PAGE)):
+        body = {"query": {"terms": {"doc_id": page}}, "_source": _SHOWN}
+        with elasticsearch_errors("reading judged documents"):
+            yield from (_to_hit(found) for found in scan(client, index=index, query=body, size=_PAGE))
+
+
+def _to_hit(found: Mapping[str, Any]) -> Hit:
+    source = found["_source"]
+    return Hit(
+        chunk_id=found["_id"],
+        score=0.0,
+        doc_id=source["doc_id"],
+        position=source["position"],
+        title=source["title"],
+        text=source["text"],
+        source=source["source"],
+    )

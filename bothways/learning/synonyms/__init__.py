@@ -1,0 +1,1 @@
+"""Synonyms mined from a collection's own questions, for people to review."""

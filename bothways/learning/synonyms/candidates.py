@@ -1,0 +1,67 @@
+"""A candidate for a synonym: two associated terms, what speaks for them, and where it was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bothways.core.synonyms import Rule
+from bothways.learning.synonyms.association import Association
+from bothways.learning.synonyms.pairs import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question that has the one term, with the title and text of the chunk that has the other."""
+
+    question: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Two terms with their evidence. `verdict` is the language model's, None where it was not asked or did not say."""
+
+    association: Association
+    examples: tuple[Example, ...] = ()
+    verdict: bool | None = None
+
+    @property
+    def asked(self) -> str:
+        """The term of questions."""
+        return self.association.asked
+
+    @property
+    def found(self) -> str:
+        """The term of texts."""
+        return self.association.found
+
+    @property
+    def rule(self) -> Rule:
+        """What would be applied: who asks for the one finds the other too, and not the other way round."""
+        return Rule((self.asked,), (self.asked, self.found))
+
+
+def with_examples(associations: Sequence[Association], pairs: Iterable[Pair], *, each: int = 2) -> list[Candidate]:
+    """Find up to `each` examples of each association, in the order of the stream; stops when all have them."""
+    found: dict[Association, list[Example]] = {one: [] for one in associations}
+    by_term: dict[str, list[Association]] = {}
+    for one in associations:
+        by_term.setdefault(one.asked, []).append(one)
+    missing = set(associations)
+    for pair in pairs if missing else ():
+        for term in pair.unmet & by_term.keys():
+            for one in by_term[term]:
+                if one in missing and one.found in pair.words:
+                    found[one].append(_example(pair, term))
+                    if len(found[one]) == each:
+                        missing.discard(one)
+        if not missing:
+            break
+    return [replace(Candidate(one), examples=tuple(examples)) for one, examples in found.items()]
+
+
+def _example(pair: Pair, term: str) -> Example:
+    question = next(text for text, words in pair.questions if term in words)
+    return Example(question, pair.title, pair.text)

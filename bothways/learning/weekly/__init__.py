@@ -1,0 +1,1 @@
+"""The weekly run: feedback to questions and a reranker, the gate, promotion and rollback."""

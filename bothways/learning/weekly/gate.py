@@ -1,0 +1,204 @@
+"""The promotion gate: a candidate goes live only where neither set of judged queries says that searches get worse.
+
+Both sides answer the same queries as they would serve them; what decides is the paired difference, query by query, with
+its 95 % interval. "Not worse" is a claim, too, and has to be shown (a test of non-inferiority): a set that is too small
+or too noisy to exclude a loss refuses, instead of letting everything pass that it cannot see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from bothways.core.collections.collection import Collection
+from bothways.evaluation.build import by_document
+from bothways.evaluation.judged.gold import GoldDocument, resolve_gold
+from bothways.evaluation.judged.leaks import find_leaks
+from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.evaluation.run import Answer, Ask, run_strategies
+from bothways.evaluation.statistics import Interval, Values, confidence
+from bothways.search.options import SearchOptions
+from bothways.search.pipeline import Searcher
+
+LIVE, CANDIDATE = "live", "candidate"
+DEPTH = 10
+PATIENCE_MS = 120_000.0
+"""What reranking has for a query here: the order of a busy machine that ran out of time would be measured otherwise."""
+
+FindGold = Callable[[Sequence[JudgedQuery]], Mapping[str, Sequence[GoldDocument]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What a candidate has to show.
+
+    On each set, of at least so many queries, the 95 % interval of the mean difference of `measure` must exclude a loss
+    of more than the set's margin, and must not lie below 0. Held-out judgements are few, and of answers that the live
+    version had brought, so that a change can do little but lose there: their margin is wider.
+    """
+
+    measure: str = "ndcg@10"
+    margin: float = 0.02
+    margin_held_out: float = 0.05
+    min_held_out: int = 20
+    min_regression: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One set of judged queries on both sides: means of the measure, of hit@10, and the paired difference.
+
+    `leaked` queries stand among the indexed questions of either side and were left out; `wanted` is the least number,
+    `margin` the loss that has to be excluded.
+    """
+
+    name: str
+    measure: str
+    queries: int
+    wanted: int
+    leaked: int
+    live: float
+    candidate: float
+    live_hit: float
+    candidate_hit: float
+    difference: Interval
+    better: int
+    worse: int
+    margin: float
+    degraded: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the candidate may go live, why not, and by what numbers."""
+
+    reasons: Sequence[str]
+    sets: Sequence[Measured]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {"accepted": self.accepted, "reasons": list(self.reasons), "sets": [one.as_dict() for one in self.sets]}
+
+
+def decide(sets: Sequence[Measured]) -> Decision:
+    """Decide by numbers alone: a set refuses that is too small, or that does not exclude a loss above its margin."""
+    return Decision([reason for one in sets for reason in _against(one)], sets)
+
+
+def _against(one: Measured) -> list[str]:
+    if one.queries < one.wanted:
+        leaked = f"; {one.leaked} more are indexed questions" if one.leaked else ""
+        return [f"{one.name}: {one.queries} judged queries, {one.wanted} are needed{leaked}"]
+    told = (
+        f"{one.measure} {one.live:.4f} → {one.candidate:.4f}, difference {one.difference.mean:+.4f} "
+        f"[{one.difference.low:+.4f}, {one.difference.high:+.4f}], {one.better} queries better, {one.worse} worse"
+    )
+    if one.difference.high < 0:
+        return [f"{one.name} gets worse: {told}"]
+    if one.difference.low < -one.margin:
+        return [f"{one.name} may get worse by more than {one.margin:g}: {told}"]
+    return []
+
+
+def measured(
+    name: str,
+    queries: Sequence[JudgedQuery],
+    sides: tuple[Ask, Ask],
+    find_gold: FindGold,
+    *,
+    measure: str,
+    margin: float,
+    wanted: int,
+    leaked: int = 0,
+    progress: Callable[[], None] = lambda: None,
+) -> Measured:
+    """Ask both sides, live and candidate, the same queries, in turns, and compare query by query."""
+    asks = dict(zip((LIVE, CANDIDATE), sides, strict=True))
+    tally = run_strategies(queries, asks, find_gold, ks=(1, 3, 5, DEPTH), progress=progress)
+    live, candidate = (_values(tally.values[side], measure) for side in (LIVE, CANDIDATE))
+    differences = candidate - live
+    return Measured(
+        name=name,
+        measure=measure,
+        queries=len(differences),
+        wanted=wanted,
+        leaked=leaked,
+        live=_mean(live),
+        candidate=_mean(candidate),
+        live_hit=_mean(_values(tally.values[LIVE], f"hit@{DEPTH}")),
+        candidate_hit=_mean(_values(tally.values[CANDIDATE], f"hit@{DEPTH}")),
+        difference=confidence(differences),
+        better=int((differences > 0).sum()),
+        worse=int((differences < 0).sum()),
+        margin=margin,
+        degraded=sum(sum(stages.values()) for stages in tally.degraded.values()),
+    )
+
+
+def _values(columns: Mapping[str, Values], measure: str) -> Values:
+    return columns[measure]
+
+
+def _mean(values: Values) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def gate(
+    live: tuple[Searcher, Collection],
+    candidate: tuple[Searcher, Collection],
+    *,
+    held_out: Sequence[JudgedQuery],
+    regression: Sequence[JudgedQuery] | None,
+    options: SearchOptions,
+    demands: Demands,
+    progress: Callable[[], None] = lambda: None,
+) -> Decision:
+    """Measure a candidate beside what is live; `regression` None where the held-out judgements alone decide.
+
+    Both sides are pinned to their version (bothways/search/pinned.py). A query that stands among the indexed questions
+    of either side is left out: it would be found for that alone.
+    """
+    served = replace(
+        options, top_k=options.leg_k, explain=False, highlight=False, rerank_budget_ms=PATIENCE_MS, min_score=None
+    )
+    searcher, collection = live
+    sides = (_ask(*live, served), _ask(*candidate, served))
+    sets = []
+    both = [("held-out judgements", held_out, demands.min_held_out, demands.margin_held_out)]
+    if regression is not None:
+        both.append(("regression set", regression, demands.min_regression, demands.margin))
+    for name, queries, wanted, margin in both:
+        known = {leak.query_id for one in (live[1], candidate[1]) for leak in find_leaks(searcher.client, one, queries)}
+        sets.append(
+            measured(
+                name,
+                [query for query in queries if query.query_id not in known],
+                sides,
+                partial(resolve_gold, searcher.client, collection),
+                measure=demands.measure,
+                margin=margin,
+                wanted=wanted,
+                leaked=len(known),
+                progress=progress,
+            )
+        )
+    return decide(sets)
+
+
+def _ask(searcher: Searcher, collection: Collection, options: SearchOptions) -> Ask:
+    def ask(query: JudgedQuery) -> Answer:
+        result = searcher.search(query.text, collection.name, options)
+        return Answer(ranking=by_document(result.hits), ms=result.timings_ms["total"], degraded=result.degraded)
+
+    return ask

@@ -1,0 +1,1 @@
+"""New questions for chunks that users found hard or by mistake."""

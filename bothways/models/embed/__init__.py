@@ -1,0 +1,1 @@
+"""Encoders: texts to vectors, by ONNX Runtime, OpenVINO or sentence-transformers."""

@@ -1,0 +1,1 @@
+"""Language models: endpoints that speak the OpenAI protocol, local models, and cached answers."""

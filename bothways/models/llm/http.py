@@ -1,0 +1,225 @@
+"""JSON over HTTP to a language model's endpoint, of which nothing is believed: it is bounded in bytes and events.
+
+The openai client reads whatever comes to its end: one answer of 30 MB held a server's event loop for 6 s, one event of
+500 MB took 5 GB. Here what is too long is given up at its bound, in the memory of one event. Time is bounded by whoever
+asks (`asyncio.timeout`). Redirects are not followed: prompts hold documents, which go where they were sent and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import cache
+from importlib.metadata import version
+
+import anyio
+import httpx
+
+from bothways.core.errors import LLMAnswerTooLargeError
+
+MAX_ANSWER_BYTES = 2 << 20
+"""Of an answer as one document: 128,000 tokens of Chinese, all escaped as `\\uXXXX`, take about 1.2 MB."""
+MAX_ERROR_BYTES = 64 << 10
+"""Of the answer to a request that is refused; what is longer is no message for people, and is not read."""
+MAX_CONTAINERS = 50_000
+"""Lists and objects of a document or an event, which are what takes time to read: 700,000 empty ones in 2 MB would hold
+an event loop for half a second. A completion has a dozen; the rest is room for the braces of an answer's own text."""
+MAX_EVENT_BYTES = 256 << 10
+"""Of one event of a stream, which holds a few words; some endpoints send a whole answer as one event."""
+MAX_EVENTS = 200_000
+"""Of a stream: more than a token an event for the longest answers there are."""
+MAX_STREAM_BYTES = 64 << 20
+"""Of a stream: `MAX_EVENTS` events of 330 bytes, of which 300 are the same in all of them."""
+CONNECT_S = 5.0
+
+_EVENTS_AT_ONCE = 32
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+"""No narrower than BOTHWAYS_LLM_CONCURRENCY can be."""
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read whom to trust, once: it takes 30 ms."""
+    return httpx.create_ssl_context()
+
+
+class RefusedError(Exception):
+    """The endpoint answered with an HTTP status other than 2xx: `message` and `code` are what its body says, if any."""
+
+    def __init__(self, response: httpx.Response, body: object) -> None:
+        error = body.get("error", body) if isinstance(body, dict) else body
+        said = error.get("message") if isinstance(error, dict) else error
+        code = error.get("code") if isinstance(error, dict) else None
+        self.status = response.status_code
+        self.message = said if isinstance(said, str) and said.strip() else response.reason_phrase
+        self.code = code if isinstance(code, str) else ""
+        self.headers: Mapping[str, str] = response.headers
+        super().__init__(f"HTTP {self.status}")
+
+
+class LLMHttp:
+    """Asks one endpoint. For one event loop: connections belong to it."""
+
+    def __init__(self, base_url: str, *, api_key: str) -> None:
+        self._base = base_url.rstrip("/")
+        headers = {
+            "Authorization": f"Bearer {api_key or 'none'}",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"bothways/{version('bothways')}",
+        }
+        self._client = httpx.AsyncClient(
+            headers=headers, follow_redirects=False, limits=_LIMITS, verify=_certificates()
+        )
+
+    async def whole(self, method: str, path: str, body: object = None, *, timeout_s: float) -> object:
+        """Give the answer as JSON.
+
+        Raises `RefusedError`, `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for what is no JSON, and
+        `httpx.HTTPError`.
+        """
+        response = await self.open(method, path, body, timeout_s=timeout_s)
+        try:
+            return await read_whole(response)
+        finally:
+            await close(response)
+
+    async def open(self, method: str, path: str, body: object = None, *, timeout_s: float) -> httpx.Response:
+        """Give the answer before it is read, to be closed by `close`; raises `RefusedError` and `httpx.HTTPError`."""
+        request = self._client.build_request(
+            method,
+            self._base + path,
+            json=body,
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S)),
+        )
+        response = await self._client.send(request, stream=True)
+        if response.is_success:
+            return response
+        try:
+            raise RefusedError(response, await _error_body(response))
+        finally:
+            await close(response)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+async def close(response: httpx.Response) -> None:
+    """Close a connection, also while the caller is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await response.aclose()
+
+
+async def read_whole(response: httpx.Response) -> object:
+    """Read an answer to its end as JSON; raises `LLMAnswerTooLargeError` where that comes too late."""
+    length = response.headers.get("content-length", "")
+    if length.isdecimal() and len(length) < 20 and int(length) > MAX_ANSWER_BYTES:
+        raise _too_large(MAX_ANSWER_BYTES)
+    return _parsed(b"".join([piece async for piece in _pieces(response, MAX_ANSWER_BYTES)]))
+
+
+async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
+    """Give the JSON of each event of a stream, up to its end or `[DONE]`.
+
+    Raises `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for an event that is no JSON, and
+    `httpx.HTTPError`.
+    """
+    events = _Events()
+    async with aclosing(_pieces(response, MAX_STREAM_BYTES)) as pieces:
+        async for piece in pieces:
+            for number, data in enumerate(events.feed(piece), start=1):
+                if data.startswith(b"[DONE]"):
+                    return
+                yield _parsed(data)
+                if number % _EVENTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # a flood leaves the loop to others now and then
+    for data in events.feed(b"\n\n"):  # of an endpoint that forgets the empty line after its last event
+        if not data.startswith(b"[DONE]"):
+            yield _parsed(data)
+
+
+async def _pieces(response: httpx.Response, most: int) -> AsyncGenerator[bytes, None]:
+    """Give the body as it comes, `most` bytes of it; one that is compressed unasked could grow without bound."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise ValueError(f"its answer is compressed ({encoding[:20]}), which it was not asked for")
+    taken = 0
+    async for piece in response.aiter_raw():
+        taken += len(piece)
+        if taken > most:
+            raise _too_large(most)
+        yield piece
+
+
+async def _error_body(response: httpx.Response) -> object:
+    """Give the body of a refusal as JSON, None where there is none or it is too long."""
+    try:
+        content = b"".join([piece async for piece in _pieces(response, MAX_ERROR_BYTES)])
+        return _parsed(content)
+    except (LLMAnswerTooLargeError, ValueError, RecursionError):
+        return None
+
+
+def _parsed(content: bytes) -> object:
+    if content.count(b"{") + content.count(b"[") > MAX_CONTAINERS:
+        raise LLMAnswerTooLargeError(
+            f"The language model's answer was given up, since it has more than {MAX_CONTAINERS:,} lists and objects."
+        )
+    parsed: object = json.loads(content)
+    return parsed
+
+
+def _too_large(most: int) -> LLMAnswerTooLargeError:
+    return LLMAnswerTooLargeError(f"The language model's answer was given up, since it has more than {most:,} bytes.")
+
+
+class _Events:
+    """Cuts a stream into the data of its events (server-sent events, of which nothing but `data` is looked at)."""
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []  # pieces of a line that has not ended
+        self._data: list[bytes] = []  # lines of an event that has not ended
+        self._size = 0
+        self._events = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Take in a piece of the stream and give the events that it ends."""
+        *ended, rest = piece.split(b"\n")
+        done: list[bytes] = []
+        for line in ended:
+            self._hold(line)
+            if data := self._line(b"".join(self._begun).removesuffix(b"\r")):
+                done.append(data)
+            self._begun = []
+        self._hold(rest)
+        return done
+
+    def _hold(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > MAX_EVENT_BYTES:
+            raise LLMAnswerTooLargeError(
+                f"The language model's answer was given up: one event of it has more than {MAX_EVENT_BYTES:,} bytes."
+            )
+        if part:
+            self._begun.append(part)
+
+    def _line(self, line: bytes) -> bytes:
+        """Take a whole line; give the event's data where the line ends one that has data."""
+        if line:
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" "))
+            elif not self._data:
+                self._size = 0  # a comment, or the name of an event that has no data yet
+            return b""
+        data, self._data, self._size = b"\n".join(self._data), [], 0
+        self._events += 1
+        if self._events > MAX_EVENTS:
+            raise LLMAnswerTooLargeError(
+                f"The language model's answer was given up, since it has more than {MAX_EVENTS:,} events."
+            )
+        return data

@@ -1,0 +1,153 @@
+"""An ONNX file that can be run, by ONNX Runtime or by OpenVINO: named int64 arrays in, one float array out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from bothways.core.datatypes import Vector
+from bothways.core.errors import MissingExtraError, ModelError
+from bothways.models.embed.first_token import keep_first_token
+from bothways.models.onnx.tokens import Batch
+
+Feed = Mapping[str, npt.NDArray[np.int64]]
+Backend = Literal["onnx", "openvino"]
+
+MAX_EDITED_BYTES = 1 << 30
+"""A larger graph is run as it is: an edit holds it in memory twice."""
+KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A loaded model. `compute` may be called from several threads at once; `turns` says how many it is called from."""
+
+    path: Path
+    inputs: frozenset[str]
+    compute: Callable[[Feed], Vector]
+    first_token_only: bool = False
+    turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(at_once()))
+
+    def run(self, batch: Batch) -> Vector:
+        """Compute the graph's output for a batch, when it is its turn; raises `ModelError` where the runtime fails."""
+        feed = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
+        try:
+            with self.turns:
+                return self.compute({name: array for name, array in feed.items() if name in self.inputs})
+        except Exception as error:  # the runtimes raise classes of their C++ cores, without a common root
+            raise ModelError(f"The model {self.path} failed on {batch.ids.shape[0]} texts: {error}.") from error
+
+
+def open_graph(path: Path, *, backend: Backend, outputs: Sequence[str], first_token_only: bool = False) -> Graph:
+    """Load the ONNX file and choose its output: the first of `outputs` that it has, else its only one.
+
+    With `first_token_only` the graph computes no more than the first token's vector, where it can be cut down to that.
+    Raises `ModelError` where the file cannot be loaded or wants inputs other than a BERT's, `MissingExtraError` where
+    OpenVINO is asked for and not installed.
+    """
+    if first_token_only and (smaller := _open_first_token(path, backend, outputs)):
+        return smaller
+    return _open(path, path, backend, outputs)
+
+
+def _open_first_token(path: Path, backend: Backend, outputs: Sequence[str]) -> Graph | None:
+    """Load the graph cut down to the first token; None where it cannot be, or where the cut one does not run."""
+    if path.stat().st_size > MAX_EDITED_BYTES or any(path.parent.glob(f"{path.name}[._]data")):
+        return None
+    model = keep_first_token(path.read_bytes())
+    if model is None:
+        return None
+    ones = np.ones((2, 3), np.int64)
+    try:
+        graph = _open(path, model, backend, outputs)
+        shape = graph.run(Batch(positions=(0, 1), ids=ones, mask=ones, types=np.zeros_like(ones))).shape
+    except ModelError:
+        return None
+    return replace(graph, first_token_only=True) if shape[:2] == (2, 1) else None
+
+
+def _open(path: Path, model: Path | bytes, backend: Backend, outputs: Sequence[str]) -> Graph:
+    graph = (_open_openvino if backend == "openvino" else _open_onnxruntime)(path, model, outputs)
+    if strange := graph.inputs - KNOWN_INPUTS:
+        raise ModelError(f"The model {path} wants inputs that are not known here: {', '.join(sorted(strange))}.")
+    return graph
+
+
+def cores() -> int:
+    """Count the physical cores that this process may use, or the threads that `OMP_NUM_THREADS` grants it."""
+    if (granted := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
+        return max(1, int(granted))
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+
+
+def at_once() -> int:
+    """Count the batches that a graph computes at the same time; others wait for their turn.
+
+    A batch uses all cores already. More at once would only take the cores from each other
+    (docs/decisions/search-speed.md).
+    """
+    return max(1, cores() // 2)
+
+
+def _open_onnxruntime(path: Path, model: Path | bytes, outputs: Sequence[str]) -> Graph:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 4  # errors are raised, and told by whoever asked; a graph that is tried may fail
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # waiting threads leave the cores to others
+    try:
+        session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise _not_loaded(path, error) from error
+    output = _choose([node.name for node in session.get_outputs()], outputs, path)
+
+    def compute(feed: Feed) -> Vector:
+        result: Vector = session.run([output], feed)[0]
+        return result
+
+    return Graph(path=path, inputs=frozenset(node.name for node in session.get_inputs()), compute=compute)
+
+
+def _open_openvino(path: Path, model: Path | bytes, outputs: Sequence[str]) -> Graph:
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError('The backend openvino needs: pip install "bothways[openvino]".') from error
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": cores()}
+    core = openvino.Core()
+    try:
+        compiled: Any = core.compile_model(core.read_model(model), "CPU", hints)
+    except Exception as error:  # as above
+        raise _not_loaded(path, error) from error
+    output = _choose([node.get_any_name() for node in compiled.outputs], outputs, path)
+
+    def compute(feed: Feed) -> Vector:
+        request = compiled.create_infer_request()  # one a call: a request belongs to one thread
+        request.infer(dict(feed))
+        return np.array(request.get_tensor(output).data, np.float32)
+
+    return Graph(path=path, inputs=frozenset(node.get_any_name() for node in compiled.inputs), compute=compute)
+
+
+def _choose(names: Sequence[str], wanted: Sequence[str], path: Path) -> str:
+    found = [name for name in wanted if name in names] or (list(names) if len(names) == 1 else [])
+    if not found:
+        raise ModelError(f"The model {path} gives {', '.join(names)}; none of them is {' or '.join(wanted)}.")
+    return found[0]
+
+
+def _not_loaded(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"The model {path} cannot be loaded: {error}. Remove its folder, so that it is fetched again.")

@@ -1,0 +1,1 @@
+"""Cross-encoders: question and passage to a relevance score, in this process or over HTTP."""

@@ -1,0 +1,101 @@
+"""The nouns of an answer: what is asked, the passages, what is cited of them, and the answer's events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bothways.core.datatypes import Hit, Metadata, SearchResult
+from bothways.search.options import SearchOptions
+
+Role = Literal["user", "assistant"]
+
+Status = Literal["answered", "uncited", "unknown", "cut", "failed", "no_model"]
+"""How it went: answered with citations, or without a single valid one; the passages do not hold the answer; the
+language model fell silent in the middle, gave nothing usable, or none is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of the conversation so far."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question to a collection, how to search for it, and what was said before, the oldest first."""
+
+    query: str
+    collection: str
+    options: SearchOptions
+    history: Sequence[Turn] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A run of neighbouring chunks of one document, as the language model reads it; `n`, from 1, is its number.
+
+    `chunk_id` is the best of its chunks, `chunk_ids` are all in the order of the text. `hit` is what was found of the
+    document, at `rank` of the search (from 1).
+    """
+
+    n: int
+    hit: Hit
+    rank: int
+    chunk_id: str
+    chunk_ids: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A passage that the answer refers to as `[n]`."""
+
+    n: int
+    chunk_id: str
+    doc_id: str
+    title: str
+    source: str
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of a question.
+
+    `text` is None where there is no language model, or it gave nothing; `note` says so to people. `standalone` is the
+    question as it was searched for, where the history made another one of it. `removed` counts citations of the model
+    that named no passage; they are not in `text`.
+    """
+
+    query: str
+    standalone: str | None
+    status: Status
+    text: str | None
+    passages: Sequence[Passage]
+    citations: Sequence[Citation]
+    removed: int
+    result: SearchResult
+    timings_ms: Mapping[str, float]
+    degraded: Sequence[str] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer that is being written; its citations are checked."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end: the answer as a whole, which is what counts."""
+
+    answer: Answer
+
+
+Event = Delta | Done

@@ -1,0 +1,1 @@
+"""The answer's text while it is written: citations checked, links cleaned, "unknown" recognised."""

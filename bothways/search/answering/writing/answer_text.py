@@ -1,0 +1,93 @@
+"""An answer while the language model writes it: what may be shown of it so far, and what it was in the end."""
+
+from __future__ import annotations
+
+from bothways.search.answering.types import Status
+from bothways.search.answering.writing.links import Links, readable
+from bothways.search.answering.writing.markers import Markers
+from bothways.search.answering.writing.unknown import declines, may_say_unknown, says_unknown, unknown_word
+
+MOST_UNDECIDED = 200
+"""Characters of a beginning after which it is told whether it may be 未知: by then the word has come, or will not."""
+
+
+class Writing:
+    """Takes pieces of one answer to `question`, which may cite passages 1 to `n`, and gives what may be shown.
+
+    `addresses` are those that the passages hold: others are shown so that they lead nowhere.
+    The beginning is held back as long as it may turn out to be 未知. After `close`, `text` is the answer as it counts,
+    which is what was shown, but where it said in a sentence of its own that the passages do not hold it.
+    """
+
+    def __init__(self, question: str, *, n: int, addresses: frozenset[str] = frozenset()) -> None:
+        self._word = unknown_word(question)
+        self._markers = Markers(n)
+        self._links = Links(addresses)
+        self._beginning: list[str] | None = []
+        self._undecided = 0
+        self._shown: list[str] = []
+        self.status: Status = "failed"
+        self.text: str | None = None
+
+    @property
+    def cited(self) -> list[int]:
+        """The numbers of the passages that the answer cites, in the order of their first appearance."""
+        return [] if self.status == "unknown" else self._markers.cited
+
+    @property
+    def removed(self) -> int:
+        """How many citations named no passage."""
+        return self._markers.removed
+
+    def feed(self, piece: str) -> str:
+        """Take in a piece and give what may be shown now."""
+        piece = readable(piece)
+        if self._beginning is not None:
+            if (begun := self._begun(piece)) is None:
+                return ""
+            piece = begun
+        return self._show(self._links.feed(self._markers.feed(piece)))
+
+    def _begun(self, piece: str) -> str | None:
+        """Take in a piece of the beginning, and give all of it where it is not 未知 any more, else None."""
+        if self._beginning is None:
+            return piece
+        if not self._beginning:
+            piece = piece.lstrip()
+        if piece:
+            self._beginning.append(piece)
+        if self._undecided < MOST_UNDECIDED:
+            self._undecided += len(piece)
+            beginning = "".join(self._beginning)
+            if not may_say_unknown(beginning[:MOST_UNDECIDED]):
+                self._beginning = None
+                return beginning
+        return None
+
+    def close(self, *, whole: bool = True) -> str:
+        """End the answer and give what is left to show. `whole`: the model was done, and not interrupted."""
+        rest = ""
+        if self._beginning is not None:
+            held, self._beginning = "".join(self._beginning).strip(), None
+            checked = self._links.feed(self._markers.feed(held) + self._markers.close())
+            if says_unknown(held, cites=bool(self._markers.cited) or not whole):
+                self.status, self.text = "unknown", self._word
+                return self._show(self._word)
+            if not whole:
+                return ""
+            rest = self._show(checked)
+        rest += self._show(self._links.feed(self._markers.close()) + self._links.close())
+        text = "".join(self._shown).strip()
+        if not text:
+            return rest
+        self.text = text
+        self.status = "cut" if not whole else "answered" if self._markers.cited else "uncited"
+        declined = self.status == "uncited" and declines(text)
+        if declined or (whole and says_unknown(text, cites=bool(self._markers.cited))):
+            self.status, self.text = "unknown", self._word
+        return rest
+
+    def _show(self, text: str) -> str:
+        if text:
+            self._shown.append(text)
+        return text

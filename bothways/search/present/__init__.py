@@ -1,0 +1,1 @@
+"""What is shown beside hits: highlights, matched words, neighbours, facets."""

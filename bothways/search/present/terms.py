@@ -1,0 +1,138 @@
+"""What BM25 looks for: the question's words, and what the index's synonyms make of them.
+
+The server is asked itself (`_analyze`, with the analyzer that searches use): its synonyms may be others than those in
+this machine's file, or reloaded since. Its answer to a question is kept for a minute, so that the pages of a search, or
+the same search with another filter, ask once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.search.retrieve.bodies import MAX_WORDS
+
+ANALYZER = "segmented_search"
+TTL_S = 60.0
+MOST_KEPT = 1024
+_MOST_PATHS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that is looked for: its words as the index has them, several standing side by side.
+
+    `asked` is what it stands for in the question: its own words, or those that it is a synonym of, with blanks between.
+    """
+
+    words: tuple[str, ...]
+    asked: str
+
+    @property
+    def text(self) -> str:
+        """The words with a blank between."""
+        return " ".join(self.words)
+
+    @property
+    def is_synonym(self) -> bool:
+        """Whether the question does not have it."""
+        return self.text != self.asked
+
+
+def plain_terms(words: Sequence[str]) -> tuple[Term, ...]:
+    """Give the question's words as terms, without synonyms."""
+    return tuple(Term((word,), word) for word in dict.fromkeys(words[:MAX_WORDS]))
+
+
+class Terms:
+    """Asks an index what it makes of a question's words. Thread-safe; keeps the last answers for `ttl_s`."""
+
+    def __init__(
+        self, client: Elasticsearch, *, ttl_s: float = TTL_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], tuple[float, tuple[Term, ...]]] = OrderedDict()
+
+    def of(self, index: str, words: Sequence[str]) -> tuple[Term, ...]:
+        """Give the terms of a question, its own before synonyms; raises `ElasticsearchError`."""
+        text = " ".join(words[:MAX_WORDS])
+        if not text:
+            return ()
+        key = (index, text)
+        with self._lock:
+            known = self._kept.get(key)
+        if known and self._clock() - known[0] < self._ttl_s:
+            return known[1]
+        with elasticsearch_errors(f"asking {index} for synonyms"):
+            tokens = self._client.indices.analyze(index=index, analyzer=ANALYZER, text=text)["tokens"]
+        terms = read_graph(tokens, text)
+        with self._lock:
+            self._kept[key] = (self._clock(), terms)
+            self._kept.move_to_end(key)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return terms
+
+
+def read_graph(tokens: Sequence[Mapping[str, Any]], text: str) -> tuple[Term, ...]:
+    """Read the token graph that `_analyze` gives for `text` (words with a blank between) as terms.
+
+    The graph is cut where all its paths meet, as Lucene cuts it for a query: between two such points, each path is one
+    way to say the same, and a path of several words is a phrase (Lucene's GraphTokenStreamFiniteStrings).
+    """
+    units = text.encode("utf-16-le")  # Elasticsearch counts offsets so
+
+    def asked(part: Sequence[Mapping[str, Any]]) -> str:
+        start, end = min(t["start_offset"] for t in part), max(t["end_offset"] for t in part)
+        return units[2 * start : 2 * end].decode("utf-16-le")
+
+    parts = [(asked(part).split(), part) for part in _parts(tokens)]
+    own = [Term((word,), word) for spelled, _ in parts for word in spelled]
+    others = [Term(words, " ".join(spelled)) for spelled, part in parts for words in _paths(part)]
+    known = {term.text for term in own}
+    synonyms = [term for term in others if term.text not in known and term.is_synonym]
+    return tuple(dict.fromkeys([*own, *synonyms]))
+
+
+def _end(token: Mapping[str, Any]) -> int:
+    return int(token["position"]) + int(token.get("positionLength", 1))
+
+
+def _parts(tokens: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Split a graph's tokens at the positions that no token reaches across."""
+    part: list[Mapping[str, Any]] = []
+    end = 0
+    for token in sorted(tokens, key=lambda token: int(token["position"])):
+        if part and int(token["position"]) >= end:
+            yield part
+            part = []
+        part.append(token)
+        end = max(end, _end(token))
+    if part:
+        yield part
+
+
+def _paths(part: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """Give the words of each path through a part, of the first paths where there are very many."""
+    edges: dict[int, list[tuple[str, int]]] = {}
+    for token in part:
+        edges.setdefault(int(token["position"]), []).append((str(token["token"]), _end(token)))
+    goal = max(map(_end, part))
+    open_paths: list[tuple[int, tuple[str, ...]]] = [(min(edges), ())]
+    given = 0
+    while open_paths and given < _MOST_PATHS:
+        position, words = open_paths.pop()
+        if position == goal:
+            given += 1
+            yield words
+        open_paths += [(end, (*words, word)) for word, end in edges.get(position, ())]

@@ -1,0 +1,1 @@
+"""The question: checked, filtered, encoded and rewritten before anything is searched."""

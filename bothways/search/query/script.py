@@ -1,0 +1,96 @@
+"""A question in the characters of the collection: Traditional for Simplified ones, and the other way round.
+
+Neither words nor vectors meet across the two scripts (docs/decisions/robustness.md has the figures). What is indexed
+stays as it is; a question is converted on its way, by OpenCC, to what a sample of the collection's texts is written in.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Literal
+
+import opencc
+import structlog
+from elasticsearch import Elasticsearch
+
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.errors import ElasticsearchError
+
+log = structlog.get_logger()
+
+Script = Literal["simplified", "traditional"]
+
+SAMPLE = 64
+"""Chunks that a collection is judged by."""
+TTL_S = 300.0
+"""How long the judgement stands; a collection may be filled with other texts."""
+_CLEARLY = 4
+"""A script has to have so many times the other's characters; a collection of both is asked as the user wrote."""
+_CONFIG = {"simplified": "t2s", "traditional": "s2t"}
+
+
+class Scripts:
+    """Knows the script of each collection, from a sample that is taken once in a while. Thread-safe."""
+
+    def __init__(self, client: Elasticsearch) -> None:
+        self._client = client
+        self._known: dict[str, tuple[float, Script | None]] = {}
+
+    def written_for(self, index: str, text: str) -> str:
+        """Give a question in the script of an index; as it is where that is unknown, mixed, or has no Chinese."""
+        if not has_han(text):
+            return text
+        script = self._of(index)
+        return text if script is None else convert(text, script)
+
+    def _of(self, index: str) -> Script | None:
+        known = self._known.get(index)
+        if known is not None and time.monotonic() - known[0] < TTL_S:
+            return known[1]
+        try:
+            script = script_of(self._sample(index))
+        except ElasticsearchError as error:
+            # The search itself will tell, if it fares no better.
+            log.warning("script_not_known", index=index, reason=str(error))
+            return None
+        self._known[index] = (time.monotonic(), script)
+        return script
+
+    def _sample(self, index: str) -> str:
+        chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
+        with elasticsearch_errors(f"looking at texts of {index}"):
+            found = self._client.search(
+                index=index, query=chance, size=SAMPLE, source_includes=["text"], ignore_unavailable=True
+            )
+        return "\n".join(str(hit["_source"].get("text") or "") for hit in found["hits"]["hits"])
+
+
+def script_of(text: str) -> Script | None:
+    """Tell the script of a text from the characters that the other one writes differently; None: of both, or none."""
+    traditional = _different(text, convert(text, "simplified"))
+    simplified = _different(text, convert(text, "traditional"))
+    if simplified > _CLEARLY * traditional:
+        return "simplified"
+    if traditional > _CLEARLY * simplified:
+        return "traditional"
+    return None
+
+
+def convert(text: str, script: Script) -> str:
+    """Write a text in a script; what is in it already stays."""
+    return str(_converter(_CONFIG[script]).convert(text))
+
+
+def has_han(text: str) -> bool:
+    """Tell whether a text has a Chinese character."""
+    return any("\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff" for char in text)
+
+
+def _different(text: str, converted: str) -> int:
+    return sum(one != other for one, other in zip(text, converted, strict=False))
+
+
+@cache
+def _converter(config: str) -> opencc.OpenCC:
+    return opencc.OpenCC(config)

@@ -1,0 +1,1 @@
+"""Filters that the question itself names: laws, articles, sections, numbers."""

@@ -1,0 +1,214 @@
+"""What a collection's metadata calls things: the names and numbers that a question can be searched for.
+
+Learnt from the values themselves, by aggregations. A field of few values, each on several chunks, holds names (民法典,
+Handbook); one whose values are numbered alike (第五百九十条, Section 12, 12.3) holds numbers, kept as integers.
+What comes out answers a question in well under a millisecond, however many values there are.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bothways.search.query.self_query.numerals import CHINESE, parse_number, parse_roman
+
+Key = tuple[int, ...]
+"""A number in its parts: 第一百二十条之一 is (120, 1), as 120.1 is."""
+
+Meaning = tuple[str, str]
+"""A metadata field and one of its values."""
+
+MIN_CHUNKS_A_NAME = 2.0
+"""A field whose values stand on fewer chunks than this, on the average, names single pieces."""
+
+LONGEST_NAME = 80
+_MIN_SHARE = 0.8
+_MIN_SHARE_A_UNIT = 0.2
+_STATE = "中华人民共和国"
+_BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^】]*】|〔[^〕]*〕")
+_CJK = re.compile(r"[\u3400-\u9fff]")
+_ZH = re.compile(rf"第\s*([{CHINESE}\d]+)\s*(\S.*)", re.DOTALL)
+_ZH_UNIT = re.compile(rf"([^\W\d]+?)(?:之([{CHINESE}\d]+))?(?![^\W\d])")
+_LATIN = re.compile(r"(?:([a-z]+)\.?\s+|(§+)\s*)?(\d+(?:\.\d+)*|[ivxlc]+)(?![\w-]|\.\w)\.?")
+_LONGEST_UNIT = 3
+
+_SAME_UNIT = (
+    ("条", "條", "article", "art"),
+    ("章", "chapter", "ch"),
+    ("节", "節", "section", "sec", "§"),
+    ("页", "頁", "page"),
+    ("编", "編", "part", "book"),
+    ("款", "paragraph", "para"),
+    ("年", "year"),
+    ("卷", "volume", "vol"),
+    ("期", "issue"),
+    ("号", "號", "no", "number"),
+)
+"""Words that people put for one another when they cite: the values have one of them, the question another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbered:
+    """A field whose values are numbered: the words that its numbers stand with, and the values of each number."""
+
+    field: str
+    cues: frozenset[str]
+    values: Mapping[Key, tuple[str, ...]]
+    roman: bool = False
+
+    def between(self, first: int, last: int) -> tuple[str, ...]:
+        """Give the values of all numbers from `first` to `last`."""
+        return tuple(value for key, values in self.values.items() if first <= key[0] <= last for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Names, by how they are written (normalised), with what they mean; and the numbered fields."""
+
+    names: Mapping[str, tuple[Meaning, ...]] = field(default_factory=dict)
+    lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    numbered: tuple[Numbered, ...] = ()
+
+    def names_in(self, text: str) -> list[tuple[int, int]]:
+        """Find where names stand in a normalised text, from the left, of two at one place the longer."""
+        found: list[tuple[int, int]] = []
+        start, last = 0, len(text) - 1
+        lengths = self.lengths
+        while start < last:
+            for length in lengths.get(text[start : start + 2], ()):
+                if text[start : start + length] in self.names and _stands_alone(text, start, start + length):
+                    found.append((start, start + length))
+                    start += length - 1
+                    break
+            start += 1
+        return found
+
+
+def normalised(text: str) -> str:
+    """Write a text as names and numbers are compared: NFKC (so full-width is half-width), lower case."""
+    return unicodedata.normalize("NFKC", text).lower()
+
+
+def learn(fields: Mapping[str, Mapping[str, int]]) -> Vocabulary:
+    """Make a vocabulary of the values of each field, which come with the number of chunks that have them."""
+    numbered: list[Numbered] = []
+    names: dict[str, dict[Meaning, None]] = defaultdict(dict)
+    for name, counts in fields.items():
+        found = learn_numbers(name, counts)
+        numbered += found
+        if found:
+            continue
+        if counts and sum(counts.values()) / len(counts) >= MIN_CHUNKS_A_NAME:
+            for value in counts:
+                for title in titles(value):
+                    names[title][name, value] = None
+    lengths: dict[str, set[int]] = defaultdict(set)
+    for title in names:
+        lengths[title[:2]].add(len(title))
+    return Vocabulary(
+        {title: tuple(meanings) for title, meanings in names.items()},
+        {start: tuple(sorted(found, reverse=True)) for start, found in lengths.items()},
+        tuple(numbered),
+    )
+
+
+def titles(value: str) -> list[str]:
+    """Give what a value may be called: itself, without brackets, without 中华人民共和国 or "the".
+
+    What is too short to be meant by whoever writes it is none: one character, two Latin letters, a number.
+    """
+    whole = normalised(value).strip()
+    bare = _BRACKETED.sub("", whole).strip(" 《》\"'“”")
+    shortened = bare.removeprefix(_STATE).removeprefix("the ").strip()
+    return [title for title in dict.fromkeys((whole, bare, shortened)) if _is_name(title)]
+
+
+def _is_name(title: str) -> bool:
+    if not 2 <= len(title) <= LONGEST_NAME or title in {_STATE, "true", "false", "null", "none"}:
+        return False
+    if _CJK.search(title):
+        return True
+    letters = sum(char.isalpha() for char in title)
+    return letters >= 3 or (letters > 0 and any(char.isdigit() for char in title))
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Tell whether Latin letters and digits at the ends are those of whole words."""
+    before = start > 0 and _is_latin(text[start]) and _is_latin(text[start - 1])
+    after = end < len(text) and _is_latin(text[end - 1]) and _is_latin(text[end])
+    return not (before or after)
+
+
+def _is_latin(char: str) -> bool:
+    return char.isalnum() and ord(char) < 0x2E80
+
+
+def learn_numbers(name: str, values: Iterable[str]) -> tuple[Numbered, ...]:
+    """Read the values of a field as numbers, by unit; none where the larger part of them are none.
+
+    A unit counts from a fifth of the values on: a field may have the articles of one book and the sections of another.
+    """
+    texts = {value: normalised(value).strip() for value in values}
+    readings = []
+    for longest in (_LONGEST_UNIT, 1):  # 第二章法人: where no space ends the unit, it is one character
+        read = {value: _zh(text, longest) or _latin(text) for value, text in texts.items()}
+        votes = Counter(found[0] for found in read.values() if found)
+        units = [unit for unit, count in votes.items() if count >= _MIN_SHARE_A_UNIT * len(texts)]
+        if units and sum(votes[unit] for unit in units) >= _MIN_SHARE * len(texts):
+            readings.append((units, read))
+    if readings:  # of few values, a title stuck to its unit could pass for a unit of its own
+        units, read = min(readings, key=lambda reading: len(reading[0]))
+        return tuple(_numbered(name, unit, read) for unit in units)
+    return ()
+
+
+def _numbered(name: str, unit: str, read: Mapping[str, tuple[str, Key] | None]) -> Numbered:
+    numbers: dict[Key, list[str]] = defaultdict(list)
+    roman = True
+    for value, found in read.items():
+        if found and found[0] == unit:
+            numbers[found[1]].append(value)
+            roman = roman and not re.search(rf"[\d{CHINESE}]", normalised(value))
+    return Numbered(
+        field=name,
+        cues=cues(unit or name.lower()),
+        values={key: tuple(several) for key, several in numbers.items()},
+        roman=roman,
+    )
+
+
+def cues(unit: str) -> frozenset[str]:
+    """Give the words for a unit; a name in the plural counts as the singular."""
+    singular = unit.removesuffix("s") if unit.isascii() and len(unit) > 3 else unit
+    return frozenset(next((same for same in _SAME_UNIT if singular in same), (singular,)))
+
+
+def _zh(text: str, longest: int) -> tuple[str, Key] | None:
+    match = _ZH.match(text)
+    unit = _ZH_UNIT.match(match[2]) if match else None
+    number = parse_number(match[1]) if match else None
+    if match is None or unit is None or number is None:
+        return None
+    below = parse_number(unit[2]) if unit[2] else None
+    word = unit[1] if len(unit[1]) <= longest else unit[1][:1]
+    return word, (number,) if below is None else (number, below)
+
+
+def _latin(text: str) -> tuple[str, Key] | None:
+    match = _LATIN.match(text)
+    if match is None:
+        return None
+    key = latin_key(match[3])
+    return (match[1] or match[2] or "", key) if key else None
+
+
+def latin_key(text: str) -> Key | None:
+    """Read 12, 12.3 or XII."""
+    if text[0].isdigit():
+        parts: Sequence[int | None] = [parse_number(part) for part in text.split(".")]
+        return tuple(part for part in parts if part is not None) if None not in parts else None
+    number = parse_roman(text)
+    return (number,) if number else None

@@ -1,0 +1,1 @@
+"""Ranking: legs fused, candidates reranked, duplicates removed."""

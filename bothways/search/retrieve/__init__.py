@@ -1,0 +1,1 @@
+"""Retrieval: request bodies, one multi-search for all legs, pages, versions."""

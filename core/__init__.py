@@ -1,5 +1,0 @@
-"""What every room speaks: types, errors, settings, the way to Elasticsearch, and the models."""
-
-from core.telemetry import switch_off
-
-switch_off()

@@ -1,0 +1,1 @@
+"""What changed since the last run: known chunks, reusable texts, origins of documents."""

@@ -1,0 +1,126 @@
+"""Texts that the index holds under another id: of a renamed file, or of a record that moved up or down in its file.
+
+In: chunks that have to be written. Out: those whose text the index does not hold; the others are given to `take`,
+with the vector and the questions of that text, so that nothing is encoded or asked twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from elasticsearch import Elasticsearch
+
+from bothways.core.analysis import Segmenter
+from bothways.core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Vector
+from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.elastic.vectors import from_stored, stored_again
+from bothways.indexer.bulk import to_action
+from bothways.indexer.doc2query.expand import LEARNT
+
+WINDOW = 64
+"""Chunks that are looked up in one request: its answer holds all their vectors, as text."""
+
+_WANTED = ["text_hash", "title", "generation", "text_sem", "questions"]
+"""Vectors have to be named: servers from 9.2 on leave them out of `_source` otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownText:
+    """A chunk to be written, with what the index holds for its text: vector (d,), questions as they are stored."""
+
+    chunk: Chunk
+    generation: str
+    vector: Vector
+    questions: tuple[Mapping[str, Any], ...]
+
+
+def only_unknown_texts(
+    chunks: Iterable[Chunk],
+    client: Elasticsearch,
+    *,
+    index: str,
+    generations: frozenset[str] | None,
+    take: Callable[[list[KnownText]], None],
+) -> Iterator[Chunk]:
+    """Pass on the chunks whose text the index lacks, lazily and in order; give the others to `take` by the window.
+
+    Of the texts only those count whose questions are of one of the `generations`; None: whatever they have. A chunk
+    that was written before there was a `text_hash` is not recognised.
+    """
+    if not _has_hashes(client, index):
+        yield from chunks
+        return
+    iterator = iter(chunks)
+    while window := list(islice(iterator, WINDOW)):
+        held = _held(client, index, window, generations)
+        found = [(chunk, _of(chunk, held)) for chunk in window]
+        known = [_known(chunk, source) for chunk, source in found if source is not None]
+        if known:
+            take(known)
+        yield from (chunk for chunk, source in found if source is None)
+
+
+def to_copy(known: KnownText, *, index: str, origin: str, segmenter: Segmenter, packed: bool = True) -> dict[str, Any]:
+    """Build the `_bulk` action of a chunk whose text is known: all is new but the vectors and the questions."""
+    expanded = ExpandedChunk(known.chunk, (), known.generation)
+    embedded = EmbeddedChunk(expanded, known.vector, known.vector[np.newaxis][:0])
+    action = to_action(embedded, index=index, origin=origin, segmenter=segmenter, packed=packed)
+    action["questions"] = [_question(question, packed) for question in known.questions]
+    action["question_count"] = len(known.questions)
+    return action
+
+
+def _question(question: Mapping[str, Any], packed: bool) -> dict[str, Any]:
+    if "text_sem" not in question:
+        return dict(question)
+    return {**question, "text_sem": stored_again(question["text_sem"], packed=packed)}
+
+
+def _has_hashes(client: Elasticsearch, index: str) -> bool:
+    with elasticsearch_errors(f"reading the mapping of {index}"):
+        found = client.indices.get_field_mapping(index=index, fields="text_hash")
+    return bool(found[index]["mappings"])
+
+
+def _held(
+    client: Elasticsearch, index: str, chunks: list[Chunk], generations: frozenset[str] | None
+) -> dict[str, dict[str, Any]]:
+    """Find one chunk of the index for each text, by its hash."""
+    hashes = sorted({text_hash for chunk in chunks for text_hash in chunk.text_hashes})
+    filters: list[dict[str, Any]] = [{"terms": {"text_hash": hashes}}, {"exists": {"field": "text_sem"}}]
+    if generations is not None:
+        learnt = [{"prefix": {"generation": f"{generation}{LEARNT}"}} for generation in sorted(generations)]
+        filters.append({"bool": {"should": [{"terms": {"generation": sorted(generations)}}, *learnt]}})
+    with elasticsearch_errors("looking for texts that are known"):
+        found = client.search(
+            index=index,
+            query={"bool": {"filter": filters}},
+            collapse={"field": "text_hash"},
+            size=len(hashes),
+            source_includes=_WANTED,
+            track_total_hits=False,
+        )
+    return {hit["_source"]["text_hash"]: hit["_source"] for hit in found["hits"]["hits"]}
+
+
+def _of(chunk: Chunk, held: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Choose what is held for a chunk: its text under its very title, else a text that was named after its file too."""
+    exact, untitled = (held.get(text_hash) for text_hash in chunk.text_hashes)
+    if exact is not None:
+        return exact
+    if untitled is not None and (chunk.is_named_after_file or untitled["title"] == chunk.title):
+        return untitled
+    return None
+
+
+def _known(chunk: Chunk, source: Mapping[str, Any]) -> KnownText:
+    return KnownText(
+        chunk=chunk,
+        generation=source["generation"],
+        vector=from_stored(source["text_sem"]),
+        questions=tuple(source["questions"]),
+    )

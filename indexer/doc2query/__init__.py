@@ -1,0 +1,1 @@
+"""Doc2Query: pseudo-questions written, parsed, recorded, filtered."""

@@ -1,0 +1,1 @@
+"""Jobs: their records in Elasticsearch, progress, and outages."""

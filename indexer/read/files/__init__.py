@@ -1,0 +1,1 @@
+"""What all readers share: folders, encodings, bounds, metadata, reasons for failures."""

@@ -1,0 +1,1 @@
+"""PDF: pages to lines, paragraphs, tables; scanned pages by OCR."""

@@ -1,0 +1,1 @@
+"""Uploaded files: received, kept on disk, and indexed in turn."""

@@ -1,0 +1,1 @@
+"""Versions of a collection: built, checked, published, rolled back, retired."""
