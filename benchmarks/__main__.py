@@ -29,9 +29,9 @@ from benchmarks.search_setting import plan_search, remove, set_up
 from benchmarks.searching import run_searching
 from benchmarks.serving import run_serving
 from benchmarks.sides import BenchmarkError, run_bothways
-from bothways.core.elastic.client import connect
 from bothways.core.errors import BothwaysError
 from bothways.core.settings import Settings, settings
+from bothways.node.connect import connect
 
 PARTS = ("indexing", "search", "serve", "footprint", "encoding", "bulk")
 SAMPLE = 8

@@ -14,9 +14,9 @@ from benchmarks.corpus import ROOT
 from benchmarks.machine import cores, machine_facts, one_line
 from benchmarks.report import Benchmark, Target, show, table_of_targets, write_json
 from benchmarks.sides import BenchmarkError
-from bothways.core.elastic.client import connect
 from bothways.core.errors import BothwaysError
 from bothways.core.settings import Settings, settings
+from bothways.node.connect import connect
 
 Run = Callable[[argparse.Namespace, Settings, Elasticsearch], Benchmark]
 

@@ -16,7 +16,6 @@ from elasticsearch import Elasticsearch
 
 from bothways.core.analysis import Segmenter, read_stopwords
 from bothways.core.collections.collection import Collection, open_collection
-from bothways.core.elastic.client import connect
 from bothways.core.settings import load_settings
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import resolve_gold
@@ -27,6 +26,7 @@ from bothways.evaluation.run import Answer, run_strategies
 from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
+from bothways.node.connect import connect
 from bothways.search.retrieve.bodies import bm25_body
 from bothways.search.retrieve.msearch import retrieve
 

@@ -14,12 +14,12 @@ from elasticsearch import Elasticsearch, helpers
 from benchmarks.task import run_task
 from bothways.core.datatypes import EmbeddedChunk
 from bothways.core.elastic.build_mode import quieten, wake, without_graphs
-from bothways.core.elastic.client import connect
 from bothways.core.settings import Settings, settings
 from bothways.indexer.bulk import bulk, to_action
 from bothways.indexer.versions.merge import merge
 from bothways.indexer.versions.versions import chunk_mapping
 from bothways.node import find_login
+from bothways.node.connect import connect
 
 
 class _Words:

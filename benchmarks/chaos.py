@@ -37,11 +37,11 @@ from benchmarks.chaos_hostile import CASES as HOSTILE
 from benchmarks.chaos_outages import CASES as OUTAGES
 from benchmarks.corpus import ROOT
 from bothways.core.analysis import load_segmenter, segment_synonyms
-from bothways.core.elastic.client import connect
 from bothways.core.settings import Settings, load_settings
 from bothways.models.files.resolve import resolve_model
 from bothways.node import fetch_distribution, purge, status, up
 from bothways.node.config import node_settings
+from bothways.node.connect import connect
 from bothways.node.place import find_place
 
 CONCURRENCY = 8

@@ -24,7 +24,7 @@ _PATIENCE_S = 180.0
 
 _DIES_IN_THE_HAND_OVER = """
 import io, os, sys
-from bothways.core.elastic.client import connect
+from bothways.node.connect import connect
 from bothways.core.settings import load_settings
 from bothways.indexer.build import default_job_options
 from bothways.indexer.jobs.store import JobStore

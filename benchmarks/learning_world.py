@@ -22,7 +22,6 @@ from benchmarks.learning_people import Article, ScriptedModel, articles_of, judg
 from bothways.core.analysis import load_segmenter
 from bothways.core.collections.collection import delete_collection, open_collection
 from bothways.core.datatypes import Vector
-from bothways.core.elastic.client import connect
 from bothways.core.elastic.vectors import from_stored
 from bothways.core.lazy import Once
 from bothways.core.settings import Settings
@@ -45,6 +44,7 @@ from bothways.learning.weekly.parts import Wanted
 from bothways.learning.weekly.run import learn_round
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.protocols import Encoder
+from bothways.node.connect import connect
 from bothways.search.build import default_options
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher

@@ -25,12 +25,12 @@ from benchmarks.machine import machine_facts, one_line
 from benchmarks.measure import percentile
 from bothways.core.analysis import load_segmenter
 from bothways.core.datatypes import SearchResult
-from bothways.core.elastic.client import connect
 from bothways.core.logs import configure_logs
 from bothways.core.settings import Settings, load_settings
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.llm.answer_cache import AnswerCache
 from bothways.models.llm.endpoint import EndpointModel
+from bothways.node.connect import connect
 from bothways.search.build import default_options
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher

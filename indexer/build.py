@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 from bothways.core.analysis import load_segmenter, segment_synonyms
-from bothways.core.elastic.client import connect
 from bothways.core.errors import SettingsError
 from bothways.core.lazy import Once
 from bothways.core.settings import Settings
@@ -30,6 +29,7 @@ from bothways.models.llm.usage import Prices
 from bothways.models.protocols import CrossEncoder, Encoder
 from bothways.models.rate_limit import Pace
 from bothways.models.rerank.cross_encoder import load_cross_encoder
+from bothways.node.connect import connect
 
 
 def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:

@@ -15,11 +15,11 @@ import pytest
 import structlog
 
 from bothways.core.analysis import Segmenter, load_segmenter, segment_synonyms
-from bothways.core.elastic.client import connect
 from bothways.core.settings import load_settings, settings
 from bothways.core.synonyms import read_synonyms
 from bothways.models.files.packaged import fetch_packaged, packaged_folder
 from bothways.models.llm.answer_cache import AnswerCache
+from bothways.node.connect import connect
 from tests.fakes import Clock
 
 pytest_plugins = ["tests.turns", "tests.own_node"]

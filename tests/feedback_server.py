@@ -9,8 +9,8 @@ import uvicorn
 
 from bothways.api.app import create_app
 from bothways.core.analysis import Segmenter
-from bothways.core.elastic.client import connect
 from bothways.core.settings import load_settings
+from bothways.node.connect import connect
 from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder
 

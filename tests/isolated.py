@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from elastic_transport._node import NodeApiResponse
 
-from bothways.core.elastic.client import connect
+from bothways.node.connect import connect
 
 OURS = b"bothways-"
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
 
-from bothways.core.elastic.client import connect
 from bothways.core.elastic.lease import Leases
 from bothways.core.errors import UsageError
 from bothways.core.settings import Settings
@@ -20,6 +19,7 @@ from bothways.indexer.workers.shards import Questions, Shards
 from bothways.indexer.workers.workers import Crew
 from bothways.indexer.write import Write, write
 from bothways.models.onnx.graph import cores
+from bothways.node.connect import connect
 
 Engine = Literal["local", "ray"]
 ENGINES: tuple[Engine, ...] = ("local", "ray")

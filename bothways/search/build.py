@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bothways.core.analysis import load_segmenter
-from bothways.core.elastic.client import Server, connect
+from bothways.core.elastic.client import Server
 from bothways.core.settings import Settings
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.llm.answer_cache import AnswerCache
 from bothways.models.llm.language_model import load_llm
 from bothways.models.rerank.cross_encoder import check_reranker, load_cross_encoder
+from bothways.node.connect import connect
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.rewrite import Query2Doc, RecordedRewrites, Rewriter

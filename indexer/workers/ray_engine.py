@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from typing import Any
 
 from bothways.core.datatypes import Chunk
-from bothways.core.elastic.client import connect
 from bothways.core.elastic.lease import Leases
 from bothways.core.errors import JobStateError, MissingExtraError
 from bothways.core.settings import Settings
@@ -27,6 +26,7 @@ from bothways.indexer.report import JobReport
 from bothways.indexer.workers.shards import Shards
 from bothways.indexer.workers.workers import LOOK_AGAIN_S, Crew, opened_for, work_on
 from bothways.indexer.write import Progress, Target
+from bothways.node.connect import connect
 
 INSTALL_RAY = 'pip install "bothways[ray]"'
 

@@ -10,11 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bothways.api.app import create_app
-from bothways.core.elastic.client import connect
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
 from bothways.indexer.jobs.store import Job, JobStore, new_id
 from bothways.indexer.parts import JobOptions, Parts
+from bothways.node.connect import connect
 from bothways.search.pipeline import Searcher
 from tests.es_proxy import TROUBLES, Proxy
 from tests.fakes import FixedWriter, HashEncoder

@@ -18,7 +18,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bothways.api.app import create_app
-from bothways.core.elastic.client import connect
 from bothways.core.errors import ElasticsearchUnavailableError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
@@ -28,6 +27,7 @@ from bothways.learning.feedback.rows import Row, at
 from bothways.learning.feedback.spool import Spool, refused_in
 from bothways.learning.feedback.store import FeedbackStore
 from bothways.learning.feedback.wording import Wording
+from bothways.node.connect import connect
 from bothways.search.pipeline import Searcher
 from tests.conftest import free_port
 from tests.es_proxy import Proxy

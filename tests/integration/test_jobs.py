@@ -268,7 +268,7 @@ def test_a_job_that_slept_stops_before_it_writes_on(run, started, clock, es, col
 def test_kill_9_leaves_a_lost_job_and_its_lease_to_the_next(run, es, es_url, collection):
     desk = open_desk(es[0])
     code = (
-        "import sys; from bothways.core.elastic.client import connect\n"
+        "import sys; from bothways.node.connect import connect\n"
         "from bothways.core.settings import load_settings\n"
         "from bothways.indexer.run import open_desk; from bothways.indexer.jobs.store import Job\n"
         "desk = open_desk(connect(load_settings(es_url=sys.argv[1]))[0])\n"

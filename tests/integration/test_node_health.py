@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bothways.cli.verbs import es as verbs
-from bothways.core.elastic.client import connect
 from bothways.core.elastic.cluster_health import cluster_health
 from bothways.node import down, up
 from bothways.node.config import DISK
+from bothways.node.connect import connect
 from tests.own_node import own_place
 
 pytestmark = pytest.mark.elasticsearch

@@ -9,10 +9,10 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from bothways.core.elastic.client import connect
 from bothways.core.errors import NodeError
 from bothways.node import config, down, local, status, up
 from bothways.node.config import SYNONYMS
+from bothways.node.connect import connect
 from bothways.node.process import wait_until_ready
 from bothways.node.state import living, write_state
 from tests.own_node import own_place

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from bothways.core.elastic.client import connect
 from bothways.core.errors import ElasticsearchError, ElasticsearchUnavailableError, IndexFullError, JobCancelledError
 from bothways.core.settings import load_settings
 from bothways.indexer.jobs.outage import Patience
@@ -16,6 +15,7 @@ from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import Job, JobStore, new_id
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.indexer.run import open_desk, recorded_options, run_job
+from bothways.node.connect import connect
 from tests.es_proxy import Proxy
 from tests.fakes import FixedWriter, HashEncoder
 from tests.full_disk import full_disk

@@ -23,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 from bothways.core.analysis import Segmenter
-from bothways.core.elastic.client import connect
+from bothways.node.connect import connect
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts

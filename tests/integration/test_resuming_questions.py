@@ -34,7 +34,7 @@ from pathlib import Path
 
 from bothways.core.analysis import Segmenter
 from bothways.models.llm.answer_cache import AnswerCache
-from bothways.core.elastic.client import connect
+from bothways.node.connect import connect
 from bothways.models.llm.endpoint import EndpointModel
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path

@@ -12,13 +12,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bothways.api.app import create_app
-from bothways.core.elastic.client import connect
 from bothways.core.errors import ElasticsearchUnavailableError, EncodingTimeoutError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.models.llm.answer_cache import AnswerCache
 from bothways.models.llm.endpoint import EndpointModel
+from bothways.node.connect import connect
 from bothways.search.options import STRATEGIES, SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.rewrite import PATIENCE, Query2Doc

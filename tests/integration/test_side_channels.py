@@ -219,7 +219,7 @@ class _Counting:
 
 @pytest.fixture
 def counted(es):
-    from bothways.core.elastic.client import connect
+    from bothways.node.connect import connect
 
     client, _ = connect(load_settings(es_url=str(next(iter(es[0].transport.node_pool.all())).base_url)))
     yield client, _Counting(client)

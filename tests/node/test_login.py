@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from bothways.cli.verbs.kibana import _kibana
-from bothways.core.elastic.client import connect
 from bothways.core.errors import ElasticsearchUnavailableError, NodeError
 from bothways.core.settings import load_settings
 from bothways.node import find_login
+from bothways.node.connect import connect
 from bothways.node.login import USER, Login, ensure_login, hashed, password_file, read_login, read_password
 from bothways.node.state import write_state
 from tests.node.test_local import info_of, this_process

@@ -18,13 +18,14 @@ from bothways.core.collections.collection import (
     no_collection,
     open_collection,
 )
-from bothways.core.elastic.client import connect, elasticsearch_errors
+from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.elastic.counting import chunks_of
 from bothways.core.errors import UsageError
 from bothways.core.settings import settings
 from bothways.indexer.versions.acl import set_acl
 from bothways.indexer.versions.adopt import adopt, delete_version
 from bothways.indexer.versions.rollback import advice, list_versions, rollback
+from bothways.node.connect import connect
 
 app = typer.Typer(help="List the collections; go back to an earlier version of one.", invoke_without_command=True)
 delete_app = typer.Typer(help="Delete a collection, one of its versions, or a document.", no_args_is_help=True)

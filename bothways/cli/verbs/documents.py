@@ -11,9 +11,9 @@ from bothways.api.wire.common import document_row
 from bothways.cli.options import AsGroupsOption, CollectionOption, JsonOption, parse_access
 from bothways.cli.output import err, listing, out, plain, print_json, printable
 from bothways.core.access import guarded
-from bothways.core.elastic.client import connect
 from bothways.core.settings import settings
 from bothways.indexer.documents import delete_document, list_documents
+from bothways.node.connect import connect
 
 
 def documents(

@@ -9,12 +9,12 @@ import typer
 from bothways.cli.options import JsonOption
 from bothways.cli.output import err, out, print_json, printable
 from bothways.core.analysis import load_segmenter, segment_synonyms
-from bothways.core.elastic.client import connect
 from bothways.core.elastic.cluster_health import ClusterHealth, cluster_health
 from bothways.core.errors import ElasticsearchError, NodeError, UsageError
 from bothways.core.settings import Settings, settings
 from bothways.core.text.address import public_url
 from bothways.node import NodeInfo, down, purge, status, up
+from bothways.node.connect import connect
 from bothways.node.local import Kind
 
 _ASK_TIMEOUT_S = 5.0

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from bothways.cli.options import JsonOption
 from bothways.cli.output import err, out, plain, print_json
-from bothways.core.elastic.client import connect
 from bothways.core.settings import settings
 from bothways.learning.feedback.recorder import spool_folder
 from bothways.learning.feedback.spool import refused_in, waiting_in
 from bothways.learning.feedback.store import Counts, FeedbackStore
+from bothways.node.connect import connect
 
 
 def feedback(

@@ -15,7 +15,6 @@ from bothways.cli.options import JsonOption
 from bothways.cli.outages import patience_of
 from bothways.cli.output import err, out, plain, print_json, printable
 from bothways.cli.workers import LocalHelpers, environment_of, shared
-from bothways.core.elastic.client import connect
 from bothways.core.errors import UsageError
 from bothways.core.settings import Settings, settings
 from bothways.indexer.build import default_job_options, opened_parts, parts_for_order
@@ -25,6 +24,7 @@ from bothways.indexer.uploads.queue import Uploads, require_retryable
 from bothways.indexer.uploads.spool import Spool
 from bothways.indexer.workers.shards import Shards
 from bothways.indexer.workers.workers import Worker
+from bothways.node.connect import connect
 
 LOOK_EVERY_S = 1.0
 

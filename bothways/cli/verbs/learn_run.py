@@ -12,7 +12,6 @@ import typer
 from bothways.cli.ending import ended_by_sigterm
 from bothways.cli.options import CollectionOption, JsonOption, parse_strategy
 from bothways.cli.output import err, out, print_json, printable
-from bothways.core.elastic.client import connect
 from bothways.core.errors import UsageError
 from bothways.core.settings import settings
 from bothways.evaluation.judged.queries import JudgedQuery, load_queries
@@ -23,6 +22,7 @@ from bothways.learning.weekly.parts import StepName, Wanted
 from bothways.learning.weekly.promotion import roll_back
 from bothways.learning.weekly.run import learn_round
 from bothways.models.llm.language_model import load_llm
+from bothways.node.connect import connect
 from bothways.search.build import build_searcher, default_options
 
 BOUNDS, DEMANDS = Bounds(), Demands()

@@ -13,11 +13,11 @@ from bothways.cli.options import JsonOption
 from bothways.cli.output import err, out, print_json, printable
 from bothways.core.analysis import Segmenter, load_segmenter
 from bothways.core.collections.collection import list_collections
-from bothways.core.elastic.client import connect
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import Settings, settings
 from bothways.core.synonyms import Rule, read_rules_file
 from bothways.indexer.synonyms import Applied, apply, find_places, in_force
+from bothways.node.connect import connect
 
 app = typer.Typer(name="synonyms", help="Put synonyms into force, and show what is.", no_args_is_help=True)
 

@@ -15,7 +15,6 @@ from bothways.cli.options import CollectionOption, JsonOption
 from bothways.cli.output import err, out, print_json
 from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOption, parse_split
 from bothways.core.collections.collection import open_collection
-from bothways.core.elastic.client import connect
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import settings
@@ -27,6 +26,7 @@ from bothways.evaluation.vectors.index import builds_of
 from bothways.evaluation.vectors.plot import plot_study
 from bothways.evaluation.vectors.study import study_vectors
 from bothways.models.embed.encoder import load_encoder
+from bothways.node.connect import connect
 from bothways.search.build import build_searcher, default_options
 
 _SHOWN = 10

@@ -21,7 +21,7 @@ from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import ElasticsearchError
 
 FIELDS_TTL_S = 5.0
-"""Seconds for which the metadata fields of a caller's documents are cached, as mappings are (retrieve/retrieve/versions.py)."""
+"""Seconds for which the metadata fields of a caller's documents are cached, as mappings are (retrieve/versions.py)."""
 
 _SEES = {"size": 0, "terminate_after": 1, "track_total_hits": 1}
 

@@ -1,7 +1,4 @@
-"""The way to Elasticsearch: a client that has been probed, and its errors in our words.
-
-The order of places is the contract's: `BOTHWAYS_ES_URL`, then the node that `bothways es up` left running.
-"""
+"""What Elasticsearch says: its version and licence, and its errors as ours. Clients are opened by node/connect.py."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import elasticsearch
 from elastic_transport import ConnectionTimeout, SerializationError
@@ -17,7 +13,6 @@ from elastic_transport import TransportError as WireError
 from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import ScanError
 
-from bothways.core.elastic.json_serializers import serializers
 from bothways.core.errors import (
     CollectionGoneError,
     ElasticsearchError,
@@ -25,12 +20,8 @@ from bothways.core.errors import (
     ElasticsearchVersionError,
     IndexFullError,
     IndexReadOnlyError,
-    SettingsError,
     UsageError,
 )
-from bothways.core.settings import Settings
-from bothways.core.text.address import public_url
-from bothways.node import find_login, resolve_url
 
 OLDEST = (8, 19)
 """The oldest server that has all we use (dense_vector in nested fields with filters, `synonym_graph` reload)."""
@@ -169,44 +160,6 @@ def reason(error: ApiError) -> str:
     if isinstance(body, str) and body:
         return f"an answer that is no JSON, as of a proxy [HTTP {error.status_code}]"
     return f"{error.message or 'no reason given'} [HTTP {error.status_code}]"
-
-
-def connect(settings: Settings) -> tuple[Elasticsearch, Server]:
-    """Open a client and probe the server's version and licence; raises a clear error when either will not do."""
-    url = settings.es_url or resolve_url(settings)
-    if url is None:
-        raise ElasticsearchUnavailableError(
-            "No Elasticsearch is running: start one with `bothways es up`, or set BOTHWAYS_ES_URL."
-        )
-    client = _client(settings, url)
-    return client, probe(client, public_url(url))
-
-
-def _client(settings: Settings, url: str) -> Elasticsearch:
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise SettingsError(f"BOTHWAYS_ES_URL must begin with http:// or https://, not {public_url(url)[:80]!r}.")
-    options: dict[str, object] = {
-        "request_timeout": settings.es_timeout_s,
-        "retry_on_timeout": False,
-        "max_retries": 2,
-        "connections_per_node": 32,
-        "serializers": serializers(),
-        "meta_header": False,  # versions of Python and of the client, which a hosted Elasticsearch counts for its maker
-    }
-    if settings.es_api_key:
-        options["api_key"] = settings.es_api_key.get_secret_value()
-    elif bool(settings.es_user) != bool(settings.es_password):
-        raise SettingsError("BOTHWAYS_ES_USER and BOTHWAYS_ES_PASSWORD go together: set both or none.")
-    elif settings.es_user and settings.es_password:
-        options["basic_auth"] = (settings.es_user, settings.es_password.get_secret_value())
-    elif "@" not in urlsplit(url).netloc and (login := find_login(settings, url)):
-        options["basic_auth"] = (login.user, login.password)
-    if settings.es_ca_certs:
-        options["ca_certs"] = str(settings.es_ca_certs)
-    try:
-        return Elasticsearch(url, **options)  # type: ignore[arg-type]
-    except (ValueError, OSError) as error:
-        raise SettingsError(f"BOTHWAYS_ES_URL or its certificate cannot be used: {error}.") from error
 
 
 def probe(client: Elasticsearch, url: str) -> Server:

@@ -17,7 +17,6 @@ import numpy as np
 
 from bothways.core.collections.collection import open_collection
 from bothways.core.datatypes import Vector
-from bothways.core.elastic.client import connect
 from bothways.core.errors import UsageError
 from bothways.core.settings import Settings
 from bothways.learning.distill.state import FOLDER, Distillation, begin_logits
@@ -55,6 +54,7 @@ from bothways.learning.reranker.train import Tell, base_folder, check_extra
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.files.folder import read_json
 from bothways.models.protocols import Encoder
+from bothways.node.connect import connect
 
 SEARCH = "search"
 TEMPERATURES = {SEARCH: 0.1, "encoder": 0.02, "cross-encoder": 1.0}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from bothways.core.collections.collection import alias_of
-from bothways.core.elastic.client import connect
 from bothways.core.settings import Settings
 from bothways.learning.feedback.rows import at
 from bothways.learning.feedback.store import DAY_S, FeedbackStore
@@ -14,6 +13,7 @@ from bothways.learning.judgments.clicks import Tally, read_sessions
 from bothways.learning.judgments.evidence import gather
 from bothways.learning.judgments.files import Outcome
 from bothways.learning.judgments.judge import Bounds, judge
+from bothways.node.connect import connect
 
 
 def learn_judgements(settings: Settings, collection: str, bounds: Bounds, *, days: float | None = None) -> Outcome:

@@ -9,7 +9,6 @@ from elasticsearch import Elasticsearch
 
 from bothways.core.analysis import load_segmenter, read_stopwords
 from bothways.core.collections.collection import open_collection
-from bothways.core.elastic.client import connect
 from bothways.core.errors import SynonymsError, UsageError
 from bothways.core.settings import Settings
 from bothways.core.synonyms import Rule, read_synonyms, split_rules
@@ -20,6 +19,7 @@ from bothways.learning.synonyms.mine import Mined, Progress, mine
 from bothways.learning.synonyms.pairs import read_pairs
 from bothways.models.llm.answer_cache import AnswerCache
 from bothways.models.llm.language_model import load_llm
+from bothways.node.connect import connect
 
 
 def mine_synonyms(

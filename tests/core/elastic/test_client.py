@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bothways.core.elastic.client import Server, connect
+from bothways.core.elastic.client import Server
 from bothways.core.errors import (
     ElasticsearchError,
     ElasticsearchUnavailableError,
@@ -16,6 +16,7 @@ from bothways.core.errors import (
     SettingsError,
 )
 from bothways.core.settings import load_settings
+from bothways.node.connect import connect
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 import structlog
 from elasticsearch import Elasticsearch
 
-from bothways.core.elastic.client import connect
 from bothways.core.elastic.lease import Leases
 from bothways.core.errors import LeaseHeldError, LeaseLostError
 from bothways.core.machine.holder import Holder
+from bothways.node.connect import connect
 from tests.fakes import Clock
 
 pytestmark = pytest.mark.elasticsearch
@@ -162,7 +162,7 @@ def test_the_heartbeat_renews_without_being_asked(es, name):
 
 def test_a_dead_process_of_this_machine_is_taken_over_from_at_once(es, es_url, name, leases, clock):
     code = (
-        "import sys; from bothways.core.elastic.client import connect; from bothways.core.elastic.lease import Leases\n"
+        "import sys; from bothways.node.connect import connect; from bothways.core.elastic.lease import Leases\n"
         "from bothways.core.settings import load_settings; client, _ = connect(load_settings(es_url=sys.argv[1])); "
         "Leases(client, ttl_s=1e9).acquire(sys.argv[2]); print('held', flush=True); sys.stdin.read()"
     )
