@@ -1,4 +1,4 @@
-"""`python -m manual`: the documentation into site/, strictly; exit code 1 with every problem where there is one."""
+"""`python -m docs._tools`: build the documentation as a site, strictly; exit code 1 lists every problem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from docs._tools.pages import API, NAMES, ROOT, navigation
 from docs._tools.stage import stage, title_of
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-CONFIG = ROOT / "manual" / "zensical.toml"
+CONFIG = ROOT / "docs" / "_tools" / "zensical.toml"
 
 
 def build(work: Path) -> tuple[Path, list[str]]:
@@ -60,8 +60,8 @@ def _entry(path: str, text: str) -> str:
 
 def main() -> int:
     """Build, and say where it is or what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m manual", description="Build the documentation.")
-    parser.add_argument("--work", type=Path, default=ROOT / "build" / "manual", help="folder to build in")
+    parser = argparse.ArgumentParser(prog="python -m docs._tools", description="Build the documentation.")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "docs", help="folder to build in")
     site, problems = build(parser.parse_args().work.absolute())
     for problem in problems:
         sys.stderr.write(f"{problem}\n")

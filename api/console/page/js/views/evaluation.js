@@ -53,7 +53,7 @@ function drawReport(report, update) {
   return [
     h("header", { class: "report-head" },
       h("h2", {}, report.collection ?? memory.name),
-      h("p", { class: "quiet" }, [t("bothways.evaluation.judged.queries", { count: number(report.queries) }), report.queries_file, report.split, report.embedding_model, moment(report.made_at)].filter(Boolean).join(" · "))),
+      h("p", { class: "quiet" }, [t("evaluation.queries", { count: number(report.queries) }), report.queries_file, report.split, report.embedding_model, moment(report.made_at)].filter(Boolean).join(" · "))),
     warnings(report),
     table(report, names, inTable(report, measures)),
     h("div", { class: "report-measure" }, labelled(t("evaluation.measure"), select("measure", measures.map((name) => [name, name]), memory.measure, (value) => { memory.measure = value; update(); document.getElementById("measure")?.focus(); }))),
@@ -137,7 +137,7 @@ function comparisons(report) {
 
 function slices(report, names) {
   if (!report.slices?.length) return null;
-  const title = t("bothways.evaluation.slices", { measure: report.measure });
+  const title = t("evaluation.slices", { measure: report.measure });
   return h("section", {}, h("h2", {}, title),
     h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": title }, h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("evaluation.slice")), h("th", { scope: "col" }, t("evaluation.count")), names.map((name) => h("th", { scope: "col" }, name)))),

@@ -67,7 +67,7 @@ function options(context) {
     labelled(t("collection"), collectionSelect(context, "collection")),
     compare ? null : strategyFields(state, "a", (changed) => context.go(changed)),
     labelled(t("search.top"), select("top", PAGE_SIZES.map((size) => [String(size), number(size)]), String(state.top), (value) => context.go({ top: Number(value) }))),
-    h("label", { class: "check" }, h("input", { type: "checkbox", id: "explain", checked: state.explain, onchange: (event) => context.go({ explain: event.target.checked }) }), t("bothways.search.present.explain")),
+    h("label", { class: "check" }, h("input", { type: "checkbox", id: "explain", checked: state.explain, onchange: (event) => context.go({ explain: event.target.checked }) }), t("search.explain")),
     h("label", { class: "check" }, h("input", { type: "checkbox", id: "compare", checked: compare !== null, onchange: (event) =>
       context.go({ compare: event.target.checked ? { strategy: state.strategy === "bm25" ? "hybrid" : "bm25", rewrite: "none" } : null }) }), t("search.compare")),
   ];
@@ -78,7 +78,7 @@ function strategyFields(spec, side, change) {
   const strategies = STRATEGIES.map((name) => [name, t(`strategy.${name}`)]);
   return [
     labelled(t("search.strategy"), select(`strategy-${side}`, strategies, spec.strategy, (strategy) => change({ strategy }))),
-    labelled(t("bothways.search.query.rewrite"), select(`rewrite-${side}`, REWRITES.map((name) => [name, t(`rewrite.${name}`)]), spec.rewrite, (rewrite) => change({ rewrite }))),
+    labelled(t("search.rewrite"), select(`rewrite-${side}`, REWRITES.map((name) => [name, t(`rewrite.${name}`)]), spec.rewrite, (rewrite) => change({ rewrite }))),
   ];
 }
 
