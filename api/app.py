@@ -27,7 +27,7 @@ from bothways.api.security.origin_check import OriginCheck, origins_of
 from bothways.api.security.wrong_keys import WrongKeys
 from bothways.core.elastic.client import Server
 from bothways.core.errors import BothwaysError
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings
 from bothways.indexer.build import default_job_options, opened_parts
 from bothways.indexer.parts import Parts
@@ -51,10 +51,10 @@ def create_app(
 
     `parts` are what the jobs of uploads work with; the encoder of the searches is theirs too.
     """
-    built = Once(lambda: build(settings), retry_after_s=1.0)
+    built = Lazy(lambda: build(settings), retry_after_s=1.0)
     uploads = _uploads(settings, built, parts)
     recorder = build_recorder(settings, lambda: built()[0].client)
-    chat = Once(lambda: load_chat(settings))
+    chat = Lazy(lambda: load_chat(settings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -116,7 +116,7 @@ def create_app(
 
 def _uploads(
     settings: Settings,
-    built: Once[tuple[Searcher, Server]],
+    built: Lazy[tuple[Searcher, Server]],
     parts: Callable[[Settings], AbstractContextManager[Parts]],
 ) -> Uploads:
     @contextmanager
@@ -133,7 +133,7 @@ def _uploads(
     )
 
 
-def _warm_up(built: Once[tuple[Searcher, Server]], chat: Once[ChatModel | None]) -> None:
+def _warm_up(built: Lazy[tuple[Searcher, Server]], chat: Lazy[ChatModel | None]) -> None:
     """Load what searches need, in the background; what fails here fails again, and is told, in `/health/ready`."""
     try:
         built()[0].warm_up()

@@ -24,7 +24,7 @@ import numpy as np
 from elasticsearch.helpers import scan
 
 from bothways.core.datatypes import ChunkerName, Strategy, Vector
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings, load_settings
 from bothways.evaluation.judged.qrels import run_lines
 from bothways.evaluation.report.markdown import table
@@ -133,7 +133,7 @@ def main(out: Path) -> int:
         return 1
     settings = load_settings()
     parts = build_parts(settings, writer=None)
-    remembered = Once(lambda: Remembering(parts.encoder()))
+    remembered = Lazy(lambda: Remembering(parts.encoder()))
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         documents = Path(folder)

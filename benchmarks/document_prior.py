@@ -23,15 +23,15 @@ import numpy as np
 from benchmarks.judged import NDCG, first_of_each, ndcg_of_each
 from bothways.core.datatypes import Hit
 from bothways.core.settings import settings
+from bothways.core.text.numerals import NUMERALS
 from bothways.evaluation.judged.queries import JudgedQuery, load_queries, take_split
 from bothways.evaluation.report.markdown import table
 from bothways.evaluation.statistics import confidence
 from bothways.search.build import build_searcher, default_options
 from bothways.search.pipeline import Searcher
-from bothways.search.query.self_query.numerals import CHINESE
 
 WEIGHTS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15)
-_ARTICLE = re.compile(rf"第[{CHINESE}\d]+条.*$")
+_ARTICLE = re.compile(rf"第[{NUMERALS}\d]+条.*$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from bothways.core.analysis import load_segmenter
 from bothways.core.collections.collection import delete_collection, open_collection
 from bothways.core.datatypes import Vector
 from bothways.core.elastic.vectors import from_stored
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import resolve_gold
@@ -94,7 +94,7 @@ class World:
         self.chance = np.random.default_rng(wanted.seed)
         self.articles = articles_of(self.chance, with_first=wanted.first == 1, weak=wanted.weak)
         client, self.server = connect(chosen)
-        encoder = Once(lambda: Remembered(load_encoder(chosen), _vectors(client, wanted.vectors)))
+        encoder = Lazy(lambda: Remembered(load_encoder(chosen), _vectors(client, wanted.vectors)))
         self.searcher = Searcher(client, load_segmenter(chosen), encoder, embedding_model=chosen.embedding_model)
         self.options = replace(default_options(chosen), strategy="hybrid", self_query=False)
         self.store = FeedbackStore(self.client)

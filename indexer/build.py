@@ -10,7 +10,7 @@ from typing import cast
 
 from bothways.core.analysis import load_segmenter, segment_synonyms
 from bothways.core.errors import SettingsError
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings
 from bothways.core.synonyms import read_synonyms
 from bothways.indexer.chunk.remembered import RememberedTurns
@@ -36,7 +36,7 @@ def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:
     """Connect, and prepare what a job needs; the encoder is loaded when the first chunk wants it."""
     client, server = connect(settings)
     segmenter = load_segmenter(settings)
-    encoder = Once(lambda: load_encoder(settings))
+    encoder = Lazy(lambda: load_encoder(settings))
     return Parts(
         client=client,
         server=server,
@@ -93,7 +93,7 @@ def build_turns(settings: Settings, encoder: Callable[[], Encoder]) -> Turns:
     """Choose what says where semantic chunks are cut: a model of its own, else the vectors of the collection's."""
     path = settings.cache_dir / "turns.sqlite"
     if settings.segmentation_model is not None:
-        return RememberedTurns(Once(lambda: SegmentationModel(settings)), settings.segmentation_model, path)
+        return RememberedTurns(Lazy(lambda: SegmentationModel(settings)), settings.segmentation_model, path)
     name = f"{settings.embedding_model} percentile={PERCENTILE:g} window={WINDOW}"
     return RememberedTurns(lambda: partial(turns_of_vectors, encoder=encoder()), name, path)
 
@@ -106,7 +106,7 @@ def build_filter(settings: Settings) -> QuestionFilter | None:
         case "cross-encoder":
             if settings.reranker_model is None:
                 raise SettingsError("Filtering questions by a cross-encoder needs BOTHWAYS_RERANKER_MODEL.")
-            load = cast("Callable[[], CrossEncoder]", Once(lambda: load_cross_encoder(settings)))  # None: none is set
+            load = cast("Callable[[], CrossEncoder]", Lazy(lambda: load_cross_encoder(settings)))  # None: none is set
             return Answerable(settings.reranker_model, load, settings.filter_min_score)
         case "none":
             return None

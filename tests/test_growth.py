@@ -12,6 +12,7 @@ import pytest
 
 from bothways.core.datatypes import ChunkerName, Document
 from bothways.core.errors import LLMError
+from bothways.core.text.numerals import parse_number, parse_roman
 from bothways.core.text.printable import printable
 from bothways.core.text.valid import valid_text
 from bothways.indexer.chunk import chunk, sentences
@@ -27,7 +28,6 @@ from bothways.search.answering.writing.unknown import declines, may_say_unknown
 from bothways.search.present.highlight import highlight
 from bothways.search.query.rewrite import clean_pseudo_doc
 from bothways.search.query.self_query.conditions import understand
-from bothways.search.query.self_query.numerals import parse_number, parse_roman
 from bothways.search.query.self_query.vocabulary import learn
 from bothways.search.rank.window import best_window, terms
 

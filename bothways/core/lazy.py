@@ -1,4 +1,4 @@
-"""A value that is made at its first use, once, however many threads ask."""
+"""A value that is made at its first use, only once, even if several threads need it at the same time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bothways.core.errors import BothwaysError
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
-    """Calls `make` at the first use and keeps what it gave.
+class Lazy(Generic[T]):
+    """Calls `make` at the first use and keeps its result.
 
-    A `BothwaysError` of `make` is raised again for `retry_after_s` seconds before it is tried anew: a model that
-    cannot be loaded is not looked for in every search.
+    If `make` raises a `BothwaysError`, the same error is raised for `retry_after_s` seconds before `make` is called
+    again: a model that cannot be loaded is not tried in every search.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Once(Generic[T]):
         self._failed: tuple[float, BothwaysError] | None = None
 
     def __call__(self) -> T:
-        """Give the value, making it if need be."""
+        """Return the value; make it first if this is the first use."""
         if self._made:
             return self._made[0]
         with self._lock:
@@ -40,7 +40,7 @@ class Once(Generic[T]):
 
     @property
     def made(self) -> bool:
-        """Whether there is a value already."""
+        """Whether the value has been made."""
         return bool(self._made)
 
     def _try(self) -> None:

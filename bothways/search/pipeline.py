@@ -31,7 +31,7 @@ from bothways.core.errors import (
     ModelError,
     SettingsError,
 )
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.models.protocols import CrossEncoder, Encoder
 from bothways.search.options import LEGS, RERANKED, SEARCH_TIMEOUT_MS, SearchOptions
 from bothways.search.present.facets import check_fields, facets
@@ -85,12 +85,12 @@ class Searcher:
         self._reader = reader(client, timeout_ms=timeout_ms)
         self.segmenter = segmenter
         self.embedding_model = embedding_model
-        self._encoder = Once(encoder)
+        self._encoder = Lazy(encoder)
         self._encoding = Encoding()
-        self._reranker = Once(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
+        self._reranker = Lazy(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
         learnt = partial(load_learnt, learnt_cross_encoder, cache_size=rerank_cache_size)
         self.rerankers = Rerankers(self._reranker, learnt)
-        self._rewriter = Once(rewriter)
+        self._rewriter = Lazy(rewriter)
         self.expansion_rule = expansion_rule
         self._terms = Terms(self._reader)
         self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)

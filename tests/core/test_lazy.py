@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bothways.core.errors import ModelError
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 
 
 def test_made_once_for_many_threads():
     made = []
-    once = Once(lambda: made.append(1) or "value")
+    lazy = Lazy(lambda: made.append(1) or "value")
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda _: once(), range(50))) == {"value"}
+        assert set(pool.map(lambda _: lazy(), range(50))) == {"value"}
     assert made == [1]
 
 
@@ -24,12 +24,12 @@ def test_a_failure_is_remembered_for_a_while():
         tries.append(1)
         raise ModelError("no such model")
 
-    once = Once(make, retry_after_s=10, clock=lambda: now[0])
+    lazy = Lazy(make, retry_after_s=10, clock=lambda: now[0])
     for _ in range(3):
         with pytest.raises(ModelError):
-            once()
+            lazy()
     assert len(tries) == 1
     now[0] = 11
     with pytest.raises(ModelError):
-        once()
+        lazy()
     assert len(tries) == 2

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from elasticsearch.helpers import scan
 
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.core.settings import load_settings
 from bothways.evaluation.build import evaluate_collection
 from bothways.evaluation.judged.queries import load_queries
@@ -73,7 +73,7 @@ def indexed(chosen, es, tmp_path_factory):
     def no_encoder():
         raise AssertionError("a second run encodes nothing")
 
-    first = run(Once(lambda: load_encoder(chosen)))
+    first = run(Lazy(lambda: load_encoder(chosen)))
     second = run(no_encoder)
     yield collection, first, second
     client, _ = es

@@ -31,7 +31,7 @@ from bothways.cli.options import (
 )
 from bothways.cli.output import err, out, print_json, printable
 from bothways.core.errors import BothwaysError
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.core.settings import settings
 from bothways.models.llm.chat import load_chat
 from bothways.search.answering.answer import Answerer
@@ -76,7 +76,7 @@ def ask(
         fusion=parse_fusion(fusion) or defaults.fusion,
     )
     searcher, _ = build_searcher(settings())
-    chat = Once(lambda: load_chat(settings()))
+    chat = Lazy(lambda: load_chat(settings()))
     answerer = Answerer(searcher.seen_by(parse_access(as_groups)), chat, answer_options(settings()))
     with asyncio.Runner() as runner:
         conversation = Conversation(answerer, collection, options, runner, as_json=as_json)

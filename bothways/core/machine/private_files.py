@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -40,18 +42,43 @@ def open_private(path: Path, mode: str = "w", **options: Any) -> IO[Any]:  # noq
     return opened
 
 
-def write_private(path: Path, content: str | bytes) -> Path:
-    """Write a whole file: a reader sees the old content or the new one, never a part, and it is its owner's alone."""
-    data = content.encode() if isinstance(content, str) else content
+def write_private(path: Path, content: str | bytes | Iterable[str]) -> Path:
+    """Write a whole file for its owner alone: readers see the old content or the new one, never a part of it.
+
+    `content` may come as lines, with their line ends, and is written as it comes.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            parts = [content] if isinstance(content, (str, bytes)) else content
+            file.writelines(part.encode() if isinstance(part, str) else part for part in parts)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     return path
+
+
+def write_json(path: Path, content: object, *, indent: int | None = 1) -> Path:
+    """Write JSON as `write_private` does, with a line end behind it."""
+    return write_private(path, json.dumps(content, ensure_ascii=False, indent=indent) + "\n")
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Make the folder `target` whole or not at all: the body fills the folder that it is given, beside `target`.
+
+    When the body ends, the folder takes its name; when it fails, what it wrote is removed, as is what an earlier
+    process left that was killed. Callers hold a lock where two processes may make the same folder.
+    """
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager

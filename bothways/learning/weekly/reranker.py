@@ -7,7 +7,7 @@ from typing import Any
 
 from bothways.core.collections.collection import Collection, open_collection
 from bothways.core.errors import MissingExtraError, UsageError
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.learning.judgments.files import documents_of, query_id
 from bothways.learning.judgments.judge import Judgement
@@ -126,7 +126,7 @@ def _train(run: Run, live: Collection, base: str, chosen: list[tuple[str, str, f
 
 def _measure(run: Run, live: Collection, folder: str) -> Decision:
     trained = with_reranker(run.settings, folder)
-    reranker = Once(lambda: load_reranker(lambda: load_cross_encoder(trained), cache_size=0))
+    reranker = Lazy(lambda: load_reranker(lambda: load_cross_encoder(trained), cache_size=0))
     return gate(
         (pinned(run.searcher, live), live),
         (pinned(run.searcher, live, reranker=reranker), live),

@@ -21,7 +21,7 @@ import httpx
 import structlog
 
 from bothways.core.errors import LLMError, LLMUnavailableError, SettingsError
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.core.text.address import public_url
 from bothways.models.circuit import Circuit
 from bothways.models.client_thread import ClientThread, ClosedError
@@ -79,7 +79,7 @@ class EndpointModel:
         self._usage = UsageCounter()
         self._takes_schema = True
         self._model = model
-        self._first_listed = Once(self._ask_for_model, retry_after_s=_MODELS_S)
+        self._first_listed = Lazy(self._ask_for_model, retry_after_s=_MODELS_S)
         self._http = ClientThread(lambda: LLMHttp(base_url, api_key=api_key))
 
     @property

@@ -14,7 +14,7 @@ import structlog
 
 from bothways.core.collections.collection import Collection
 from bothways.core.errors import MissingExtraError, ModelError
-from bothways.core.lazy import Once
+from bothways.core.lazy import Lazy
 from bothways.models.protocols import CrossEncoder
 from bothways.search.rank.rerank import Reranker
 from bothways.search.rank.rerank_stage import load_reranker
@@ -41,7 +41,7 @@ class Rerankers:
             return self._usual
         known = self._learnt.get(collection.reranker)
         if known is None:
-            known = self._learnt.setdefault(collection.reranker, Once(partial(self._learnt_or_usual, collection)))
+            known = self._learnt.setdefault(collection.reranker, Lazy(partial(self._learnt_or_usual, collection)))
             for folder in list(self._learnt)[:-KEPT]:
                 self._learnt.pop(folder, None)
         return known

@@ -15,6 +15,8 @@ from bothways.core.machine.private_files import (
     private_folder,
     private_opener,
     private_umask,
+    whole_folder,
+    write_json,
     write_private,
 )
 from bothways.models.llm.answer_cache import AnswerCache
@@ -100,3 +102,21 @@ def test_the_words_of_the_dictionary_are_private(tmp_path):
     Segmenter(cache_dir=tmp_path / "jieba").words("请假")
     assert list((tmp_path / "jieba").iterdir())
     assert not open_to_others(tmp_path)
+
+
+def test_lines_and_json_are_written_whole(tmp_path):
+    write_private(tmp_path / "lines", (f"{line}\n" for line in ("差", "旅")))
+    write_json(tmp_path / "json", {"费": 1})
+    assert (tmp_path / "lines").read_text("utf-8") == "差\n旅\n"
+    assert (tmp_path / "json").read_text("utf-8") == '{\n "费": 1\n}\n'
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    (tmp_path / ".made.part").mkdir()
+    (tmp_path / ".made.part/of-a-killed-process").touch()
+    with pytest.raises(IsADirectoryError), whole_folder(tmp_path / "made") as part:
+        part.write_text("a folder is no file")
+    assert not list(tmp_path.iterdir())
+    with whole_folder(tmp_path / "made") as part:
+        (part / "file").touch()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["made", "made/file"]

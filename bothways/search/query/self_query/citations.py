@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from bothways.search.query.self_query.numerals import CHINESE, parse_number
+from bothways.core.text.numerals import NUMERALS, parse_number
 from bothways.search.query.self_query.vocabulary import Key, Numbered, latin_key
 
 MAX_SPAN = 100
 """Longest range of numbers (第10条至第20条) that is taken as one."""
 
-_N = rf"(?<![.\d{CHINESE}])[{CHINESE}\d]{{1,16}}+"
+_N = rf"(?<![.\d{NUMERALS}])[{NUMERALS}\d]{{1,16}}+"
 """A whole number: possessive, and only from its first digit on, so that a page of digits is no work."""
 
 _LIST = r"\s*(?:[、,]|和|与|及|或|以及)\s*"

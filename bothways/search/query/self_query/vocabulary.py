@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bothways.search.query.self_query.numerals import CHINESE, parse_number, parse_roman
+from bothways.core.text.numerals import NUMERALS, parse_number, parse_roman
 
 Key = tuple[int, ...]
 """A number in its parts: 第一百二十条之一 is (120, 1), as 120.1 is."""
@@ -30,8 +30,8 @@ _MIN_SHARE_A_UNIT = 0.2
 _STATE = "中华人民共和国"
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^】]*】|〔[^〕]*〕")
 _CJK = re.compile(r"[\u3400-\u9fff]")
-_ZH = re.compile(rf"第\s*([{CHINESE}\d]+)\s*(\S.*)", re.DOTALL)
-_ZH_UNIT = re.compile(rf"([^\W\d]+?)(?:之([{CHINESE}\d]+))?(?![^\W\d])")
+_ZH = re.compile(rf"第\s*([{NUMERALS}\d]+)\s*(\S.*)", re.DOTALL)
+_ZH_UNIT = re.compile(rf"([^\W\d]+?)(?:之([{NUMERALS}\d]+))?(?![^\W\d])")
 _LATIN = re.compile(r"(?:([a-z]+)\.?\s+|(§+)\s*)?(\d+(?:\.\d+)*|[ivxlc]+)(?![\w-]|\.\w)\.?")
 _LONGEST_UNIT = 3
 
@@ -171,7 +171,7 @@ def _numbered(name: str, unit: str, read: Mapping[str, tuple[str, Key] | None]) 
     for value, found in read.items():
         if found and found[0] == unit:
             numbers[found[1]].append(value)
-            roman = roman and not re.search(rf"[\d{CHINESE}]", normalised(value))
+            roman = roman and not re.search(rf"[\d{NUMERALS}]", normalised(value))
     return Numbered(
         field=name,
         cues=cues(unit or name.lower()),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.search.query.self_query.numerals import CHINESE, parse_number, parse_roman
+from bothways.core.text.numerals import NUMERALS, parse_number, parse_roman
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_laws_write_is_read_back(number):
     assert parse_number(chinese(number)) == number
 
 
-@given(st.text(alphabet=CHINESE + "0123456789", max_size=20))
+@given(st.text(alphabet=NUMERALS + "0123456789", max_size=20))
 def test_no_text_breaks_it(text):
     number = parse_number(text)
     assert number is None or 0 <= number < 10**8

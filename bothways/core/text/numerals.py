@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-CHINESE = "〇零○一二两三四五六七八九十百千万廿卅壹贰叁肆伍陆柒捌玖拾佰仟萬兩"
+NUMERALS = "〇零○一二两三四五六七八九十百千万廿卅壹贰叁肆伍陆柒捌玖拾佰仟萬兩"
 """The characters that a Chinese number is made of, financial ones and 廿, 卅 included."""
 
 _DIGITS = {digit: value for value, digit in enumerate("零一二三四五六七八九")}
