@@ -12,9 +12,9 @@ WORKDIR /app
 # The dependencies alone, with an empty package in the place of ours: a change of the source installs none of them anew.
 COPY pyproject.toml ./
 RUN touch README.md LICENSE && \
-    mkdir bothways && touch bothways/__init__.py && \
+    mkdir bothways && echo '__version__ = "0"' > bothways/__init__.py && \
     if [ -n "$WITH_TORCH" ]; then pip install --no-cache-dir torch --index-url "$TORCH_INDEX"; fi && \
-    pip install --no-cache-dir ".${WITH_TORCH:+[$WITH_TORCH]}"
+    pip install --no-cache-dir ".[server${WITH_TORCH:+,$WITH_TORCH}]"
 
 COPY README.md LICENSE ./
 COPY bothways bothways

@@ -16,7 +16,7 @@ SAMPLE := samples/handbook
 	@touch $@
 
 .venv/.base: pyproject.toml .venv/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[eval]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[server,eval]"
 	@touch $@
 
 .venv/.test: pyproject.toml .venv/.python

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from threading import Thread
 
 import structlog
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
+from bothways import __version__
 from bothways.api import console, docs, openapi, problems
 from bothways.api.answering import Turns
 from bothways.api.deps import require_key
@@ -71,7 +71,7 @@ def create_app(
 
     app = FastAPI(
         title="Bothways",
-        version=version("bothways"),
+        version=__version__,
         description="Hybrid search that rewrites from both sides.",
         lifespan=lifespan,
         docs_url=None,

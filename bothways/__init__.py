@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClient", "Client"]
 
+__version__ = "0.1.0"
+
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     # Imported at the first use (PEP 562): the server's modules are in this package too, and most need no HTTP client.

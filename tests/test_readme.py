@@ -28,9 +28,9 @@ def test_every_command_of_eval():
         assert f"`bothways eval {command}" in README, command
 
 
-@pytest.mark.parametrize("group", ["learn", "synonyms", "kibana", "delete", "collections"])
+@pytest.mark.parametrize("group", ["learn", "synonyms", "collections"])
 def test_every_command_of(group):
-    for command in typer.main.get_command(app).commands[group].commands:
+    for command in typer.main.get_command(app).commands[group].commands.keys() - {"list"}:
         assert f"`bothways {group} {command}" in README, command
 
 

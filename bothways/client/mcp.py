@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Annotated, Any
 
+from bothways import __version__
 from bothways.client.as_text import answer_text, passages_text
 from bothways.client.async_client import AsyncClient
 from bothways.client.datatypes import SearchOptions, Strategy
@@ -132,7 +132,7 @@ def build_server(target: Target) -> MCPServer[None]:
         title="Bothways",
         description="Search in your own documents",
         instructions=INSTRUCTIONS,
-        version=version("bothways"),
+        version=__version__,
         log_level="WARNING",
     )
     keyed = _Keyed(target)

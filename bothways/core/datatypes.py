@@ -9,12 +9,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Vector = npt.NDArray[np.float32]
+    Vector = npt.NDArray[np.float32]
+else:
+    Vector = Any  # settings are read without numpy, whose import takes a tenth of a second
 """One L2-normalised embedding, shape (dimension,), or a batch of them, shape (n, dimension)."""
 
 Metadata = Mapping[str, str | Sequence[str]]

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     es_port: int = Field(9200, ge=1, le=65535, description="port of the local node that `bothways es up` starts")
     es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
 
-    kibana_url: str = Field("http://127.0.0.1:5601", description="Kibana, for `bothways kibana import`")
+    kibana_url: str = Field("http://127.0.0.1:5601", description="Kibana, for `bothways kibana`")
     kibana_api_key: SecretStr | None = Field(None, description="its API key; unset: entered as Elasticsearch is")
 
     embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")

@@ -96,7 +96,7 @@ def _say_kept(view: AliasView, index: str, why: str) -> None:
         "version_kept",
         index=index,
         why=why,
-        hint=f"bothways delete version {view.name} {number_of(index)} removes it",
+        hint=f"bothways delete {view.name} --version {number_of(index)} removes it",
     )
 
 

@@ -82,7 +82,7 @@ def test_index_search_collections_eval_delete(run, folder, collection, tmp_path)
     for name in ("report.md", "report.html", "qrels.trec", "per_query.jsonl"):
         assert (tmp_path / "out" / name).stat().st_size > 0
 
-    code, _, err = run("delete", "collection", collection, "--yes")
+    code, _, err = run("delete", collection, "--yes")
     assert code == 0
     code, _, err = run("search", "x", "--collection", collection)
     assert code == 1

@@ -368,7 +368,7 @@ def test_a_job_that_writes_the_collection_is_not_crossed(live, record, learn, es
     with Leases(es[0]).hold(lease_name(live), note="j1"):
         [step] = learn(Model({"leave": NEW}))["steps"]
     assert step["state"] == "failed"
-    assert "bothways jobs watch j1" in step["reason"]
+    assert "bothways jobs show j1 --watch" in step["reason"]
     assert open_collection(es[0], live).index == f"bothways-{live}-v1"
 
 

@@ -146,7 +146,7 @@ def test_adopting_by_the_command_line(folder, build, es, collection, lose_alias,
 def test_an_orphan_can_be_deleted_by_name(folder, build, es, collection, lose_alias, run):
     build(folder)
     lose_alias()
-    code, _, err = run("delete", "collection", collection, "--yes")
+    code, _, err = run("delete", collection, "--yes")
     assert code == 0
     assert f"bothways-{collection}-v1" in err
     with pytest.raises(CollectionNotFoundError):
@@ -277,7 +277,7 @@ def test_an_alias_on_an_older_version_deletes_no_newer_one_that_was_live(
     assert versions() == [(1, "kept", 2), (2, "kept", 3), (3, "live", 2)]
     told = {line["event"]: line for line in logs if line["log_level"] == "warning"}
     assert told["newer_version_is_not_live"]["index"] == f"bothways-{collection}-v2"
-    assert told["version_kept"]["hint"] == f"bothways delete version {collection} 2 removes it"
+    assert told["version_kept"]["hint"] == f"bothways delete {collection} --version 2 removes it"
 
 
 def test_two_versions_behind_one_alias_are_a_persons_to_choose_from(folder, build, es, collection, versions):

@@ -6,6 +6,7 @@ import time
 import pytest
 from typer.testing import CliRunner
 
+from bothways.cli.main import app
 from bothways.cli.verbs import es as verbs
 from bothways.core.elastic.cluster_health import cluster_health
 from bothways.node import down, up
@@ -67,8 +68,8 @@ def test_a_full_disk_blocks_writes_alone_says_so_and_ends_by_itself(client, node
     assert client.count(index="before")["count"] == 1
 
     monkeypatch.setattr(verbs, "settings", lambda: node)
-    assert "only reads and deletes. Make room there" in CliRunner().invoke(verbs.app, ["status"]).stdout
-    told = json.loads(CliRunner().invoke(verbs.app, ["status", "--json"]).stdout)
+    assert "only reads and deletes. Make room there" in CliRunner().invoke(app, ["es", "status"]).stdout
+    told = json.loads(CliRunner().invoke(app, ["es", "status", "--json"]).stdout)
     assert (told["status"], told["reasons"][0]) == ("red", found.reasons[0])
 
     client.cluster.put_settings(persistent=dict.fromkeys((LOW, HIGH, FLOOD)))

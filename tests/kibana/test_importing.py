@@ -149,16 +149,16 @@ def test_addresses():
 def test_the_command_line(serve, run, tmp_path):
     server = serve(login="ApiKey c2VjcmV0")
     address = {"BOTHWAYS_KIBANA_URL": server.url, "BOTHWAYS_KIBANA_API_KEY": "c2VjcmV0"}
-    code, printed, said = run("kibana", "import", **address)
+    code, printed, said = run("kibana", **address)
     assert (code, said) == (0, "")
     assert printed == f"5 objects are in Kibana at {server.url}: see the dashboard “Bothways”.\n"
-    code, printed, said = run("kibana", "import", "--no-overwrite", "--json", **address)
+    code, printed, said = run("kibana", "--no-overwrite", "--json", **address)
     assert code == 1
     assert json.loads(printed)["taken"] == 0
     assert said.splitlines()[0] == "index-pattern/bothways-chunks: it is there already: import it with --overwrite"
     assert said.splitlines()[-1] == "bothways: Kibana refused 5 of 5 objects."
-    assert run("kibana", "import", "--url", "nowhere")[0] == 2
-    assert run("kibana", "export") == (0, NDJSON, "")
-    code, printed, said = run("kibana", "export", "--out", tmp_path / "b.ndjson")
+    assert run("kibana", "--url", "nowhere")[0] == 2
+    assert run("kibana", "--out", "-") == (0, NDJSON, "")
+    code, printed, said = run("kibana", "--out", tmp_path / "b.ndjson")
     assert (code, printed) == (0, "")
     assert (tmp_path / "b.ndjson").read_text("utf-8") == NDJSON

@@ -19,7 +19,7 @@ def lines():
 
 def test_the_file_that_is_kept_is_the_export():
     kept = files("bothways.es_mappings").joinpath("kibana/bothways.ndjson").read_text(encoding="utf-8")
-    assert kept == to_ndjson(saved_objects()), "run `bothways kibana export --out es_mappings/kibana/bothways.ndjson`"
+    assert kept == to_ndjson(saved_objects()), "run `bothways kibana --out es_mappings/kibana/bothways.ndjson`"
 
 
 def test_what_is_exported(lines):

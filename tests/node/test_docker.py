@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bothways.cli.main import app
 from bothways.cli.verbs import es
 from bothways.core.errors import NodeError
 from bothways.core.settings import load_settings
@@ -164,7 +165,7 @@ def cli(monkeypatch, tmp_path):
     def run(*arguments, **settings):
         chosen = load_settings(cache_dir=tmp_path / "cache", **settings)
         monkeypatch.setattr(es, "settings", lambda: chosen)
-        return CliRunner().invoke(es.app, list(arguments), catch_exceptions=False)
+        return CliRunner().invoke(app, ["es", *arguments], catch_exceptions=False)
 
     return run
 

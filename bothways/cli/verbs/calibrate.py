@@ -35,7 +35,10 @@ def calibrate(
     write: Annotated[Path, typer.Option("--write", help="settings file to write")] = Path("calibrated.env"),
     as_json: JsonOption = False,
 ) -> None:
-    """Find the score that a first hit has to reach to be relevant as often as wanted; no default changes."""
+    """Find the score below which hits are better not shown.
+
+    It is chosen so that the first hit is relevant as often as `--precision` says, and written to a settings file.
+    """
     refuse_to_overwrite(write, SETTINGS_HEAD)
     judged = take_split(load_queries(queries, qrels), parse_split(split))
     searcher, _ = build_searcher(settings())

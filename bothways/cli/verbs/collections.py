@@ -1,4 +1,4 @@
-"""`bothways collections`, `bothways collections rollback` and `bothways delete collection`."""
+"""`bothways collections`: list them, and change which version of one is searched and by whom."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from bothways.cli.options import JsonOption
 from bothways.cli.output import err, listing, out, print_json
 from bothways.core.analysis import load_segmenter
 from bothways.core.collections.collection import (
-    delete_collection,
     list_broken,
     list_collections,
-    no_collection,
     open_collection,
 )
 from bothways.core.elastic.client import elasticsearch_errors
@@ -23,19 +21,15 @@ from bothways.core.elastic.counting import chunks_of
 from bothways.core.errors import UsageError
 from bothways.core.settings import settings
 from bothways.indexer.versions.acl import set_acl
-from bothways.indexer.versions.adopt import adopt, delete_version
+from bothways.indexer.versions.adopt import adopt
 from bothways.indexer.versions.rollback import advice, list_versions, rollback
 from bothways.node.connect import connect
 
-app = typer.Typer(help="List the collections; go back to an earlier version of one.", invoke_without_command=True)
-delete_app = typer.Typer(help="Delete a collection, one of its versions, or a document.", no_args_is_help=True)
+NameArgument = Annotated[str, typer.Argument(help="the collection's name")]
 
 
-@app.callback()
-def collections(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """List the collections (the default: `bothways collections`)."""
-    if ctx.invoked_subcommand is not None:
-        return
+def list_all(as_json: JsonOption = False) -> None:
+    """List the collections with their versions."""
     client, _ = connect(settings())
     rows = [collection_out(*row, list_versions(client, row[0].name)) for row in list_collections(client)]
     broken = [
@@ -66,13 +60,14 @@ def _print_table(rows: list[CollectionOut]) -> None:
     out.print(table)
 
 
-@app.command("rollback")
 def roll_back(
-    name: Annotated[str, typer.Argument(help="the collection's name")],
-    to: Annotated[int | None, typer.Option(min=1, help="number of the version to go to; else the one before")] = None,
+    name: NameArgument,
+    to: Annotated[
+        int | None, typer.Option(min=1, help="number of the version to search; unset: the one before")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let searches go to the version before the last rebuild, or to another one that is kept."""
+    """Search the version before the last rebuild again, or another one."""
     client, _ = connect(settings())
     left, live = rollback(client, name, to=to)
     what_to_set = advice(
@@ -90,13 +85,12 @@ def roll_back(
         err.print(what_to_set, markup=False)
 
 
-@app.command("adopt")
 def adopt_version(
-    name: Annotated[str, typer.Argument(help="the collection's name")],
-    version: Annotated[int, typer.Option("--version", min=1, help="number of the version that is the right one")],
+    name: NameArgument,
+    version: Annotated[int, typer.Option("--version", min=1, help="number of the version to search")],
     as_json: JsonOption = False,
 ) -> None:
-    """Let searches go to a version that no alias points to, as after a snapshot was restored without aliases."""
+    """Search a version whose alias was lost, as after a restore."""
     client, _ = connect(settings())
     adopted, before = adopt(client, name, version)
     if as_json:
@@ -116,13 +110,14 @@ def adopt_version(
         err.print(what_to_set, markup=False)
 
 
-@app.command("acl")
 def acl(
-    name: Annotated[str, typer.Argument(help="the collection's name")],
-    field: Annotated[str | None, typer.Option(help="metadata field that holds the groups of each document")] = None,
+    name: NameArgument,
+    field: Annotated[
+        str | None, typer.Option(help="metadata field that holds the access groups of each document")
+    ] = None,
     off: Annotated[bool, typer.Option("--off", help="let every key see every document again")] = False,
 ) -> None:
-    """Say by which metadata field documents are kept from API keys of other groups; show it, or take it off."""
+    """Show or set the metadata field that says which keys may see a document."""
     if off and field is not None:
         raise UsageError("--field and --off exclude each other.")
     client, _ = connect(settings())
@@ -140,33 +135,3 @@ def acl(
         f"{without['count']:,} chunks have none, and admins alone see those.",
         markup=False,
     )
-
-
-@delete_app.command("collection")
-def delete(
-    name: Annotated[str, typer.Argument(help="the collection's name")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
-) -> None:
-    """Delete a collection with all its versions."""
-    client, _ = connect(settings())
-    there = list_versions(client, name)
-    if not there:
-        raise no_collection(name)
-    held = ", ".join(f"v{version.number} with {version.chunks:,} chunks" for version in there)
-    if not yes and not typer.confirm(f"Delete the collection {name} with all its versions ({held})?"):
-        raise UsageError("Nothing was deleted.")
-    err.print(f"Deleted {', '.join(delete_collection(client, name))}.")
-
-
-@delete_app.command("version")
-def delete_one_version(
-    name: Annotated[str, typer.Argument(help="the collection's name")],
-    number: Annotated[int, typer.Argument(min=1, help="number of the version, as `bothways collections` names it")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
-) -> None:
-    """Delete one version of a collection, other than the one that searches go to."""
-    client, _ = connect(settings())
-    if not yes and not typer.confirm(f"Delete version {number} of {name}?"):
-        raise UsageError("Nothing was deleted.")
-    index, chunks = delete_version(client, name, number)
-    err.print(f"Deleted {index} ({chunks:,} chunks).", markup=False)

@@ -1,4 +1,4 @@
-"""`bothways documents` and `bothways delete document`."""
+"""`bothways documents`: the documents of a collection."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import typer
 from rich.table import Column
 
 from bothways.api.wire.common import document_row
-from bothways.cli.options import AsGroupsOption, CollectionOption, JsonOption, parse_access
+from bothways.cli.options import AsGroupsOption, JsonOption, parse_access
 from bothways.cli.output import err, listing, out, plain, print_json, printable
 from bothways.core.access import guarded
 from bothways.core.settings import settings
-from bothways.indexer.documents import delete_document, list_documents
+from bothways.indexer.documents import list_documents
 from bothways.node.connect import connect
 
 
@@ -35,17 +35,3 @@ def documents(
     out.print(table)
     if len(rows) == limit:
         err.print(f"More: --after {printable(rows[-1].doc_id)}", markup=False)
-
-
-def delete(
-    doc_id: Annotated[str, typer.Argument(metavar="DOC_ID", help="the document's id, as `bothways documents` has it")],
-    collection: CollectionOption,
-) -> None:
-    """Delete a document from all versions of its collection; when this ends, no search finds anything of it."""
-    client, _ = connect(settings())
-    chunks = delete_document(client, collection, doc_id)
-    err.print(
-        f"Deleted {printable(doc_id)} ({chunks:,} chunks). If its file is still in an indexed folder, "
-        "the next run brings it back.",
-        markup=False,
-    )

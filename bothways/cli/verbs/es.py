@@ -20,16 +20,16 @@ from bothways.node.local import Kind
 _ASK_TIMEOUT_S = 5.0
 """Seconds for each question about the health: `status` is asked when something hangs."""
 
-app = typer.Typer(name="es", help="Start and stop an Elasticsearch of our own.", no_args_is_help=True)
 
-
-@app.command("up")
 def up_command(
     docker: Annotated[bool, typer.Option("--docker", help="only in Docker")] = False,
     local: Annotated[bool, typer.Option("--local", help="only as a local node, even where Docker runs")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start an Elasticsearch on loopback and leave it running: in Docker where an engine runs, else a local node."""
+    """Start an Elasticsearch on this machine, and leave it running.
+
+    It runs in Docker where an engine is up, else as a process of yours, and only this machine can reach it.
+    """
     if docker and local:
         raise UsageError("--docker and --local cannot go together.")
     if url := settings().es_url:
@@ -45,7 +45,6 @@ def _segment(rules: str) -> str:
     return segment_synonyms(rules, load_segmenter(settings()))
 
 
-@app.command("down")
 def down_command(
     remove_data: Annotated[bool, typer.Option("--purge", help="also remove its indexes, config and logs")] = False,
 ) -> None:
@@ -54,9 +53,8 @@ def down_command(
     out.print("Elasticsearch is stopped." if stopped else "No Elasticsearch was running that was started here.")
 
 
-@app.command("status")
 def status_command(as_json: JsonOption = False) -> None:
-    """Say which Elasticsearch is in use, how it is, and what to do where it is not well."""
+    """Show which Elasticsearch is used, how it is, and what to do about it."""
     if url := settings().es_url:
         _say_url(url, as_json, _health(settings()))
     elif info := status(settings()):

@@ -10,7 +10,6 @@ from typing import Annotated, get_args
 import typer
 from rich.progress import Progress
 from rich.table import Table
-from typer.core import TyperGroup
 
 from bothways.cli.options import (
     CollectionOption,
@@ -32,21 +31,6 @@ from bothways.evaluation.report.markdown import between, degraded_lines, not_sig
 from bothways.evaluation.report.values import Plan, Report, figure
 from bothways.search.build import build_searcher, default_options
 
-QUERIES = "queries"
-
-
-class QueriesFirst(TyperGroup):
-    """A group that takes a first word which is none of its commands for a file: `eval FILE` is `eval queries FILE`."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Put the default command in front of what is none of the others."""
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = [QUERIES, *args]
-        return super().parse_args(ctx, args)
-
-
-app = typer.Typer(cls=QueriesFirst, no_args_is_help=True, help="Measure strategies on judged queries.")
-
 OutOption = Annotated[Path | None, typer.Option("--out", help="folder for report.json, .md, .html, rows and TREC runs")]
 QrelsOption = Annotated[Path | None, typer.Option(help="BEIR or TREC judgements")]
 CutoffsOption = Annotated[str, typer.Option("--k", help="cut-offs of hit@k, mrr@k, ndcg@k and recall@k, by commas")]
@@ -58,7 +42,6 @@ AllowLeaksOption = Annotated[bool, typer.Option(help="go on although judged quer
 SliceOption = Annotated[list[str] | None, typer.Option("--slice", help="a field of the queries to group by")]
 
 
-@app.command(QUERIES)
 def evaluate(
     queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="BEIR queries.jsonl, or JSON lines with gold")],
     collection: CollectionOption,
@@ -79,7 +62,7 @@ def evaluate(
     allow_leaks: AllowLeaksOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure strategies on judged queries (the default: `bothways eval QUERIES --collection NAME`)."""
+    """Measure strategies on judged queries."""
     wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",") if name.strip()))
     plan = Plan(ks=parse_cutoffs(k), measure=measure, baseline=baseline, slices=slices or ())
     rankings = dict(_named_run(pair) for pair in runs or [])
@@ -110,7 +93,6 @@ def evaluate(
     _tell(report, as_json=as_json)
 
 
-@app.command("trec")
 def trec(
     qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="TREC or BEIR judgements")],
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="TREC runs: FILE or NAME=FILE")],
@@ -128,7 +110,6 @@ def trec(
     _tell(report, as_json=as_json)
 
 
-@app.command("compare")
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A/report.json", help="the report to compare with")],
     second: Annotated[Path, typer.Argument(metavar="B/report.json", help="the report of the other build")],

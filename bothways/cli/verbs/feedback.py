@@ -23,7 +23,7 @@ def feedback(
     limit: Annotated[int, typer.Option(min=0, max=1000, help="latest searches and events to show")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Count the searches and events that the API recorded, and show the latest."""
+    """Count the searches and clicks that the API recorded, and show the latest."""
     client, _ = connect(settings())
     store = FeedbackStore(client)
     counts = store.counts(collection)

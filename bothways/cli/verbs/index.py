@@ -75,7 +75,7 @@ def index(
     as_json: JsonOption = False,
     retry_of: Annotated[str | None, typer.Option(hidden=True, help="the job that this one retries")] = None,
 ) -> None:
-    """Index documents; what has not changed since the last time is not done again."""
+    """Index a file or folder; only what changed since the last time is done."""
     if no_questions and questions is not None:
         raise UsageError("--no-questions and --questions exclude each other.")
     if not path.exists():
@@ -271,7 +271,7 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
     if report.documents == 0:
         err.print(
             "No document was found that can be read, so nothing was removed either; "
-            "`bothways delete collection` empties a collection."
+            "`bothways delete {report.collection}` deletes the collection."
         )
     if kept:
         again = "" if report.refused == len(report.failures) else "; run the same command again to retry them"

@@ -1,4 +1,4 @@
-"""`bothways jobs`: indexing runs, listed, shown, watched, cancelled and retried."""
+"""`bothways jobs`: list, show, watch, cancel, retry and join indexing jobs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from bothways.cli.options import JsonOption
 from bothways.cli.outages import patience_of
 from bothways.cli.output import err, out, plain, print_json, printable
 from bothways.cli.workers import LocalHelpers, environment_of, shared
-from bothways.core.errors import UsageError
 from bothways.core.settings import Settings, settings
 from bothways.indexer.build import default_job_options, opened_parts, parts_for_order
-from bothways.indexer.jobs.store import STATES, Job, JobStore, State, new_id
+from bothways.indexer.jobs.store import Job, JobStore, State, new_id
 from bothways.indexer.run import open_desk
 from bothways.indexer.uploads.queue import Uploads, require_retryable
 from bothways.indexer.uploads.spool import Spool
@@ -28,33 +27,17 @@ from bothways.node.connect import connect
 
 LOOK_EVERY_S = 1.0
 
-app = typer.Typer(help="List, show, watch, cancel and retry indexing jobs.", invoke_without_command=True)
-
 JobId = Annotated[str, typer.Argument(metavar="ID", help="the job's id")]
-CollectionFilter = Annotated[str | None, typer.Option("--collection", "-c", help="only jobs on this collection")]
-StateFilter = Annotated[str | None, typer.Option("--state", help=f"only jobs that are {', '.join(STATES)}")]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="how many, newest first")]
 
 
-@app.callback()
-def jobs(
-    ctx: typer.Context,
-    collection: CollectionFilter = None,
-    state: StateFilter = None,
-    limit: Limit = 20,
+def list_jobs(
+    collection: Annotated[str | None, typer.Option("--collection", "-c", help="only jobs on this collection")] = None,
+    state: Annotated[State | None, typer.Option(help="only jobs in this state")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List jobs, newest first (the default: `bothways jobs`)."""
-    if ctx.invoked_subcommand is None:
-        list_jobs(collection, state, limit, as_json)
-
-
-@app.command("list")
-def list_jobs(
-    collection: CollectionFilter = None, state: StateFilter = None, limit: Limit = 20, as_json: JsonOption = False
-) -> None:
     """List jobs, newest first."""
-    found, total = _store().find(collection=collection, state=_state(state), size=limit)
+    found, total = _store().find(collection=collection, state=state, size=limit)
     if as_json:
         print_json({"total": total, "jobs": [job_out(job).model_dump() for job in found]})
         return
@@ -73,47 +56,52 @@ def list_jobs(
         err.print(f"{total - len(found):,} older ones: --limit.")
 
 
-@app.command("show")
-def show(job_id: JobId, as_json: JsonOption = False) -> None:
-    """Show how a job stands, with what failed."""
-    _show(_store().get(job_id), as_json=as_json)
+def show(
+    job_id: JobId,
+    watch: Annotated[bool, typer.Option("--watch", help="wait for its end; exit code 1 if it did not succeed")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a job and what failed in it; --watch follows it until it ends.
 
-
-@app.command("watch")
-def watch(job_id: JobId, as_json: JsonOption = False) -> None:
-    """Follow a job until it ends; exit code 0 if it is done, 1 if not. Ctrl-C ends the watching, not the job."""
+    Ctrl-C ends the watching, not the job.
+    """
     store = _store()
-    told = ""
-    while not (job := store.get(job_id)).has_ended:
+    job = store.get(job_id)
+    said = ""
+    while watch and not job.has_ended:
         line = f"{job.state}: {_counts(job)}"
-        if line != told:
+        if line != said:
             err.print(line)
-            told = line
+            said = line
         time.sleep(LOOK_EVERY_S)
+        job = store.get(job_id)
     _show(job, as_json=as_json)
-    if job.state != "done":
+    if watch and job.state != "done":
         raise typer.Exit(1)
 
 
-@app.command("cancel")
 def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
-    """Cancel a job: one that waits at once, one that runs within seconds; what it has indexed stays."""
+    """Cancel a job; what it has indexed stays.
+
+    A waiting job ends at once, a running one within seconds.
+    """
     job = _store().cancel(job_id)
     if as_json:
         print_json(job_out(job).model_dump())
     elif job.state == "cancelled":
         err.print(f"The job {job_id} is cancelled.")
     else:
-        err.print(f"The job {job_id} is told to end; `bothways jobs watch {job_id}` shows when it has.", markup=False)
+        err.print(
+            f"The job {job_id} is told to end; `bothways jobs show {job_id} --watch` shows when it has.", markup=False
+        )
 
 
-@app.command("join")
 def join(
     job_id: JobId,
     workers: Annotated[int, typer.Option(min=1, max=256, help="processes on this machine that help")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Help with a job that was started with --workers, on whichever machine, until it ends."""
+    """Help with a job that was started with --workers, on this or another machine."""
     chosen = shared(settings(), workers)
     client, _ = connect(chosen)
     desk = open_desk(client)
@@ -133,9 +121,8 @@ def join(
         err.print(f"The job {job.id} is {job.state}; this process did {done} of it.", markup=False)
 
 
-@app.command("retry")
 def retry(ctx: typer.Context, job_id: JobId, as_json: JsonOption = False) -> None:
-    """Run a job that did not succeed once more, here and now, with the options it had."""
+    """Run a job that did not succeed again, with the same options."""
     job = _store().get(job_id)
     require_retryable(job)
     if job.kind == "upload":
@@ -165,15 +152,6 @@ def _retry_upload(job: Job, chosen: Settings, *, as_json: bool) -> NoReturn:
 def _store() -> JobStore:
     client, _ = connect(settings())
     return open_desk(client).store
-
-
-def _state(name: str | None) -> State | None:
-    for state in STATES:
-        if state == name:
-            return state
-    if name is not None:
-        raise UsageError(f"There is no state {name[:40]!r}; there are: {', '.join(STATES)}.")
-    return None
 
 
 def _source(job: Job) -> str:

@@ -28,7 +28,10 @@ def judgements(
     credible: Annotated[float, typer.Option(min=0.5, max=0.999, help="mass of the interval")] = DEFAULTS.credible,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge chunks by what users clicked and passed over, as far as it is certain, and say what was left and why."""
+    """Turn clicks and votes into relevance judgments, as far as they are certain.
+
+    Judge chunks by what users clicked and passed over, as far as it is certain, and say what was left and why.
+    """
     bounds = Bounds(evidence=min_evidence, hours=min_hours, credible=credible)
     with err.status("reading feedback"):
         outcome = learn_judgements(settings(), collection, bounds, days=days)

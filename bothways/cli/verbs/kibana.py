@@ -1,4 +1,4 @@
-"""`bothways kibana export | import`: the dashboard over searches, clicks, collections and jobs."""
+"""`bothways kibana`: the dashboard over searches, clicks, collections and jobs."""
 
 from __future__ import annotations
 
@@ -21,42 +21,47 @@ from bothways.kibana.saved_objects import to_ndjson
 from bothways.node import Login, find_login, resolve_url
 from bothways.node.local import LOOPBACK
 
-app = typer.Typer(name="kibana", help="Data views and a dashboard for Kibana.", no_args_is_help=True)
 
-
-@app.command("export")
-def export(
-    out_file: Annotated[Path, typer.Option("--out", help="file to write; - for stdout", allow_dash=True)] = Path("-"),
-) -> None:
-    """Write the saved objects as NDJSON, the form that Kibana's own import takes."""
-    ndjson = to_ndjson(saved_objects())
-    if str(out_file) == "-":
-        sys.stdout.write(ndjson)
-        return
-    out_file.write_text(ndjson, encoding="utf-8")
-    err.print(f"{len(saved_objects())} saved objects are in {out_file}.", markup=False)
-
-
-@app.command("import")
-def import_objects(
+def kibana(
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="write the objects to this file (-: stdout), for Kibana's own import", allow_dash=True
+        ),
+    ] = None,
     url: Annotated[str | None, typer.Option("--url", help="Kibana's address; unset: BOTHWAYS_KIBANA_URL")] = None,
-    space: Annotated[str, typer.Option("--space", help="the id of a space; unset: the default one")] = "",
+    space: Annotated[str, typer.Option("--space", help="id of a Kibana space; unset: the default one")] = "",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite/--no-overwrite", help="write over what an earlier import brought")
+        bool, typer.Option("--overwrite/--no-overwrite", help="replace what an earlier import brought")
     ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the saved objects into a Kibana; run again, it brings them up to date."""
-    kibana = _kibana(settings(), url)
-    result = kibana.import_objects(to_ndjson(saved_objects()), overwrite=overwrite, space=space)
+    """Bring the dashboard into Kibana, or write it to a file.
+
+    The dashboard shows searches, clicks, collections and jobs. Run again, the command brings it up to date.
+    """
+    objects = saved_objects()
+    if out_file is not None:
+        _write(to_ndjson(objects), len(objects), out_file)
+        return
+    there = _kibana(settings(), url)
+    result = there.import_objects(to_ndjson(objects), overwrite=overwrite, space=space)
     if as_json:
         print_json(asdict(result))
-    for one in result.refused:
-        err.print(f"{one.type}/{one.id}: {one.reason}", markup=False)
+    for refused in result.refused:
+        err.print(f"{refused.type}/{refused.id}: {refused.reason}", markup=False)
     if result.refused:
         fail(f"Kibana refused {len(result.refused)} of {result.taken + len(result.refused)} objects.", 1)
     if not as_json:
-        out.print(f"{result.taken} objects are in Kibana at {public_url(kibana.url)}: see the dashboard “Bothways”.")
+        out.print(f"{result.taken} objects are in Kibana at {public_url(there.url)}: see the dashboard “Bothways”.")
+
+
+def _write(ndjson: str, objects: int, path: Path) -> None:
+    if str(path) == "-":
+        sys.stdout.write(ndjson)
+        return
+    path.write_text(ndjson, encoding="utf-8")
+    err.print(f"{objects} saved objects are in {path}.", markup=False)
 
 
 def _kibana(chosen: Settings, url: str | None) -> Kibana:

@@ -16,13 +16,10 @@ from bothways.learning.synonyms.build import mine_synonyms
 from bothways.learning.synonyms.mine import Mined
 from bothways.learning.synonyms.proposal import write_proposal
 
-app = typer.Typer(name="learn", help="Learn from a collection's questions; people decide.", no_args_is_help=True)
-
 DEFAULTS = Bounds()
 _SHOWN = 10
 
 
-@app.command("synonyms")
 def synonyms(
     collection: CollectionOption,
     out_file: Annotated[Path, typer.Option("--out", help="the proposal to write; a file that is there stays")],
@@ -36,7 +33,10 @@ def synonyms(
     no_check: Annotated[bool, typer.Option("--no-check", help="do not ask the language model")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose synonyms: terms of texts that stand where questions use others. Nothing is in force until applied."""
+    """Propose synonyms from questions and texts; none acts until it is applied.
+
+    Propose synonyms: terms of texts that stand where questions use others. Nothing is in force until applied.
+    """
     if out_file.exists():
         raise SynonymsError(f"{out_file} is there, perhaps with what you chose in it: name another file.")
     bounds = Bounds(min_chunks=min_chunks, min_score=min_score, per_term=per_term)

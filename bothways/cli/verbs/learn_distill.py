@@ -93,7 +93,10 @@ def distill(
     resume: Annotated[bool, typer.Option("--resume", help="go on with what was cut off")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Distil a reranker: a teacher's logits of mined candidates, then a smaller student that learns them."""
+    """Train a smaller reranker on the scores of a larger one.
+
+    Distil a reranker: a teacher's logits of mined candidates, then a smaller student that learns them.
+    """
     chosen = read_steps(steps)
     sources = Sources(collections=[])
     if "logits" in chosen and groups is None:

@@ -84,7 +84,10 @@ def distill(
     resume: Annotated[bool, typer.Option("--resume", help="go on with what was cut off")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Distil an encoder: a teacher's scores of candidates, and how much of it to keep; before and after are told."""
+    """Train an encoder on the scores of a teacher.
+
+    Distil an encoder: a teacher's scores of candidates, and how much of it to keep; before and after are told.
+    """
     kept_out = keep_out or []
     plan = EncoderPlan(
         out=out_dir,

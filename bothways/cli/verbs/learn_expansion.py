@@ -75,7 +75,10 @@ def expansion(
     allow_leaks: AllowLeaksOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn what pseudo-documents bring, when to ask for one, and which the language model should prefer to write."""
+    """Learn when pseudo-documents help, and which ones to prefer.
+
+    Learn what pseudo-documents bring, when to ask for one, and which the language model should prefer to write.
+    """
     chosen = settings()
     part = None if split == "all" else parse_split(split)
     judged = take_split(load_queries(queries, qrels), part)

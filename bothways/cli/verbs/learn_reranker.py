@@ -82,7 +82,10 @@ def reranker(
     resume: Annotated[bool, typer.Option("--resume", help="go on with a training that was cut off")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a reranker: answers from questions, judgements or clicks, hard negatives from the search itself."""
+    """Train a reranker on questions, judgments or clicks.
+
+    Train a reranker: answers from questions, judgements or clicks, hard negatives from the search itself.
+    """
     judged = [*(beir or []), *(general or [])]
     sources = read_sources(collections or [], judged, judgements or [], keep_out or [], split)
     wanted = Wanted(
@@ -144,7 +147,10 @@ def ship_reranker(
     licences: Annotated[str, typer.Option(help="licences of the data, for the model card")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Write a trained reranker in the small form: layers in fp16, embeddings left to the packaged base model."""
+    """Write a trained reranker in its small form.
+
+    Write a trained reranker in the small form: layers in fp16, embeddings left to the packaged base model.
+    """
     done = ship(model, out_dir, cache_dir=settings().cache_dir, licences=licences)
     if as_json:
         print_json(

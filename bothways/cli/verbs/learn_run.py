@@ -75,7 +75,10 @@ def run(
     dry_run: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn from users' feedback, and let go live what makes nothing worse: questions, reranker, proposed synonyms."""
+    """Learn from users' feedback; only what makes nothing worse goes live.
+
+    Learn from users' feedback, and let go live what makes nothing worse: questions, reranker, proposed synonyms.
+    """
     wanted = Wanted(
         options=replace(default_options(settings()), strategy=parse_strategy(strategy)),
         steps=_steps(steps),
@@ -117,7 +120,10 @@ def questions(
     dry_run: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Do the step of the questions alone: new ones for chunks that users found hard, or found by mistake."""
+    """Do the questions step of `learn run` alone.
+
+    Do the step of the questions alone: new ones for chunks that users found hard, or found by mistake.
+    """
     run(
         collection=collection,
         out_dir=out_dir,
@@ -141,7 +147,10 @@ def questions(
 
 
 def rollback(collection: CollectionOption, as_json: JsonOption = False) -> None:
-    """Put back what was there before the last promotion of a collection, index and reranker."""
+    """Undo the last promotion of a collection: its index and its reranker.
+
+    Put back what was there before the last promotion of a collection, index and reranker.
+    """
     client, _ = connect(settings())
     done = roll_back(client, collection)
     if as_json:

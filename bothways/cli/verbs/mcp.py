@@ -38,7 +38,10 @@ def mcp(
         bool, typer.Option("--without-keys", help="serve where other machines reach it, though the API has no keys")
     ] = False,
 ) -> None:
-    """Serve the tools search, ask and list_collections over MCP, until stdin ends or Ctrl-C."""
+    """Serve search and ask as MCP tools, until stdin ends or Ctrl-C.
+
+    The tools `search`, `ask` and `list_collections` ask a running API.
+    """
     chosen = load_settings(server_url=server)
     try:
         url = address(chosen.server_url)

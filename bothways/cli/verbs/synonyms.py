@@ -19,8 +19,6 @@ from bothways.core.synonyms import Rule, read_rules_file
 from bothways.indexer.synonyms import Applied, apply, find_places, in_force
 from bothways.node.connect import connect
 
-app = typer.Typer(name="synonyms", help="Put synonyms into force, and show what is.", no_args_is_help=True)
-
 NOBODY = "no collection yet"
 
 OneCollection = Annotated[
@@ -28,14 +26,16 @@ OneCollection = Annotated[
 ]
 
 
-@app.command("apply")
 def apply_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="rules: `a, b, c` or `a, b => c`, one a line")],
     collection: OneCollection = None,
     add: Annotated[bool, typer.Option("--add", help="keep the rules in force; else FILE replaces them")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the rules of a file, put them on the server, reload, and prove that each acts; else all stays as it was."""
+    """Put the rules of a file into force, and prove that each of them acts.
+
+    Where a rule is wrong or does not act, everything stays as it was.
+    """
     chosen = settings()
     segmenter = load_segmenter(chosen)
     rules = read_rules_file(file, segmenter)
@@ -53,9 +53,8 @@ def apply_command(
     _warn_of_other_analysis(client, segmenter, applied)
 
 
-@app.command("show")
 def show(collection: OneCollection = None, as_json: JsonOption = False) -> None:
-    """Show the rules on the server, where they are, which indices use them, and which of them do not act."""
+    """Show the rules in force, which indices use them, and which do not act."""
     client, _ = connect(settings())
     found = [in_force(client, place) for place in find_places(client, settings(), collection)]
     if as_json:

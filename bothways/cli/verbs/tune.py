@@ -49,7 +49,7 @@ def tune_fusion(
     write: Annotated[Path, typer.Option("--write", help="settings file to write")] = Path("tuned.env"),
     as_json: JsonOption = False,
 ) -> None:
-    """Find the fusion's parameters for a collection and write them to a settings file; no default changes."""
+    """Find the best fusion parameters for a collection, as a settings file."""
     refuse_to_overwrite(write, SETTINGS_HEAD)
     options = default_options(settings())
     grid = make_grid(
@@ -93,7 +93,10 @@ def study(
     out_dir: Annotated[Path | None, typer.Option("--out", help="folder for vectors.json, .md and .svg")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure recall, latency, disk and memory of vector indices on a collection's own vectors."""
+    """Measure recall, latency, disk and memory of vector indices.
+
+    The vectors are those of the collection.
+    """
     texts = _texts(queries, at_most)
     builds = builds_of(_words(types), _ints(m, "--m"), _ints(ef_construction, "--ef-construction"))
     depths = _ints(num_candidates, "--num-candidates")

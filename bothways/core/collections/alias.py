@@ -110,7 +110,7 @@ class AliasView:
         return (
             f"The collection {self.name!r} has versions but no alias ({there}), as after a snapshot was restored "
             f"without aliases; nothing was changed. Say which one is the right one: {adopt}, or remove all of them "
-            f"with `bothways delete collection {self.name}`."
+            f"with `bothways delete {self.name}`."
         )
 
 

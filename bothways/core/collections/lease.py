@@ -55,6 +55,7 @@ def _what_to_do(error: LeaseHeldError) -> str:
     if not error.note:
         return f"{error} Something is deleted or rolled back there; nothing was changed by this one: try again."
     return (
-        f"{error} The job {error.note} writes the collection, so nothing was changed: wait until it has ended "
-        f"(`bothways jobs watch {error.note}`) or cancel it (`bothways jobs cancel {error.note}`), then try again."
+        f"{error} The job {error.note} writes the collection, so nothing was changed: wait until it has "
+        f"ended (`bothways jobs show {error.note} --watch`) or cancel it (`bothways jobs cancel {error.note}`), then "
+        "try again."
     )

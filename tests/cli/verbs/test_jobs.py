@@ -1,4 +1,4 @@
-"""`bothways jobs`, `documents` and `delete document` as typed, and two processes at once on one collection."""
+"""`bothways jobs`, `documents` and `delete` as typed, and two processes at once on one collection."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_jobs_and_documents(run, folder, collection):
     assert code == 0
     assert "read: broken.json" in out
     assert str(folder) in out
-    code, out, err = run("jobs", "watch", first)
+    code, out, err = run("jobs", "show", first, "--watch")
     assert (code, "failed" in out) == (1, True)
 
     (folder / "broken.json").unlink()
@@ -86,7 +86,7 @@ def test_jobs_and_documents(run, folder, collection):
     assert (code, "nothing to retry" in err) == (1, True)
     code, _, err = run("jobs", "cancel", second)
     assert (code, "nothing to cancel" in err) == (1, True)
-    assert run("jobs", "watch", second)[0] == 0
+    assert run("jobs", "show", second, "--watch")[0] == 0
     code, out, _ = run("jobs", "list", "-c", collection, "--state", "done")
     assert (second in out, first in out) == (True, False)
 
@@ -99,9 +99,9 @@ def test_jobs_and_documents(run, folder, collection):
     assert f"--after {rows[0]['doc_id']}" in err
     code, out, _ = run("documents", collection, "--limit", 1, "--after", rows[0]["doc_id"], "--json")
     assert json.loads(out) == rows[1:]
-    assert run("delete", "document", rows[0]["doc_id"], "--collection", collection)[0] == 0
+    assert run("delete", collection, "--document", rows[0]["doc_id"])[0] == 0
     assert json.loads(run("documents", collection, "--json")[1]) == rows[1:]
-    code, _, err = run("delete", "document", rows[0]["doc_id"], "--collection", collection)
+    code, _, err = run("delete", collection, "--document", rows[0]["doc_id"])
     assert (code, "has no document" in err) == (1, True)
 
 
@@ -154,16 +154,16 @@ def test_nothing_is_deleted_while_a_job_writes(run, folder, es, collection):
     assert run("index", folder, "-c", collection, "--no-questions")[0] == 0
     (row, _) = json.loads(run("documents", collection, "--json")[1])
     verbs = (
-        ("delete", "document", row["doc_id"], "-c", collection),
+        ("delete", collection, "--document", row["doc_id"]),
         ("collections", "rollback", collection),
-        ("delete", "collection", collection, "--yes"),
+        ("delete", collection, "--yes"),
     )
     with Leases(es[0]).hold(f"collection {collection}", note="job-1"):
         for words in verbs:
             code, out, err = run(*words)
             assert (code, out) == (1, ""), words
             assert f"is held by {Holder.here().who} since" in err
-            assert "`bothways jobs watch job-1`" in err
+            assert "`bothways jobs show job-1 --watch`" in err
     assert len(json.loads(run("documents", collection, "--json")[1])) == 2
     assert [run(*words)[0] for words in verbs] == [0, 2, 0]
     assert run("documents", collection)[0] == 1
