@@ -55,7 +55,7 @@ def _best(report: Report) -> dict[str, float]:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("evaluation"),
+        loader=jinja2.PackageLoader("bothways.evaluation.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
