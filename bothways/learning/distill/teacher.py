@@ -69,7 +69,7 @@ class Teacher:
                 self._tokenizer.encode(text, add_special_tokens=False) for text in (PREFIX, SUFFIX)
             )
         else:
-            from bothways.learning.reranker.trainer import compute_first_token_only
+            from bothways.models.onnx.first_token import compute_first_token_only
 
             compute_first_token_only(self._model)
         self._max_length, self._instruction = _room(self, arguments), arguments.instruction

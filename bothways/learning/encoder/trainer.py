@@ -19,7 +19,7 @@ from bothways.core.datatypes import Vector
 from bothways.learning.encoder.data import QUESTION
 from bothways.learning.precision import Precision
 from bothways.learning.reranker.data.groups import Group
-from bothways.learning.reranker.trainer import compute_first_token_only
+from bothways.models.onnx.first_token import compute_first_token_only
 
 AT_ONCE = 16
 """Texts that are computed together: they are sorted by length, so that few share a long one's padding."""

@@ -105,9 +105,9 @@ def train(
         GroupTrainer,
         Stop,
         Told,
-        compute_first_token_only,
         leave_out_dropout,
     )
+    from bothways.models.onnx.first_token import compute_first_token_only
 
     arguments = training.arguments
     residual = arguments.residual or 0.0

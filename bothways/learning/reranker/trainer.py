@@ -23,7 +23,6 @@ from transformers import TrainerCallback
 from bothways.learning.rank_measures import MEASURE
 from bothways.learning.reranker.data.first_stage import measure
 from bothways.learning.reranker.data.groups import Group
-from bothways.models.embed.first_token import BERT_LAYERS
 
 POOL = 50
 """Batches whose groups are sorted by length together: enough that little is padded, few enough to stay mixed."""
@@ -127,34 +126,6 @@ def leave_out_dropout(model: Any) -> None:  # noqa: ANN401
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-
-
-def compute_first_token_only(model: Any) -> None:  # noqa: ANN401
-    """Let the last layer of a BERT compute only what its head reads, the first token: a fifth less of four layers.
-
-    The parameters stay where they are, so that what is saved is the same. Other models are left as they are.
-    """
-    layers = getattr(getattr(model.base_model, "encoder", None), "layer", None)
-    if layers and type(layers[-1]).__name__ in BERT_LAYERS:
-        layers[-1].forward = partial(_first_token, layers[-1])
-
-
-def _first_token(layer: Any, hidden: Any, mask: Any = None, *_: Any, **__: Any) -> Any:  # noqa: ANN401
-    attention, output = layer.attention.self, layer.attention.output
-    first = hidden[:, :1]
-    query, key, value = (
-        states.unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
-        for states in (attention.query(first), attention.key(hidden), attention.value(hidden))
-    )
-    context = torch.nn.functional.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=None if mask is None else mask[:, :, :1],
-        dropout_p=attention.dropout.p if layer.training else 0.0,
-    )
-    attended = output(context.transpose(1, 2).flatten(2), first)
-    return layer.output(layer.intermediate(attended), attended)
 
 
 class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]

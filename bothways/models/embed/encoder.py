@@ -8,6 +8,7 @@ from bothways.models.embed.torch_encoder import TorchEncoder
 from bothways.models.files.folder import read_pooling, read_query_prompt
 from bothways.models.files.resolve import onnx_file, resolve_model
 from bothways.models.onnx.export import export_graph
+from bothways.models.onnx.first_token import first_token_graph
 from bothways.models.onnx.graph import open_graph
 from bothways.models.protocols import Encoder
 
@@ -28,10 +29,12 @@ def load_encoder(settings: Settings) -> Encoder:
         return TorchEncoder(name, folder, query_prompt=prompt, batch_size=settings.embedding_batch_size)
     pooling = read_pooling(folder)
     path = onnx_file(folder) or export_graph(folder, "encoder", cache_dir=settings.cache_dir)
+    if pooling.mode == "cls":
+        path = first_token_graph(path, cache_dir=settings.cache_dir)
     return OnnxEncoder(
         name,
         folder,
-        open_graph(path, backend=backend, outputs=TOKEN_VECTORS, first_token_only=pooling.mode == "cls"),
+        open_graph(path, backend=backend, outputs=TOKEN_VECTORS),
         pooling,
         query_prompt=prompt,
         max_batch_tokens=settings.embedding_batch_size * TOKENS_A_TEXT,

@@ -49,12 +49,13 @@ class OnnxEncoder:
         """Encode a text once, which also warms the graph up, and say how long a vector is."""
         batch = next(self._tokens.batches(["问"], max_tokens=self._max_batch_tokens))
         vectors = self._graph.run(batch)
-        length = 1 if self._graph.first_token_only else batch.ids.shape[1]
+        lengths = {1, batch.ids.shape[1]} if self._pooling.mode == "cls" else {batch.ids.shape[1]}
         expected = (read_json(folder / "config.json") or {}).get("hidden_size")
-        if vectors.ndim != 3 or vectors.shape[:2] != (1, length) or expected not in {None, vectors.shape[2]}:
+        shapes = [(1, length, expected or vectors.shape[-1]) for length in lengths]
+        if vectors.shape not in shapes:
             raise ModelError(
-                f"The model {self._graph.path} gives an array of shape {vectors.shape} for {length} token(s); "
-                f"expected is one vector a token, of {expected or 'any'} numbers."
+                f"The model {self._graph.path} gives an array of shape {vectors.shape} for "
+                f"{batch.ids.shape[1]} tokens; expected is one vector a token, of {expected or 'any'} numbers."
             )
         return int(vectors.shape[2])
 

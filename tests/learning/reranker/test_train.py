@@ -24,9 +24,9 @@ from bothways.learning.reranker.train import residual_of, train
 from bothways.learning.reranker.trainer import (
     GroupLoss,
     LengthBatchSampler,
-    compute_first_token_only,
     leave_out_dropout,
 )
+from bothways.models.onnx.first_token import compute_first_token_only
 from bothways.models.rerank.cross_encoder import load_cross_encoder
 from tests.models.tiny_models import cross_encoder_folder, transformers_folder
 

@@ -12,11 +12,11 @@ import pytest
 from bothways.core.errors import MissingExtraError, ModelError
 from bothways.core.settings import Settings
 from bothways.models.embed.encoder import load_encoder
-from bothways.models.embed.first_token import keep_first_token
 from bothways.models.embed.onnx_encoder import OnnxEncoder, pool
 from bothways.models.files.folder import Pooling, read_max_tokens, read_pooling
 from bothways.models.files.packaged import packaged_folder
 from bothways.models.onnx.export import export_graph
+from bothways.models.onnx.first_token import first_token_graph
 from bothways.models.onnx.graph import Graph, at_once, open_graph
 from bothways.models.onnx.tokens import Batch, plan
 from bothways.models.protocols import Encoder
@@ -149,20 +149,31 @@ def test_torch_is_not_imported_on_the_onnx_path(model_cache: Path) -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_first_token_graph_computes_the_same(model_cache: Path) -> None:
+def test_first_token_graph_computes_the_same(model_cache: Path, tmp_path: Path) -> None:
     path = packaged_folder(model_cache) / "onnx" / "model.onnx"
-    whole = open_graph(path, backend="onnx", outputs=["last_hidden_state"])
-    small = open_graph(path, backend="onnx", outputs=["last_hidden_state"], first_token_only=True)
-    assert (whole.first_token_only, small.first_token_only) == (False, True)
+    cut = first_token_graph(path, cache_dir=tmp_path)
+    written = cut.stat().st_mtime_ns
+    whole, small = (open_graph(one, backend="onnx", outputs=["last_hidden_state"]) for one in (path, cut))
     ids = np.array([[101, 700, 800, 102], [101, 900, 102, 0]])
     batch = Batch(positions=(0, 1), ids=ids, mask=(ids > 0).astype(np.int64), types=np.zeros_like(ids))
     assert small.run(batch).shape == (2, 1, 512)
     assert np.allclose(small.run(batch), whole.run(batch)[:, :1], atol=1e-4)
+    assert first_token_graph(path, cache_dir=tmp_path) == cut
+    assert cut.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("model", [b"", b"no protobuf at all", b"\x3a\xff\xff\xff\xff\x0f"])
-def test_what_is_no_graph_is_left_alone(model: bytes) -> None:
-    assert keep_first_token(model) is None
+def test_what_is_no_graph_is_left_alone(model: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model)
+    for _ in range(2):
+        assert first_token_graph(path, cache_dir=tmp_path / "cache") == path
+
+
+def test_without_a_cache_to_write_the_whole_graph_runs(model_cache: Path, tmp_path: Path) -> None:
+    path = packaged_folder(model_cache) / "onnx" / "model.onnx"
+    (tmp_path / "models").touch()  # no folder can be made here
+    assert first_token_graph(path, cache_dir=tmp_path) == path
 
 
 def test_plan_sorts_by_length_and_keeps_to_the_budget() -> None:
@@ -178,7 +189,7 @@ def test_batches_hold_texts_of_one_length(model_cache: Path) -> None:
         shapes.append(feed["input_ids"].shape)
         return np.repeat(feed["input_ids"][:, 1:2, np.newaxis], 512, axis=2).astype(np.float32)
 
-    graph = Graph(path=Path("fake"), inputs=frozenset({"input_ids"}), compute=compute, first_token_only=True)
+    graph = Graph(path=Path("fake"), inputs=frozenset({"input_ids"}), compute=compute)
     encoder = OnnxEncoder(
         "fake", packaged_folder(model_cache), graph, Pooling("cls"), query_prompt="", max_batch_tokens=1000
     )

@@ -90,7 +90,7 @@ def test_it_is_put_together_once_and_without_torch(
     target = assemble(folder, cache_dir=packaged_cache)
     assert target.name == f"{folder.name}-{manifest['sha256'][:16]}"
     written = (target / "onnx" / "model.onnx").stat().st_mtime_ns
-    monkeypatch.setattr(shipped, "cross_encoder_graph", None)
+    monkeypatch.setattr(shipped, "write_cross_encoder", None)
     assert assemble(folder, cache_dir=packaged_cache) == target
     assert (target / "onnx" / "model.onnx").stat().st_mtime_ns == written
 
