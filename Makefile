@@ -6,7 +6,7 @@ PORT ?= 8000
 BENCH ?=
 SAMPLE := samples/handbook
 
-.PHONY: demo test lint docs bench bench-scale serve clean format
+.PHONY: demo test lint docs reference bench bench-scale serve clean format
 
 # A stamp a set of extras: pip is asked again only when pyproject.toml changes.
 .venv/.python:
@@ -70,6 +70,10 @@ lint: .venv/.lint
 
 docs: .venv/.docs
 	$(BIN)/python -m docs._tools
+
+# docs/reference, made of the code; `make test` fails while it is out of date.
+reference: .venv/.docs
+	$(BIN)/python -m docs._tools reference
 
 format: .venv/.lint
 	$(BIN)/ruff check --fix .

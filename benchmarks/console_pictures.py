@@ -1,4 +1,4 @@
-"""Take the pictures of docs/console.md from a running server, in a real Chromium.
+"""Take the pictures of docs/guide/console.md from a running server, in a real Chromium.
 
     bothways serve &
     python -m benchmarks.console_pictures --url http://127.0.0.1:8000 --out docs/pictures

@@ -1,7 +1,7 @@
 """Words for BM25: text in, space-separated tokens out, the same for what is indexed and for what is asked.
 
 Chinese is cut here, by jieba, and Elasticsearch only splits at white space: no plugin has to match the server's
-version. `cut` was chosen over `cut_for_search` by measurement (docs/decisions/analysis.md).
+version. `cut` was chosen over `cut_for_search` by measurement (docs/decisions/bm25-analysis.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All settings, read from the environment (prefix `BOTHWAYS_`) and from `.env`: one place, one table in the README."""
+"""All settings, read from the environment (prefix `BOTHWAYS_`) and `.env`; docs/reference/settings.md lists them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     llm_max_retries: int = Field(4, ge=0, description="retries with back-off on 429, 5xx and lost connections")
     questions_per_chunk: int = Field(5, ge=1, le=40, description="pseudo-questions that are asked for a chunk")
     filter_questions: Literal["none", "round-trip", "cross-encoder"] = Field(
-        "none", description="which pseudo-questions are dropped after a build (docs/decisions/doc2query.md)"
+        "none", description="which pseudo-questions are dropped after a build (docs/decisions/pseudo-questions.md)"
     )
     filter_top_k: int = Field(
         10, ge=1, le=1000, description="`round-trip` keeps questions that find their chunk so high"
@@ -150,7 +150,10 @@ class Settings(BaseSettings):
         2000.0, ge=10, le=600_000, description="milliseconds that the embedding model has for a question"
     )
     search_concurrency: int = Field(
-        8, ge=1, le=1000, description="searches that the API works on at once (docs/decisions/robustness.md)"
+        8,
+        ge=1,
+        le=1000,
+        description="searches that the API works on at once (docs/decisions/deadlines-and-overload.md)",
     )
     search_queue: int = Field(
         64, ge=0, le=10_000, description="searches that wait for their turn; more are answered 503 at once"

@@ -1,4 +1,7 @@
-"""`python -m docs._tools`: build the documentation as a site, strictly; exit code 1 lists every problem."""
+"""The documentation: `python -m docs._tools` builds the site, strictly; with `reference` it writes docs/reference anew.
+
+Exit code 1 comes with a list of all problems: links to nothing, or changes of the API that would break its callers.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bothways.api.app import create_app
-from bothways.core.settings import load_settings
 from docs._tools import links
-from docs._tools.api_reference import api_reference
-from docs._tools.pages import API, NAMES, ROOT, navigation
+from docs._tools.pages import NAMES, ROOT, navigation
+from docs._tools.reference import OPENAPI, make_pages, out_of_date, write_pages
+from docs._tools.reference.breaking import breaking_changes
 from docs._tools.stage import stage, title_of
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -22,8 +24,8 @@ CONFIG = ROOT / "docs" / "_tools" / "zensical.toml"
 
 
 def build(work: Path) -> tuple[Path, list[str]]:
-    """Build the site below `work`; gives its folder, and all problems: then it is not to be published."""
-    staged, problems = stage({API: api_reference(create_app(load_settings(feedback=False)).openapi())})
+    """Build the site below `work`. Return its folder and all problems; with any, it must not be published."""
+    staged, problems = stage()
     docs = work / "docs"
     shutil.rmtree(docs, ignore_errors=True)
     shutil.copytree(ROOT / "docs" / "pictures", docs / "pictures")
@@ -58,15 +60,34 @@ def _entry(path: str, text: str) -> str:
     return f"{{{json.dumps(name, ensure_ascii=False)} = {json.dumps(path)}}}"
 
 
+def reference(*, accept_breaking: bool) -> list[str]:
+    """Write docs/reference anew. Return what would break callers of the API: then nothing is written."""
+    pages = make_pages()
+    if OPENAPI.is_file() and not accept_breaking:
+        old = json.loads(OPENAPI.read_text(encoding="utf-8"))
+        if broken := breaking_changes(old, json.loads(pages["openapi.json"])):
+            return [*broken, "These changes break callers of the API. If that is meant: --accept-breaking."]
+    changed = out_of_date(pages)
+    write_pages(pages)
+    sys.stdout.write(f"docs/reference: {', '.join(changed) or 'nothing'} changed.\n")
+    return []
+
+
 def main() -> int:
-    """Build, and say where it is or what is wrong."""
+    """Build the site or the reference pages."""
     parser = argparse.ArgumentParser(prog="python -m docs._tools", description="Build the documentation.")
-    parser.add_argument("--work", type=Path, default=ROOT / "build" / "docs", help="folder to build in")
-    site, problems = build(parser.parse_args().work.absolute())
+    parser.add_argument("what", nargs="?", choices=("site", "reference"), default="site")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "docs", help="folder to build the site in")
+    parser.add_argument("--accept-breaking", action="store_true", help="write openapi.json even if callers would break")
+    given = parser.parse_args()
+    if given.what == "reference":
+        problems = reference(accept_breaking=given.accept_breaking)
+    else:
+        site, problems = build(given.work.absolute())
+        if not problems:
+            sys.stdout.write(f"The documentation is in {site}.\n")
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
-    if not problems:
-        sys.stdout.write(f"The documentation is in {site}.\n")
     return 1 if problems else 0
 
 

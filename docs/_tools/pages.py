@@ -11,41 +11,77 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-API = "api.md"
-"""The page that is made of OpenAPI."""
-
 RENAMED: Mapping[str, str] = {
-    "README.md": "reference.md",
+    "README.md": "overview.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    # The page about the index would be taken for the start page of its folder.
+    "SECURITY.md": "security.md",
     "docs/decisions/README.md": "decisions/index.md",
-    "docs/decisions/index.md": "decisions/elasticsearch-index.md",
 }
 """Files of the repository that have another name in the site; the others in docs/ keep their path below it."""
 
-NAMES: Mapping[str, str] = {"reference.md": "Commands, routes and settings", "kibana.md": "Kibana"}
-"""What the navigation calls pages whose title says something else there, or is long."""
+NAMES: Mapping[str, str] = {"overview.md": "Overview", "decisions/index.md": "All decisions"}
+"""Names in the navigation of pages whose title is long or says something else there."""
+
+USE, IMPROVE, RUN = "Use it", "Make it better", "Run it"
+REFERENCE, INTERNALS, CHINESE, PROJECT = "Reference", "Internals", "中文", "Project"
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Start": ("index.md", "zh/index.md"),
-    "Guide": (
+    "Start": ("index.md", "overview.md"),
+    USE: (
         "guide/index-your-folder.md",
-        "guide/own-elasticsearch.md",
+        "guide/add-one-document.md",
+        "guide/search.md",
+        "guide/ask.md",
+        "guide/console.md",
+        "guide/connect.md",
+        "guide/access.md",
+        "guide/synonyms.md",
+        "guide/english-documents.md",
+    ),
+    IMPROVE: (
         "guide/choose-models.md",
         "guide/tune-and-evaluate.md",
+        "guide/read-a-report.md",
+        "guide/feedback.md",
         "guide/learn-from-clicks.md",
-        "guide/run-on-a-cluster.md",
-        "connect.md",
-        "kibana.md",
+        "guide/weekly-learning.md",
+        "guide/train-a-reranker.md",
+        "guide/distill-models.md",
+        "guide/learn-when-to-rewrite.md",
     ),
-    "How it works": ("architecture.md",),
-    "Reference": ("reference.md", API, "search.md", "ask.md", "console.md"),
-    "In depth": (),
-    "Decisions": ("decisions/index.md",),
-    "Project": ("changelog.md", "contributing.md"),
+    RUN: (
+        "guide/docker.md",
+        "guide/own-elasticsearch.md",
+        "guide/elastic-cloud.md",
+        "guide/run-on-a-cluster.md",
+        "guide/kibana.md",
+        "guide/upgrade.md",
+        "guide/backup-and-restore.md",
+        "guide/troubleshooting.md",
+        "guide/uninstall.md",
+    ),
+    REFERENCE: (
+        "reference/cli.md",
+        "reference/http.md",
+        "reference/settings.md",
+        "reference/filters.md",
+        "reference/formats.md",
+        "reference/benchmarks.md",
+    ),
+    INTERNALS: ("architecture.md", "decisions/index.md"),
+    CHINESE: ("zh/index.md",),
+    PROJECT: ("changelog.md", "contributing.md", "security.md"),
 }
-REST, DECISIONS = "In depth", "Decisions"
+"""The navigation: tasks first, then reference, then how it works inside."""
+
+FOLDERS: Mapping[str, str] = {
+    "guide/": USE,
+    "reference/": REFERENCE,
+    "decisions/": INTERNALS,
+    "zh/": CHINESE,
+}
+"""Where a page goes that no section names; pages of no folder go to the project's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +94,7 @@ class Page:
 
 def find_pages(root: Path = ROOT) -> list[Page]:
     """Find all pages that come from files of the repository."""
-    files = [root / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    files = [root / name for name in RENAMED if "/" not in name]
     files += sorted((root / "docs").rglob("*.md"))
     return [Page(file, site_path(file.relative_to(root).as_posix())) for file in files]
 
@@ -70,10 +106,10 @@ def site_path(name: str) -> str:
 
 def navigation(paths: Iterable[str]) -> dict[str, list[str]]:
     """Put every page into a section: in the order above, and behind that by name."""
-    left = sorted(paths)
-    sections = {title: [path for path in chosen if path in left] for title, chosen in SECTIONS.items()}
-    named = {path for chosen in SECTIONS.values() for path in chosen}
-    for path in left:
-        if path not in named:
-            sections[DECISIONS if path.startswith("decisions/") else REST].append(path)
+    remaining = sorted(paths)
+    sections = {title: [path for path in named if path in remaining] for title, named in SECTIONS.items()}
+    placed = {path for named in SECTIONS.values() for path in named}
+    for path in remaining:
+        if path not in placed:
+            sections[next((title for start, title in FOLDERS.items() if path.startswith(start)), PROJECT)].append(path)
     return {title: chosen for title, chosen in sections.items() if chosen}

@@ -23,13 +23,13 @@ _ITEM = re.compile(r"(?:[-*]|\d+\.) ")
 _ELSEWHERE = re.compile(r"[a-z]+:|#")
 
 
-def stage(extra: Mapping[str, str] | None = None) -> tuple[dict[str, str], list[str]]:
-    """Give the text of every page by its path in the site, and the problems; `extra` are pages made elsewhere."""
+def stage() -> tuple[dict[str, str], list[str]]:
+    """Return the text of every page by its path in the site, and all problems."""
     pages = find_pages()
     texts = {page.path: page.source.read_text(encoding="utf-8") for page in pages}
-    known = texts.keys() | (extra or {}).keys()
+    known = set(texts)
     problems: list[str] = []
-    staged = {page.path: _page(page, texts[page.path], known, problems) for page in pages} | dict(extra or {})
+    staged = {page.path: _page(page, texts[page.path], known, problems) for page in pages}
     staged["index.md"] = staged["index.md"].replace(PAGES_MARK, _listed(staged))
     return staged, problems
 

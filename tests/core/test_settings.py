@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from bothways.core.errors import SettingsError
 from bothways.core.settings import Settings, load_settings
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def test_environment(monkeypatch):
@@ -40,11 +35,6 @@ def test_secrets_are_not_shown():
 
 def test_the_api_listens_on_loopback_by_default():
     assert Settings.model_fields["host"].default == "127.0.0.1"
-
-
-def test_every_setting_stands_in_the_readme():
-    table = set(re.findall(r"^\| `BOTHWAYS_([A-Z0-9_]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
-    assert table == {name.upper() for name in Settings.model_fields}
 
 
 @pytest.mark.parametrize("value", [0, 1, 2.5])

@@ -7,23 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bothways.api.app import create_app
-from bothways.core.settings import load_settings
 from docs._tools import links
 from docs._tools.__main__ import build
-from docs._tools.api_reference import api_reference, type_of
-from docs._tools.pages import API, SECTIONS, find_pages, navigation, site_path
+from docs._tools.pages import INTERNALS, PROJECT, SECTIONS, find_pages, navigation, site_path
 from docs._tools.stage import stage, title_of
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("manual"))
-
-
-@pytest.fixture(scope="module")
-def openapi():
-    return create_app(load_settings(feedback=False)).openapi()
+    return build(tmp_path_factory.mktemp("docs"))
 
 
 def test_it_is_built_without_a_problem(built):
@@ -34,7 +26,7 @@ def test_it_is_built_without_a_problem(built):
 
 def test_every_page_is_built_and_can_be_reached_from_the_first(built):
     site, _ = built
-    wanted = {page.path for page in find_pages()} | {API}
+    wanted = {page.path for page in find_pages()}
     files = {site / path.replace(".md", ".html") for path in wanted}
     assert all(file.is_file() for file in files)
     reached, waiting = set(), [site / "index.html"]
@@ -53,16 +45,16 @@ def test_a_new_page_has_a_place_without_a_word_here():
     paths = [page.path for page in find_pages()] + ["brand-new.md", "decisions/brand-new.md", "guide/brand-new.md"]
     placed = navigation(paths)
     assert sorted(path for chosen in placed.values() for path in chosen) == sorted(paths)
-    assert "brand-new.md" in placed["In depth"]
-    assert "decisions/brand-new.md" in placed["Decisions"]
-    assert placed["Decisions"][0] == "decisions/index.md"
+    assert "brand-new.md" in placed[PROJECT]
+    assert "decisions/brand-new.md" in placed[INTERNALS]
+    assert "guide/brand-new.md" in placed["Use it"]
     assert list(placed) == list(SECTIONS)
 
 
 def test_no_two_pages_have_one_place():
     paths = [page.path for page in find_pages()]
     assert len(set(paths)) == len(paths)
-    assert site_path("docs/decisions/index.md") != site_path("docs/decisions/README.md") == "decisions/index.md"
+    assert site_path("docs/decisions/README.md") == "decisions/index.md"
 
 
 def test_every_page_has_a_title():
@@ -75,8 +67,8 @@ def repository(tmp_path, monkeypatch):
     """A repository with a start page and what a test writes."""
 
     def staged(**files):
-        for name, text in {"README.md": "# R\n", "CHANGELOG.md": "# C\n", "CONTRIBUTING.md": "# D\n"}.items():
-            (tmp_path / name).write_text(text)
+        for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"):
+            (tmp_path / name).write_text(f"# {name}\n")
         for name, text in {"docs/index.md": "# I\n", **files}.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text, "utf-8")
@@ -90,18 +82,17 @@ def repository(tmp_path, monkeypatch):
 def test_links_follow_their_pages(repository):
     texts, problems = repository(
         **{
-            "docs/a.md": "# A\n[x](../README.md#r) [y](decisions/index.md) [z](decisions)\n",
+            "docs/a.md": "# A\n[x](../README.md#r) [y](guide/e.md) [z](decisions)\n",
             "docs/decisions/README.md": "# D\n[up](../a.md)\n",
-            "docs/decisions/index.md": "# E\n![p](../pictures/p.svg) [code](../../core/x.py) [w](https://a.b/c.md)\n",
+            "docs/guide/e.md": "# E\n![p](../pictures/p.svg) [code](../../core/x.py) [w](https://a.b/c.md)\n",
             "docs/pictures/p.svg": "<svg/>",
             "core/x.py": "",
         }
     )
     assert problems == []
-    assert texts["a.md"] == "# A\n[x](reference.md#r) [y](decisions/elasticsearch-index.md) [z](decisions/index.md)\n"
+    assert texts["a.md"] == "# A\n[x](overview.md#r) [y](guide/e.md) [z](decisions/index.md)\n"
     assert texts["decisions/index.md"] == "# D\n[up](../a.md)\n"
-    moved = texts["decisions/elasticsearch-index.md"]
-    assert moved == "# E\n![p](../pictures/p.svg) code [w](https://a.b/c.md)\n"
+    assert texts["guide/e.md"] == "# E\n![p](../pictures/p.svg) code [w](https://a.b/c.md)\n"
 
 
 def test_a_link_over_two_lines_and_links_in_code(repository):
@@ -133,35 +124,6 @@ def test_the_finished_site_is_checked(tmp_path):
         "a.html: c.html is not there",
         "a.html: #gone has no such anchor",
     ]
-
-
-def test_the_reference_has_every_route_schema_and_field(openapi):
-    text = api_reference(openapi)
-    for path, methods in openapi["paths"].items():
-        for method, operation in methods.items():
-            assert f"### `{method.upper()} {path}`" in text
-            for parameter in operation.get("parameters", ()):
-                assert f"| `{parameter['name']}`" in text
-    for name, schema in openapi["components"]["schemas"].items():
-        assert f"\n### {name}\n" in text
-        for field in schema.get("properties", {}):
-            assert f"| `{field}`" in text
-
-
-@pytest.mark.parametrize(
-    ("schema", "words"),
-    [
-        ({"$ref": "#/components/schemas/HitOut"}, "[HitOut](#hitout)"),
-        ({"type": "array", "items": {"type": "string"}}, "list of string"),
-        ({"anyOf": [{"type": "number"}, {"type": "null"}]}, "number or null"),
-        ({"enum": ["a", "b"], "type": "string"}, "`a` or `b`"),
-        ({"type": "object", "additionalProperties": {"type": "integer"}}, "object of integer"),
-        ({"const": "x"}, '`"x"`'),
-        ({}, "anything"),
-    ],
-)
-def test_types_in_words(schema, words):
-    assert type_of(schema) == words
 
 
 def test_the_pictures_need_nothing_from_elsewhere():

@@ -1,7 +1,7 @@
 """Facets: how the candidates of a query divide by a field.
 
 They count what the pages of the query show, and not what matches: nearly every chunk shares a pair of characters with
-a question, and every chunk has a vector (docs/decisions/showing.md).
+a question, and every chunk has a vector (docs/decisions/pages-facets-highlights.md).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def encoded(encoder: Encoder, query: Query, options: SearchOptions) -> Vector:
 def mix(question: Vector, pseudo_doc: Vector, *, weight: float) -> Vector:
     """Give the weighted mean of two vectors, L2-normalised: `weight` 0 is the question alone, 1 the pseudo-document.
 
-    The question stays in: a pseudo-document may be about something else (docs/decisions/rewriting.md).
+    The question stays in: a pseudo-document may be about something else (docs/decisions/query-rewriting.md).
     """
     mean = (1 - weight) * question + weight * pseudo_doc
     length = float(np.linalg.norm(mean))

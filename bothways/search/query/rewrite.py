@@ -3,7 +3,7 @@
 Questions learn here how documents speak (Wang, Yang, Wei 2023, "Query2doc: Query Expansion with Large Language
 Models"). Only the dense legs use the passage: BM25 keeps the user's words, which an invented passage would drown. A
 search never waits longer than its deadline; an answer that comes later serves the next search, so a late call is not
-cancelled but bounded, in number and time (docs/decisions/rewriting.md).
+cancelled but bounded, in number and time (docs/decisions/query-rewriting.md).
 """
 
 from __future__ import annotations

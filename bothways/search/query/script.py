@@ -1,7 +1,8 @@
 """A question in the characters of the collection: Traditional for Simplified ones, and the other way round.
 
-Neither words nor vectors meet across the two scripts (docs/decisions/robustness.md has the figures). What is indexed
-stays as it is; a question is converted on its way, by OpenCC, to what a sample of the collection's texts is written in.
+Neither words nor vectors meet across the two scripts (docs/decisions/deadlines-and-overload.md has the figures). What
+is indexed stays as it is; a question is converted on its way, by OpenCC, to what a sample of the collection's texts is
+written in.
 """
 
 from __future__ import annotations

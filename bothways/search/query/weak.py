@@ -2,8 +2,8 @@
 
 For `rewrite: "auto"`, which asks the language model only then: expansion harms what is found well already (Weller et
 al. 2023, "When do Generative Query and Document Expansions Fail?"). How the rule was found, and how little is known of
-what it gains, is in docs/decisions/rewriting.md. bothways/search/query/when_to_rewrite.py has rules that are learnt
-instead.
+what it gains, is in docs/decisions/query-rewriting.md. bothways/search/query/when_to_rewrite.py has rules that are
+learnt instead.
 """
 
 from __future__ import annotations

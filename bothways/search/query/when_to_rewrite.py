@@ -3,7 +3,7 @@
 Without a rule the built-in bound of bothways/search/query/weak.py decides. A rule is learnt by `bothways learn
 expansion` from what expansions brought to judged questions, and is a small JSON file that BOTHWAYS_EXPANSION_RULE
 names: a linear score of the signs, above 0 where the call is worth it. Signs are what is known before any language
-model is called, most of them performance predictors of the literature (docs/decisions/expansion.md).
+model is called, most of them performance predictors of the literature (docs/decisions/query-rewriting.md).
 """
 
 from __future__ import annotations

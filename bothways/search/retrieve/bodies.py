@@ -40,7 +40,7 @@ def bm25_body(
 ) -> dict[str, Any]:
     """Ask by words: jieba's words in `text_kw` (with synonyms) and the raw text's bigrams in `text_cjk`, summed.
 
-    The two fields together beat each alone (docs/decisions/analysis.md); `weight_cjk` is what the bigrams weigh. A
+    The two fields together beat each alone (docs/decisions/bm25-analysis.md); `weight_cjk` is what the bigrams weigh. A
     chunk that one of `boosts` matches has its score multiplied by `boost`. `all_filtered`: what the filters let through
     is a hit even where no word of it matches.
     """

@@ -1,7 +1,7 @@
 """Pages that fit together: one ranking for every page of a query, cut anew each time; nothing is kept between pages.
 
 What a leg is asked for does not depend on the offset, equal scores have an order of their own, and all pages of a query
-come from the same copies of the index (docs/decisions/showing.md).
+come from the same copies of the index (docs/decisions/pages-facets-highlights.md).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """BM25 scores for those who see a part of the documents: a function of the place alone.
 
 BM25 weighs a word by how many documents have it, and a text by how long texts are on the average; Elasticsearch counts
-hidden documents, too, and from exact scores their number follows (docs/decisions/access.md). A place among the visible
-hits tells far less. Whatever is made of the scores later (fusion, thresholds, signs) is made of these.
+hidden documents, too, and from exact scores their number follows (docs/decisions/access-control.md). A place among the
+visible hits tells far less. Whatever is made of the scores later (fusion, thresholds, signs) is made of these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bothways.core.datatypes import Hit
 from bothways.search.retrieve.msearch import Retrieved
 
 STEEPNESS = 0.3
-"""How fast it falls. In the hybrid strategies it finds as well as BM25's own scores do (docs/decisions/access.md)."""
+"""How fast it falls. Hybrid strategies find as well with it as with BM25's own (docs/decisions/access-control.md)."""
 
 
 def for_caller(retrieved: Retrieved, collection: Collection) -> Retrieved:

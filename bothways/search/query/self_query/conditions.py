@@ -4,7 +4,7 @@ Names and numbers of the collection's metadata (bothways/search/query/self_query
 question. A number with the name that it belongs to is a citation. A question that is nothing else is filtered by it;
 one that asks something about it gets what is cited first, and then the rest, for the answer may stand elsewhere. What
 is less certain (a name alone, a number without one) ranks higher in BM25 and takes nothing away.
-docs/decisions/selfquery.md has the measurements.
+docs/decisions/self-query-and-filters.md has the measurements.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The API reference, as one page made of the application's OpenAPI."""
+"""docs/reference/http.md: every route and every schema, from the server's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -6,32 +6,38 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from docs._tools.reference.tables import table
+
 Json = Mapping[str, Any]
 
 
-def api_reference(openapi: Json) -> str:
-    """Write every route and every schema of an OpenAPI 3.1 document as Markdown."""
+def http_page(openapi: Json) -> str:
+    """Return every route and every schema of an OpenAPI 3.1 description as Markdown."""
     lines = [
         "# REST API",
         "",
-        "Made of the server's own OpenAPI, which it serves at `/openapi.json`, and at `/docs` to try it out.",
-        "With `BOTHWAYS_API_KEYS` or `BOTHWAYS_API_KEYS_FILE` set, send `Authorization: Bearer KEY`.",
-        "Errors are [problem documents](#problem) (RFC 9457).",
+        "Made of the server's own OpenAPI description ([openapi.json](openapi.json)). A running server has it at",
+        "`/openapi.json`, and at `/docs` to try it out. With `BOTHWAYS_API_KEYS` or `BOTHWAYS_API_KEYS_FILE` set, send",
+        "`Authorization: Bearer KEY`. Errors are [problem documents](#problem) (RFC 9457) that say what to do, and the",
+        "header `X-Request-ID` is sent back. A stage of a search that fails or is late is named in `degraded`.",
         "",
         "## Routes",
         "",
     ]
-    for path, methods in openapi["paths"].items():
-        for method, operation in methods.items():
-            lines += _operation(f"{method.upper()} {path}", operation)
+    operations = [
+        (f"{m.upper()} {path}", one) for path, methods in openapi["paths"].items() for m, one in methods.items()
+    ]
+    lines += table(("route", "does"), ((f"`{title}`", _first_line(one)) for title, one in operations))
+    for title, operation in operations:
+        lines += _operation(title, operation)
     lines += ["## Schemas", ""]
     for name, schema in sorted(openapi["components"]["schemas"].items()):
         lines += _schema(name, schema)
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def type_of(schema: Json) -> str:
-    """Write a schema's type in a few words, linked to the schema that it refers to."""
+    """Return a schema's type in a few words, linked to the schema that it refers to."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
@@ -56,11 +62,11 @@ def _operation(title: str, operation: Json) -> Iterator[str]:
     yield _text(operation.get("description") or operation.get("summary", ""))
     yield ""
     if parameters := operation.get("parameters"):
-        yield from _table(("parameter", "in", "type", "default", "what it is"), map(_parameter, parameters))
+        yield from table(("parameter", "in", "type", "default", "what it is"), map(_parameter, parameters))
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         yield f"Body, `{kind}`: {type_of(content.get('schema', {}))}"
         yield ""
-    yield from _table(("status", "answer", "body"), map(_response, operation["responses"].items()))
+    yield from table(("status", "answer", "body"), map(_response, operation["responses"].items()))
 
 
 def _parameter(one: Json) -> tuple[str, ...]:
@@ -86,7 +92,7 @@ def _schema(name: str, schema: Json) -> Iterator[str]:
         for field, one in schema.get("properties", {}).items()
     )
     if schema.get("properties"):
-        yield from _table(("field", "type", "default", "what it is"), rows)
+        yield from table(("field", "type", "default", "what it is"), rows)
     for example in schema.get("examples", ()):
         yield "```json"
         yield json.dumps(example, ensure_ascii=False, indent=2)
@@ -95,7 +101,7 @@ def _schema(name: str, schema: Json) -> Iterator[str]:
 
 
 def _bounds(schema: Json) -> str:
-    """Write the description and the bounds of a field, which may stand inside its alternatives."""
+    """Return the description and the bounds of a field, which may stand inside its alternatives."""
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<", "maxLength": "length ≤"}
     bounds = [
         f"{sign} {one[name]}"
@@ -110,16 +116,8 @@ def _default(schema: Json) -> str:
     return f"`{json.dumps(schema['default'], ensure_ascii=False)}`" if "default" in schema else ""
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | map[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(_cell(cell) for cell in row)} |"
-    yield ""
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def _first_line(operation: Json) -> str:
+    return _text(operation.get("description") or operation.get("summary", "")).partition("\n\n")[0]
 
 
 def _text(text: str) -> str:

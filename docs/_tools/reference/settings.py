@@ -1,0 +1,39 @@
+"""docs/reference/settings.md: every setting with its default, as `Settings` declares it."""
+
+from __future__ import annotations
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from bothways.core.settings import Settings
+from docs._tools.reference.tables import table
+
+INTRODUCTION = """# Settings
+
+Read from the environment, else from the file `.env` of the folder in which the program runs. The command line and
+requests go before both.
+"""
+
+
+def settings_page() -> str:
+    """Return the page as Markdown."""
+    rows = (
+        (f"`BOTHWAYS_{name.upper()}`", _default(field), _described(field))
+        for name, field in Settings.model_fields.items()
+    )
+    return "\n".join([INTRODUCTION, *table(("setting", "default", "what it is"), rows)]).rstrip() + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "the user's cache folder"  # the one default that is made at run time
+    if field.default is None or field.default == ():
+        return ""
+    value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _described(field: FieldInfo) -> str:
+    if not field.description:
+        raise ValueError(f"a setting has no description: {field!r}")
+    return field.description
