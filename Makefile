@@ -85,7 +85,7 @@ bench: .venv/.bench
 
 bench-scale: .venv/.base
 	$(BIN)/bothways es up
-	$(BIN)/python -m benchmarks.scale $(BENCH)
+	$(BIN)/python -m benchmarks.indexing.scale $(BENCH)
 
 clean:
 	-[ -x $(BIN)/bothways ] && $(BIN)/bothways es down

@@ -17,18 +17,19 @@ from pathlib import Path
 
 from elasticsearch import Elasticsearch
 
-from benchmarks import bulk, encoding
-from benchmarks.alone import say, verdict
-from benchmarks.corpus import ROOT, copy_limited, find_corpus
-from benchmarks.footprint import run_footprint
-from benchmarks.indexing import remove_indices, run_indexing
-from benchmarks.machine import machine_facts, one_line
-from benchmarks.plan import Plan
-from benchmarks.report import Benchmark, show, write_json, write_report
-from benchmarks.search_setting import plan_search, remove, set_up
-from benchmarks.searching import run_searching
-from benchmarks.serving import run_serving
-from benchmarks.sides import BenchmarkError, run_bothways
+from benchmarks.indexing import bulk
+from benchmarks.indexing.indexing import remove_indices, run_indexing
+from benchmarks.models import encoding
+from benchmarks.search.footprint import run_footprint
+from benchmarks.search.searching import run_searching
+from benchmarks.search.serving import run_serving
+from benchmarks.search.setting import plan_search, remove, set_up
+from benchmarks.shared.alone import say, verdict
+from benchmarks.shared.corpus import ROOT, copy_limited, find_corpus
+from benchmarks.shared.machine import machine_facts, one_line
+from benchmarks.shared.plan import Plan
+from benchmarks.shared.report import Benchmark, show, write_json, write_report
+from benchmarks.sides.run import BenchmarkError, run_bothways
 from bothways.core.errors import BothwaysError
 from bothways.core.settings import Settings, settings
 from bothways.node.connect import connect

@@ -61,7 +61,6 @@ COMMANDS: Mapping[str, Verb | Group] = {
             "trec": Verb("evaluate:trec", "Measure TREC runs of any system; needs no Elasticsearch"),
             "compare": Verb("evaluate:compare", "Compare two reports on the queries that both have"),
             "tune": Verb("tune:tune_fusion", "Find the best fusion parameters for a collection, as a settings file"),
-            "vectors": Verb("tune:study", "Measure recall, latency, disk and memory of vector indices"),
             "calibrate": Verb("calibrate:calibrate", "Find the score below which hits are better not shown"),
         },
         "Measure strategies on judged queries: `bothways eval QUERIES --collection NAME`",

@@ -168,7 +168,7 @@ def query2doc(url, path):
 
 
 def test_a_language_model_of_five_seconds_costs_a_search_its_deadline_at_most(shelf, es, segmenter, tmp_path):
-    """The margins are those of a busy machine; benchmarks/slow_llm.py prints the exact figures."""
+    """The margins are those of a busy machine; benchmarks/search/slow_llm.py prints the exact figures."""
     llm = Scripted()
     llm.script = [lambda _: (llm.release.wait(5), (200, completion("员工请假应当提前申请。")))[1]]
     try:

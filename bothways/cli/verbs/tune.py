@@ -1,8 +1,7 @@
-"""`bothways eval tune` and `eval vectors`: the parameters of the fusion and of the vector index, chosen on queries."""
+"""`bothways eval tune`: the parameters of the fusion, chosen on judged queries."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,19 +13,13 @@ from rich.progress import Progress, TaskID
 from bothways.cli.options import CollectionOption, JsonOption
 from bothways.cli.output import err, out, print_json
 from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOption, parse_split
-from bothways.core.collections.collection import open_collection
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import settings
-from bothways.evaluation.judged.queries import load_queries, load_texts, take_split
+from bothways.evaluation.judged.queries import load_queries, take_split
 from bothways.evaluation.report.markdown import between, not_significant, p_value, signed, table
 from bothways.evaluation.tune.fusion import SETTINGS_HEAD, Tuning, settings_lines, tune
 from bothways.evaluation.tune.grid import GRIDS, Value, make_grid, told
-from bothways.evaluation.vectors.index import builds_of
-from bothways.evaluation.vectors.plot import plot_study
-from bothways.evaluation.vectors.study import study_vectors
-from bothways.models.embed.encoder import load_encoder
-from bothways.node.connect import connect
 from bothways.search.build import build_searcher, default_options
 
 _SHOWN = 10
@@ -80,72 +73,8 @@ def tune_fusion(
         _show(found, write)
 
 
-def study(
-    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="queries, judged or not, as JSON lines")],
-    collection: CollectionOption,
-    types: Annotated[str, typer.Option(help="index types, by commas")] = "hnsw,int8_hnsw,bbq_hnsw",
-    m: Annotated[str, typer.Option("--m", help="neighbours a node of the graph, by commas")] = "16",
-    ef_construction: Annotated[str, typer.Option(help="candidates while the graph is built, by commas")] = "100",
-    num_candidates: Annotated[str, typer.Option(help="candidates of a search, by commas")] = "50,100,200,400",
-    oversample: Annotated[str, typer.Option(help="rescoring factors of quantised types, by commas; 0: none")] = "",
-    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="hits whose recall is measured")] = 10,
-    at_most: Annotated[int, typer.Option(min=1, help="queries that are used, evenly drawn")] = 200,
-    out_dir: Annotated[Path | None, typer.Option("--out", help="folder for vectors.json, .md and .svg")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure recall, latency, disk and memory of vector indices.
-
-    The vectors are those of the collection.
-    """
-    texts = _texts(queries, at_most)
-    builds = builds_of(_words(types), _ints(m, "--m"), _ints(ef_construction, "--ef-construction"))
-    depths = _ints(num_candidates, "--num-candidates")
-    factors = _floats(oversample, "--oversample") if oversample.strip() else []
-    chosen = settings()
-    client, _ = connect(chosen)
-    opened = open_collection(client, collection)
-    opened.require(embedding_model=chosen.embedding_model, analyzer=opened.analyzer)
-    vectors = load_encoder(chosen).encode_queries(texts)
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        found = study_vectors(
-            client,
-            opened,
-            vectors,
-            builds=builds,
-            num_candidates=depths,
-            oversample=factors,
-            k=k,
-            progress=lambda told: bar.update(task, description=told),
-        )
-    if out_dir is not None:
-        private_folder(out_dir, narrow=False)
-        (out_dir / "vectors.json").write_text(
-            json.dumps(found.as_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-        )
-        (out_dir / "vectors.md").write_text(found.markdown(), encoding="utf-8")
-        (out_dir / "vectors.svg").write_text(plot_study(found), encoding="utf-8")
-    if as_json:
-        print_json(found.as_dict())
-    else:
-        out.print(found.markdown(), markup=False, end="")
-
-
-def _texts(path: Path, at_most: int) -> list[str]:
-    texts = load_texts(path)
-    step = max(1, len(texts) / at_most)
-    return [texts[int(at * step)] for at in range(min(at_most, len(texts)))]
-
-
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _ints(text: str, option: str) -> list[int]:
-    try:
-        return [int(word) for word in _words(text)]
-    except ValueError as error:
-        raise UsageError(f"{option} wants whole numbers by commas, not {text[:40]!r}.") from error
 
 
 def _floats(text: str, option: str) -> list[float]:

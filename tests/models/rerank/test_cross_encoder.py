@@ -53,7 +53,7 @@ def test_the_int8_copy_lies_beside_the_exported_graph_and_is_made_once(pair: dic
     made = folder / "model.int8.onnx"
     assert pair["int8"]._graph.path == made
     before = made.stat().st_mtime_ns
-    assert quantize_graph(folder / "model.onnx", cache_dir=folder.parents[3]) == made
+    assert quantize_graph(folder / "model.onnx", cache_dir=folder.parents[2]) == made
     assert made.stat().st_mtime_ns == before
     assert sorted(path.name for path in folder.iterdir() if path.suffix == ".onnx") == ["model.int8.onnx", "model.onnx"]
 
@@ -82,7 +82,7 @@ def test_auto_is_int8_where_that_can_be_made(
     pair: dict[str, CrossEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = pair["onnx"]._graph.path.parent
-    settings = Settings(_env_file=None, cache_dir=folder.parents[3], reranker_model=str(folder.parents[3] / "reranker"))
+    settings = Settings(_env_file=None, cache_dir=folder.parents[2], reranker_model=str(folder.parents[2] / "reranker"))
     assert settings.reranker_precision == "auto"
     assert load_cross_encoder(settings)._graph.path.name == "model.int8.onnx"
 

@@ -1,0 +1,1 @@
+"""Jobs and nodes are killed, disks fill up, clocks are wrong: nothing may be lost."""

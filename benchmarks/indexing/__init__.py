@@ -1,0 +1,1 @@
+"""Indexing: whole jobs, bulk requests, memory, size, reading, chunking, analysis."""

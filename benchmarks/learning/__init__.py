@@ -1,0 +1,1 @@
+"""What weekly learning brings, and what stops a poisoned week."""

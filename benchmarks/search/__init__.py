@@ -1,0 +1,1 @@
+"""Searching: quality and time beside others, serving, memory, streaming, slow language models."""

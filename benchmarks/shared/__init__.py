@@ -1,0 +1,1 @@
+"""What all benchmarks use: texts, plans, the machine's facts, reports."""

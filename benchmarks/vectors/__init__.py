@@ -1,0 +1,1 @@
+"""Vector index options compared: recall, latency, disk, memory."""

@@ -1,1 +1,0 @@
-"""Vector index options compared: recall, latency, memory."""
