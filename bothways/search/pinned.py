@@ -34,8 +34,8 @@ def pinned(
     searcher: Searcher, collection: Collection, *, reranker: Callable[[], Reranker | None] | None = None
 ) -> Searcher:
     """Give a searcher of that version that shares all else; `reranker` in place of the one that serves it."""
-    one = copy.copy(searcher)
-    one.versions = OneVersion(collection)
+    version = copy.copy(searcher)
+    version.versions = OneVersion(collection)
     if reranker is not None:
-        one.rerankers = Rerankers(reranker, lambda _: reranker())
-    return one
+        version.rerankers = Rerankers(reranker, lambda _: reranker())
+    return version

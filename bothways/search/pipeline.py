@@ -1,4 +1,4 @@
-"""One search, top to bottom: a question is rewritten and encoded, all legs are asked at once, fused, reranked and cut.
+"""One search, top to bottom: parse, rewrite and encode the question, ask all legs at once, fuse, rerank, cut, show.
 
 A stage that fails is left out and named in `degraded`, as long as another leg can answer.
 """
@@ -6,26 +6,20 @@ A stage that fails is left out and named in `degraded`, as long as another leg c
 from __future__ import annotations
 
 import copy
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import structlog
 from elasticsearch import Elasticsearch
 
-from bothways.core.access import ADMIN, Access, GuardedClient, guarded
+from bothways.core.access import ADMIN, Access
 from bothways.core.analysis import Segmenter
-from bothways.core.collections.collection import Collection, open_collection
-from bothways.core.collections.visibility import as_seen, require_known
-from bothways.core.datatypes import Hit, Leg, Query, SearchResult, Vector
+from bothways.core.datatypes import Leg, SearchResult
 from bothways.core.errors import (
     CollectionNotFoundError,
     ElasticsearchError,
-    IncompatibleCollectionError,
     LLMError,
     MissingExtraError,
     ModelError,
@@ -34,37 +28,38 @@ from bothways.core.errors import (
 from bothways.core.lazy import Lazy
 from bothways.models.protocols import CrossEncoder, Encoder
 from bothways.search.options import LEGS, RERANKED, SEARCH_TIMEOUT_MS, SearchOptions
-from bothways.search.present.facets import check_fields, facets
-from bothways.search.present.show import Shown, show
+from bothways.search.present.facets import check_fields
+from bothways.search.present.show import cut_page, show_page
 from bothways.search.present.terms import Terms
-from bothways.search.query.asking import bodies_of, checked_query, encoded, filters_of
-from bothways.search.query.encode import Encoding
+from bothways.search.query.encode import QueryEncoder
+from bothways.search.query.question import checked_query
 from bothways.search.query.rewrite import Rewriter
-from bothways.search.query.script import Scripts
-from bothways.search.query.self_query.conditions import NOTHING, Understood, first, still_first, understand
-from bothways.search.query.self_query.vocabularies import Vocabularies
+from bothways.search.query.self_query.conditions import NOTHING, Understood, understand
 from bothways.search.query.when_to_rewrite import ExpansionRule, decide
+from bothways.search.rank.cited import cited_first, keep_cited_first
 from bothways.search.rank.combine import fuse
 from bothways.search.rank.duplicates import drop_copies
 from bothways.search.rank.rerank import Reranker
-from bothways.search.rank.rerank_stage import above_threshold, load_reranker, rerank_stage, warm_up_reranker
-from bothways.search.rank.rerankers import Rerankers, load_learnt
+from bothways.search.rank.rerank_stage import rerank_stage
+from bothways.search.rank.rerankers import Rerankers, load_learnt, load_reranker
 from bothways.search.retrieve.bodies import MAX_WORDS, WORDS_FROM
-from bothways.search.retrieve.msearch import Retrieved, reader, retrieve_from
-from bothways.search.retrieve.paging import cut, preference
-from bothways.search.retrieve.restricted_scores import for_caller
+from bothways.search.retrieve.legs import ask_legs
+from bothways.search.retrieve.msearch import reader
 from bothways.search.retrieve.versions import Versions
+from bothways.search.state import Clock, SearchState, timed
+from bothways.search.view import CallerView
 
 log = structlog.get_logger()
 
 CANNOT_REWRITE = (LLMError, ModelError, MissingExtraError, SettingsError)
-"""What a rewriter raises that cannot be made, or has no answer in time."""
+"""What is raised where a rewriter cannot be loaded, or has no answer in time."""
 
 
 class Searcher:
-    """Searches collections of one Elasticsearch. Thread-safe; models are loaded at the first use or by `warm_up`.
+    """Searches collections of one Elasticsearch. Thread-safe; models are loaded at their first use or by `warm_up`.
 
-    `encoder`, `cross_encoder` and `rewriter` are called once; the latter two may give None where none is configured.
+    `encoder`, `cross_encoder` and `rewriter` load these; the last two may return None where none is configured.
+    `learnt_cross_encoder` loads the one in a folder.
     """
 
     def __init__(
@@ -81,251 +76,205 @@ class Searcher:
         expansion_rule: ExpansionRule | None = None,
         timeout_ms: float = SEARCH_TIMEOUT_MS,
     ) -> None:
-        self.client = client
-        self._reader = reader(client, timeout_ms=timeout_ms)
+        self._admin = CallerView(client, reader(client, timeout_ms=timeout_ms), ADMIN)
+        self._view = self._admin
+        self._views: dict[Access, CallerView] = {ADMIN: self._admin}
         self.segmenter = segmenter
         self.embedding_model = embedding_model
-        self._encoder = Lazy(encoder)
-        self._encoding = Encoding()
-        self._reranker = Lazy(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size))
-        learnt = partial(load_learnt, learnt_cross_encoder, cache_size=rerank_cache_size)
-        self.rerankers = Rerankers(self._reranker, learnt)
-        self._rewriter = Lazy(rewriter)
         self.expansion_rule = expansion_rule
-        self._terms = Terms(self._reader)
-        self.versions = Versions(self._reader, embedding_model=embedding_model, analyzer=segmenter.name)
-        self._whose = ADMIN
-        self._for_callers: dict[Access, Searcher] = {ADMIN: self}
-        self._learn_from(self._reader)
+        self.versions = Versions(self._admin.reader, embedding_model=embedding_model, analyzer=segmenter.name)
+        self.rerankers = Rerankers(
+            Lazy(partial(load_reranker, cross_encoder, cache_size=rerank_cache_size)),
+            partial(load_learnt, learnt_cross_encoder, cache_size=rerank_cache_size),
+        )
+        self._encoder = QueryEncoder(encoder)
+        self._rewriter = Lazy(rewriter)
+        self._terms = Terms(self._admin.reader)
 
     def seen_by(self, access: Access) -> Searcher:
-        """Give this searcher as one caller has it: its `client` brings nothing but what the caller may see."""
-        if access not in self._for_callers:
-            seen = copy.copy(self)
-            seen.client = guarded(self.client, access)
-            seen._reader = guarded(self._reader, access)
-            seen._whose = access
-            seen._learn_from(seen._reader)
-            self._for_callers[access] = seen
-        return self._for_callers[access]
+        """Return this searcher for one caller: its `client` finds only what the caller may see."""
+        if access not in self._views:
+            self._views[access] = CallerView(self._admin.client, self._admin.reader, access)
+        seen = copy.copy(self)
+        seen._view = self._views[access]
+        return seen
 
     @property
-    def encoder(self) -> Callable[[], Encoder]:
-        """What gives the encoder; an indexing job of the same process takes it too, instead of a second in memory."""
-        return self._encoder
-
-    @property
-    def reranker(self) -> Callable[[], Reranker | None]:
-        """What gives the reranker; evaluation scores pairs with it, outside of searches."""
-        return self._reranker
-
-    def _learn_from(self, reader: Elasticsearch) -> None:
-        """Prepare what is learnt from the documents themselves: each caller's own, since it tells of them."""
-        self._scripts = Scripts(reader)
-        self.vocabularies = Vocabularies(reader)
+    def client(self) -> Elasticsearch:
+        """The client that reads as the caller may."""
+        return self._view.client
 
     @property
     def sees_all(self) -> bool:
-        """Whether nothing is kept from the one who asks."""
-        return not isinstance(self.client, GuardedClient)
+        """Whether nothing is hidden from the caller."""
+        return self._view.access.is_admin
+
+    @property
+    def encoder(self) -> Callable[[], Encoder]:
+        """What loads the encoder; an indexing job of the same process uses the same one, instead of a second."""
+        return self._encoder.load
+
+    @property
+    def reranker(self) -> Callable[[], Reranker | None]:
+        """What loads the reranker of the settings; evaluation scores pairs with it, outside of searches."""
+        return self.rerankers.usual
 
     def warm_up(self) -> None:
         """Load dictionary, encoder, reranker and rewriter now, so that the first search is as fast as the next."""
         self.segmenter.warm_up()
-        self._encoder().encode_queries(["预热"])
-        warm_up_reranker(self._reranker)
+        self._encoder.load().encode_queries(["预热"])
+        self.rerankers.warm_up()
         try:
             self._rewriter()
         except CANNOT_REWRITE as error:
-            log.warning("rewrite_failed", reason=str(error))  # searches that want it say so, too
+            log.warning("rewrite_failed", reason=str(error))  # searches that need it say so, too
 
     def search(self, text: str, collection: str, options: SearchOptions) -> SearchResult:
         """Answer one question; raises `QueryError`, `CollectionNotFoundError`, `UnknownFieldError`, ..."""
-        clock = _Clock()
-        query = checked_query(text, options)
-        degraded: list[str] = []
-        with clock.stage("open"):
-            opened = self._open(collection)
-            asked, query = query, replace(query, text=self._scripts.written_for(opened.index, query.text))
-            check_fields(options.facets, known=opened.metadata_fields)
-        with clock.stage("self_query"):
-            understood = self._understand(query, opened, degraded) if options.self_query else NOTHING
-        rewrite = options.rewrite_of_dense
-        if rewrite == "query2doc":
-            with clock.stage("rewrite"):
-                query = self._rewrite(query, options, degraded)
-        legs = list(LEGS[options.strategy])
-        with clock.stage("encode"):
-            words = (
-                self.segmenter.words(query.text[:WORDS_FROM])[:MAX_WORDS] if "bm25" in legs or options.highlight else []
-            )
-            vector = self._vector(query, legs, options, degraded)
-        with clock.stage("retrieve"):
-            cited: list[Hit] = []
-            if understood.filters:
-                opened, retrieved = self._retrieve(
-                    opened,
-                    lambda version: bodies_of(query, words, vector, legs, options, version, understood),
-                    query,
-                    options,
-                )
-                cited = fuse(retrieved.legs, options)
-                understood = understood if cited else understood.relaxed()
-            if understood.wants_all:
-                opened, retrieved = self._retrieve(
-                    opened,
-                    lambda version: bodies_of(query, words, vector, legs, options, version, understood.unfiltered),
-                    query,
-                    options,
-                )
-            degraded += retrieved.degraded
-        expansion = None
-        if rewrite == "auto" and understood.wants_all and vector is not None:
-            expansion = decide(self.expansion_rule, query.text, retrieved.legs, depth=options.depth)
-        if expansion is not None and expansion.wanted:
-            query, retrieved = self._again(query, retrieved, opened, options, clock, degraded)
-        with clock.stage("fuse"):
-            hits = first(cited, fuse(retrieved.legs, options))
-            hits = drop_copies(hits) if options.shows_once else hits
-        reranking = None
+        state = self._open(text, collection, options)
+        state = self._parse(state)
+        if options.rewrite_of_dense == "query2doc":
+            state = self._rewrite(state)
+        state = self._encode(state)
+        state = self._retrieve(state)
+        if options.rewrite_of_dense == "auto":
+            state = self._expand(state)
+        state = self._fuse(state)
         if options.strategy in RERANKED:
-            with clock.stage("rerank"):
-                load = self.rerankers.of(opened)
-                hits, reranking = rerank_stage(load, query.text, hits, options, degraded, whose=self._whose)
-                hits = still_first(cited, hits)
-        with clock.stage("show"):
-            every = above_threshold(hits, options, degraded)
-            page = Shown(index=opened.index, query=query.text, words=words, filters=filters_of(options, opened))
-            shown = show(self._reader, self._terms, cut(every, options), page, options, degraded)
-            counted = facets(every, options.facets, known=opened.metadata_fields, size=options.facet_size)
+            state = self._rerank(state)
+        state = self._show(state)
         return SearchResult(
             query_id=uuid.uuid4().hex,
-            query=replace(query, text=asked.text),
+            query=replace(state.query, text=state.text),
             strategy=options.strategy,
             collection=collection,
-            index=opened.index,
-            hits=shown,
-            legs=retrieved.legs,
-            timings_ms=clock.done(),
-            degraded=degraded,
+            index=state.collection.index,
+            hits=state.hits,
+            legs=state.retrieved.legs,
+            timings_ms=state.clock.timings(),
+            degraded=list(state.degraded),
             offset=options.offset,
-            total=len(every),
-            facets=counted,
-            self_query=understood.told,
-            reranking=reranking,
-            expansion=expansion,
+            total=state.total,
+            facets=state.facets,
+            self_query=state.understood.told,
+            reranking=state.reranking,
+            expansion=state.expansion,
         )
 
-    def _open(self, collection: str) -> Collection:
-        require_known(self._reader, collection)
-        try:
-            return as_seen(self.versions.open(collection), self._reader)
-        except IncompatibleCollectionError:
-            as_seen(open_collection(self._reader, collection), self._reader)  # who sees nothing in it learns nothing
-            raise
+    def _open(self, text: str, name: str, options: SearchOptions) -> SearchState:
+        """Check the question, open the collection, and write the question in the collection's script."""
+        clock = Clock()
+        query = checked_query(text, max_chars=options.max_query_chars)
+        with clock.stage("open"):
+            collection = self._view.open(name, self.versions)
+            converted = self._view.scripts.written_for(collection.index, query.text)
+            check_fields(options.facets, known=collection.metadata_fields)
+        return SearchState(
+            text=query.text,
+            query=replace(query, text=converted),
+            options=options,
+            collection=collection,
+            legs=LEGS[options.strategy],
+            clock=clock,
+        )
 
-    def _understand(self, query: Query, opened: Collection, degraded: list[str]) -> Understood:
-        """Read names and numbers of the collection's metadata in the question; without them it is asked as it is."""
+    @timed("self_query")
+    def _parse(self, state: SearchState) -> SearchState:
+        """Read names and numbers of the collection's metadata in the question."""
+        if not state.options.self_query:
+            return state
         try:
-            return understand(query.text, self.vocabularies.of(opened))
+            vocabulary = self._view.vocabularies.of(state.collection)
         except ElasticsearchError as error:
             log.warning("self_query_failed", reason=str(error))
-            degraded.append("self_query")
-            return NOTHING
+            return state.without("self_query")
+        return replace(state, understood=understand(state.query.text, vocabulary))
 
-    def _retrieve(
-        self,
-        opened: Collection,
-        bodies: Callable[[Collection], dict[Leg, dict[str, Any]]],
-        query: Query,
-        options: SearchOptions,
-    ) -> tuple[Collection, Retrieved]:
-        """Ask the version that was opened; where it was removed since, the one that is in use instead."""
+    @timed("rewrite")
+    def _rewrite(self, state: SearchState) -> SearchState:
+        """Get a pseudo-document for the question; where none comes in time, the search goes on without it."""
         try:
-            return opened, self._ask(opened, bodies(opened), query, options)
-        except CollectionNotFoundError:
-            self.versions.forget(opened.name)
-        opened = self._open(opened.name)
-        return opened, self._ask(opened, bodies(opened), query, options)
-
-    def _ask(
-        self, opened: Collection, bodies: dict[Leg, dict[str, Any]], query: Query, options: SearchOptions
-    ) -> Retrieved:
-        copies = preference(query.text)
-        found = retrieve_from(self._reader, opened, bodies, timeout_ms=options.search_timeout_ms, preference=copies)
-        return for_caller(found, opened)
-
-    def _rewrite(self, query: Query, options: SearchOptions, degraded: list[str]) -> Query:
-        """Ask for a pseudo-document; where none comes in time, the plain question is searched for."""
-        try:
-            rewriter = self._rewriter()
-            if rewriter is not None:
-                deadline_s = options.rewrite_deadline_ms / 1000
-                return replace(query, rewritten=rewriter.rewrite(query.text, deadline_s=deadline_s))
+            if (rewriter := self._rewriter()) is not None:
+                deadline_s = state.options.rewrite_deadline_ms / 1000
+                pseudo_doc = rewriter.rewrite(state.query.text, deadline_s=deadline_s)
+                return replace(state, query=replace(state.query, rewritten=pseudo_doc))
         except CANNOT_REWRITE as error:
             log.warning("rewrite_failed", reason=str(error))
-        degraded.append("query2doc")
-        return query
+        return state.without("query2doc")
 
-    def _again(
-        self,
-        query: Query,
-        first: Retrieved,
-        opened: Collection,
-        options: SearchOptions,
-        clock: _Clock,
-        degraded: list[str],
-    ) -> tuple[Query, Retrieved]:
-        """Ask the dense legs again, with a pseudo-document; whatever fails, the first pass is the answer."""
-        with clock.stage("rewrite"):
-            rewritten = self._rewrite(query, options, degraded)
-        if rewritten.rewritten is None:
-            return query, first
-        legs: list[Leg] = [leg for leg in first.legs if leg != "bm25"]
-        try:
-            with clock.stage("encode"):
-                vector = self._vector(rewritten, legs, options, degraded)
-            with clock.stage("retrieve"):
-                bodies = bodies_of(rewritten, [], vector, legs, options, opened, NOTHING)
-                second = self._ask(opened, bodies, query, options)
-        except (ModelError, ElasticsearchError, CollectionNotFoundError) as error:
-            log.warning("second_pass_failed", reason=str(error))
-            degraded.append("query2doc")
-            return query, first
-        return rewritten, replace(second, legs={**first.legs, **second.legs})
-
-    def _vector(self, query: Query, legs: list[Leg], options: SearchOptions, degraded: list[str]) -> Vector | None:
-        """Encode the question, and its pseudo-document if any; without a working model the words have to do."""
-        dense: list[Leg] = [leg for leg in legs if leg != "bm25"]
+    @timed("encode")
+    def _encode(self, state: SearchState) -> SearchState:
+        """Cut the question into words, and encode it for the dense legs; without a working model BM25 answers alone."""
+        dense: list[Leg] = [leg for leg in state.legs if leg != "bm25"]
+        if len(dense) < len(state.legs) or state.options.highlight:
+            state = replace(state, words=self.segmenter.words(state.query.text[:WORDS_FROM])[:MAX_WORDS])
         if not dense:
-            return None
+            return state
         try:
-            encoder = self._encoder()  # loading it takes as long as it takes
-            vector = self._encoding.run(lambda: encoded(encoder, query, options), timeout_ms=options.encode_timeout_ms)
+            return replace(state, vector=self._encoder.encode(state.query, state.options))
         except (ModelError, MissingExtraError) as error:
-            if "bm25" not in legs:
+            if "bm25" not in state.legs:
                 raise
             log.warning("encoder_failed", reason=str(error))
-            degraded += dense
-            for leg in dense:
-                legs.remove(leg)
-            return None
-        return vector
+            return replace(state, legs=("bm25",)).without(*dense)
 
+    @timed("retrieve")
+    def _retrieve(self, state: SearchState) -> SearchState:
+        """Ask all legs at once: within what the question cites, and then, unless it asks for nothing else, in all."""
+        if state.understood.filters:
+            state = self._ask(state, state.understood)
+            cited = fuse(state.retrieved.legs, state.options)
+            state = replace(state, cited=cited, understood=state.understood if cited else state.understood.relaxed())
+        if state.understood.wants_all:
+            state = self._ask(state, state.understood.unfiltered)
+        return state.without(*state.retrieved.degraded)
 
-class _Clock:
-    """Milliseconds by stage."""
+    def _ask(self, state: SearchState, understood: Understood) -> SearchState:
+        """Ask the version that was opened; where it was removed since, the one that is in use instead."""
+        try:
+            return replace(state, retrieved=ask_legs(self._view.reader, state, understood))
+        except CollectionNotFoundError:
+            self.versions.forget(state.collection.name)
+        state = replace(state, collection=self._view.open(state.collection.name, self.versions))
+        return replace(state, retrieved=ask_legs(self._view.reader, state, understood))
 
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._stages = dict.fromkeys(("rewrite", "encode", "retrieve", "fuse", "rerank"), 0.0)
+    def _expand(self, state: SearchState) -> SearchState:
+        """Where the first pass looks weak, ask the dense legs again with a pseudo-document; else leave it as it is."""
+        if state.vector is None or not state.understood.wants_all:
+            return state
+        first = state.retrieved
+        expansion = decide(self.expansion_rule, state.query.text, first.legs, depth=state.options.depth)
+        state = replace(state, expansion=expansion)
+        if not expansion.wanted:
+            return state
+        rewritten = self._rewrite(state)
+        if rewritten.query.rewritten is None:
+            return rewritten
+        dense = tuple(leg for leg in first.legs if leg != "bm25")
+        try:
+            second = self._ask_again(self._encode(replace(rewritten, legs=dense)))
+        except (ModelError, ElasticsearchError, CollectionNotFoundError) as error:
+            log.warning("second_pass_failed", reason=str(error))
+            return state.without("query2doc")
+        return replace(rewritten, retrieved=replace(first, legs={**first.legs, **second.retrieved.legs}))
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._stages[name] = self._stages.get(name, 0.0) + 1000 * (time.perf_counter() - start)
+    @timed("retrieve")
+    def _ask_again(self, state: SearchState) -> SearchState:
+        return replace(state, retrieved=ask_legs(self._view.reader, state, NOTHING))
 
-    def done(self) -> dict[str, float]:
-        self._stages["total"] = 1000 * (time.perf_counter() - self._start)
-        return {name: round(ms, 2) for name, ms in self._stages.items()}
+    @timed("fuse")
+    def _fuse(self, state: SearchState) -> SearchState:
+        """Make one ranking of the legs, those hits first that the question cites; equal texts are shown once."""
+        hits = cited_first(state.cited, fuse(state.retrieved.legs, state.options))
+        return replace(state, hits=drop_copies(hits) if state.options.shows_once else hits)
+
+    @timed("rerank")
+    def _rerank(self, state: SearchState) -> SearchState:
+        """Reorder the candidates by the collection's reranker; cited hits stay in front."""
+        state = rerank_stage(state, self.rerankers.of(state.collection), access=self._view.access)
+        return replace(state, hits=keep_cited_first(state.cited, state.hits))
+
+    @timed("show")
+    def _show(self, state: SearchState) -> SearchState:
+        """Cut the page out and add what the options ask for."""
+        return show_page(cut_page(state), self._view.reader, self._terms)

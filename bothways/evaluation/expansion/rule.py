@@ -20,8 +20,7 @@ import numpy.typing as npt
 from bothways.core.errors import UsageError
 from bothways.evaluation.expansion.rewards import Example
 from bothways.evaluation.statistics import SEED, Values
-from bothways.search.query.weak import WEAK, WEAK_DENSE
-from bothways.search.query.when_to_rewrite import SIGNS, ExpansionRule, Kind, Term
+from bothways.search.query.when_to_rewrite import SIGNS, WEAK, WEAK_DENSE, ExpansionRule, Kind, Term
 
 Flags = npt.NDArray[np.bool_]
 FOLDS = 5

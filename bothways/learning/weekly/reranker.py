@@ -25,7 +25,7 @@ from bothways.models.rerank.cross_encoder import load_cross_encoder
 from bothways.search.build import with_reranker
 from bothways.search.options import RERANKED
 from bothways.search.pinned import pinned
-from bothways.search.rank.rerank_stage import load_reranker
+from bothways.search.rank.rerankers import load_reranker
 
 LEARNING_RATE = 2e-5
 """Gentler than a training from the start: it is to learn something more, and to forget nothing."""

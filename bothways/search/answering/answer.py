@@ -25,7 +25,7 @@ from bothways.search.answering.writing.answer_text import Writing
 from bothways.search.answering.writing.links import held_addresses
 from bothways.search.answering.writing.unknown import unknown_word
 from bothways.search.pipeline import Searcher
-from bothways.search.query.asking import checked_query
+from bothways.search.query.question import checked_query
 
 log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ class Answerer:
     async def prepare(self, ask: Ask) -> Prepared:
         """Make a follow-up whole, search and choose the passages; raises what `Searcher.search` raises."""
         started = time.perf_counter()
-        ask = replace(ask, query=checked_query(ask.query, ask.options).text)
+        ask = replace(ask, query=checked_query(ask.query, max_chars=ask.options.max_query_chars).text)
         degraded: list[str] = []
         history = bounded(ask.history, turns=self._options.history_turns, tokens=self._options.history_tokens)
         chat = await self._model(degraded)
@@ -234,7 +234,7 @@ class Answerer:
             if chat is None:
                 raise LLMError("No language model is set.")
             made = await condense(ask.query, history, chat, timeout_s=self._options.condense_deadline_s)
-            checked_query(made, ask.options)
+            checked_query(made, max_chars=ask.options.max_query_chars)
         except (*CANNOT_ANSWER, QueryError) as error:
             log.warning("condense_failed", reason=str(error))
             degraded.append("condense")

@@ -45,7 +45,7 @@ def matched_words(source: Mapping[str, Any], terms: Sequence[Term], query: str) 
     texts = [source.get("heading", ""), source.get("text", ""), *(row["text"] for row in questions)]
     return MatchedWords(
         words=tuple(term.text for term in found if not term.is_synonym),
-        synonyms={term.text: term.asked for term in found if term.is_synonym},
+        synonyms={term.text: term.in_question for term in found if term.is_synonym},
         in_questions=tuple(term.text for term in found if term not in in_chunk),
         bigrams=shared_runs(query[: 2 * MAX_WORDS], texts, without=[term.text for term in found]),
     )

@@ -37,11 +37,11 @@ def highlight(text: str, terms: Sequence[str], *, query: str = "", most: int = 3
     return marked or (_sentences(text, _pattern(bigrams(query)), most) if query else ())
 
 
-def wanted(terms: Iterable[tuple[str, str]]) -> list[str]:
+def marked_terms(terms: Iterable[tuple[str, str]]) -> list[str]:
     """Choose what to mark of (term, what it stands for in the question): see `highlight` for single characters."""
     rows = list(terms)
-    is_one_word = len({asked for _, asked in rows}) == 1
-    return [term for term, asked in rows if len(term) > 1 or (is_one_word and term == asked)]
+    is_one_word = len({in_question for _, in_question in rows}) == 1
+    return [term for term, in_question in rows if len(term) > 1 or (is_one_word and term == in_question)]
 
 
 def bigrams(text: str) -> tuple[str, ...]:

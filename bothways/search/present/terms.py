@@ -29,11 +29,11 @@ _MOST_PATHS = 64
 class Term:
     """One thing that is looked for: its words as the index has them, several standing side by side.
 
-    `asked` is what it stands for in the question: its own words, or those that it is a synonym of, with blanks between.
+    `in_question` is what it stands for in the question, with blanks between: itself, or what it is a synonym of.
     """
 
     words: tuple[str, ...]
-    asked: str
+    in_question: str
 
     @property
     def text(self) -> str:
@@ -43,7 +43,7 @@ class Term:
     @property
     def is_synonym(self) -> bool:
         """Whether the question does not have it."""
-        return self.text != self.asked
+        return self.text != self.in_question
 
 
 def plain_terms(words: Sequence[str]) -> tuple[Term, ...]:

@@ -1,7 +1,7 @@
-"""Questions into vectors within a deadline: a few threads encode, and nobody waits for them for ever.
+"""Questions into vectors within a deadline: a few threads encode, and no search waits for them forever.
 
-A model's call cannot be interrupted. So it runs in a thread of its own while the search waits; when that gives up, the
-call goes on to its end, and what is bounded is how many calls go on or wait at once.
+A model's call cannot be interrupted. So it runs in a thread of its own while the search waits. When the search gives
+up, the call runs on to its end; so there is a bound on how many calls run or wait at once.
 """
 
 from __future__ import annotations
@@ -9,37 +9,63 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
 
+import numpy as np
+
+from bothways.core.datatypes import Query, Vector
 from bothways.core.errors import EncodingTimeoutError
-
-T = TypeVar("T")
+from bothways.core.lazy import Lazy
+from bothways.models.protocols import Encoder
+from bothways.search.options import SearchOptions
 
 THREADS = 8
 WAITING = 64
-"""Calls that wait for a thread; with one more, the model is taken for stuck."""
+"""Calls that may wait for a thread; if there are more, the model is taken to be stuck."""
 
 
-class Encoding:
-    """Runs the embedding model for searches. Thread-safe."""
+class QueryEncoder:
+    """Encodes questions with the embedding model, which is loaded at the first of them. Thread-safe."""
 
-    def __init__(self, *, threads: int = THREADS, waiting: int = WAITING) -> None:
+    def __init__(self, load: Callable[[], Encoder], *, threads: int = THREADS, waiting: int = WAITING) -> None:
+        self.load = Lazy(load)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="encode")
         self._free = threading.Semaphore(threads + waiting)
 
-    def run(self, encode: Callable[[], T], *, timeout_ms: float) -> T:
-        """Call `encode` and give what it gives; raises `EncodingTimeoutError` when that takes too long."""
+    def encode(self, query: Query, options: SearchOptions) -> Vector:
+        """Encode a question, mixed with its pseudo-document where it has one.
+
+        Raises `EncodingTimeoutError` where that takes too long; the time to load the model does not count.
+        """
+        encoder = self.load()
         if not self._free.acquire(blocking=False):
             raise EncodingTimeoutError(
                 "The embedding model is busy with too many questions (BOTHWAYS_EMBEDDING_MODEL)."
             )
-        call: Future[T] = self._pool.submit(encode)
+        call: Future[Vector] = self._pool.submit(partial(_encode, encoder, query, options.weight_pseudo_doc))
         call.add_done_callback(lambda _: self._free.release())
         try:
-            return call.result(timeout_ms / 1000)
+            return call.result(options.encode_timeout_ms / 1000)
         except TimeoutError as error:
-            call.cancel()  # where it has not begun, it never will
+            call.cancel()  # works as long as it has not begun
             raise EncodingTimeoutError(
-                f"The embedding model did not encode the question within {timeout_ms:.0f} ms "
+                f"The embedding model did not encode the question within {options.encode_timeout_ms:.0f} ms "
                 "(BOTHWAYS_ENCODE_TIMEOUT_MS)."
             ) from error
+
+
+def _encode(encoder: Encoder, query: Query, weight: float) -> Vector:
+    vector: Vector = encoder.encode_queries([query.text])[0]
+    if query.rewritten is None:
+        return vector
+    return mix(vector, encoder.encode_documents([query.rewritten])[0], weight=weight)
+
+
+def mix(question: Vector, pseudo_doc: Vector, *, weight: float) -> Vector:
+    """Return the weighted mean of two vectors, L2-normalised: `weight` 0 is the question alone, 1 the pseudo-document.
+
+    The question stays in: a pseudo-document may be about something else (docs/decisions/query-rewriting.md).
+    """
+    mean = (1 - weight) * question + weight * pseudo_doc
+    length = float(np.linalg.norm(mean))
+    return (mean / length).astype(np.float32) if length > 1e-6 else question

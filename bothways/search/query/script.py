@@ -17,6 +17,7 @@ from elasticsearch import Elasticsearch
 
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import ElasticsearchError
+from bothways.core.text.han import has_han
 
 log = structlog.get_logger()
 
@@ -81,11 +82,6 @@ def script_of(text: str) -> Script | None:
 def convert(text: str, script: Script) -> str:
     """Write a text in a script; what is in it already stays."""
     return str(_converter(_CONFIG[script]).convert(text))
-
-
-def has_han(text: str) -> bool:
-    """Tell whether a text has a Chinese character."""
-    return any("\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff" for char in text)
 
 
 def _different(text: str, converted: str) -> int:

@@ -1,9 +1,11 @@
 """When `rewrite: "auto"` asks the language model: signs of the first pass in, a decision out, with its reasons.
 
-Without a rule the built-in bound of bothways/search/query/weak.py decides. A rule is learnt by `bothways learn
-expansion` from what expansions brought to judged questions, and is a small JSON file that BOTHWAYS_EXPANSION_RULE
-names: a linear score of the signs, above 0 where the call is worth it. Signs are what is known before any language
-model is called, most of them performance predictors of the literature (docs/decisions/query-rewriting.md).
+Expansion harms questions that are answered well already (Weller et al. 2023, "When do Generative Query and Document
+Expansions Fail?"). Without a rule, a question is expanded where its first hit hardly stands out from its tenth. A rule
+is learnt by `bothways learn expansion` from what expansions brought to judged questions. It is a small JSON file that
+BOTHWAYS_EXPANSION_RULE names: a linear score of signs, above 0 where the call is worth it. Signs are known before any
+language model is called; most of them are performance predictors of the literature. docs/decisions/query-rewriting.md
+has the measurements.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from bothways.core.datatypes import Expansion, Hit, Leg
 from bothways.core.errors import SettingsError
 from bothways.core.settings import Settings
 from bothways.search.options import LEGS
-from bothways.search.query.weak import DEPTH, WEIGHT_BM25, weakness
 from bothways.search.rank.combine import by_score
 from bothways.search.rank.fuse import dense_mean
 
@@ -29,6 +30,13 @@ Legs = Mapping[Leg, Sequence[Hit]]
 Kind = Literal["never", "always", "gap", "logistic"]
 FORMAT = 1
 BUILT_IN = "built-in"
+DEPTH = 10
+WEIGHT_BM25 = 0.2
+WEAK = 0.10
+"""The least gap between the first and the tenth score: below it were 23 and 31 % of 1,003 lay questions (with and
+without pseudo-questions in the index)."""
+WEAK_DENSE = 0.07
+"""The same where only vectors are searched: 25 and 27 %."""
 
 SIGNS: Mapping[str, str] = {
     "length": "log(1 + characters of the question)",
@@ -70,12 +78,12 @@ class ExpansionRule:
     embedding_model: str
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def score(self, told: Mapping[str, float]) -> float | None:
-        """Give the score, for `logistic` as log-odds; None where a sign is missing that the rule needs."""
-        if any(name not in told for name in self.terms):
+    def score(self, values: Mapping[str, float]) -> float | None:
+        """Return the score, for `logistic` as log-odds; None where a sign is missing that the rule needs."""
+        if any(name not in values for name in self.terms):
             return None
         return self.intercept + sum(
-            term.weight * (told[name] - term.mean) / term.scale for name, term in self.terms.items()
+            term.weight * (values[name] - term.mean) / term.scale for name, term in self.terms.items()
         )
 
     def is_for(self, legs: Legs) -> bool:
@@ -88,37 +96,55 @@ class ExpansionRule:
 
 
 def decide(rule: ExpansionRule | None, question: str, legs: Legs, *, depth: int) -> Expansion:
-    """Say whether a pseudo-document is wanted after a first pass; `depth` is the hits that each leg was asked for.
+    """Decide after a first pass whether to ask for a pseudo-document; `depth` is the hits each leg was asked for.
 
     Where the rule cannot be applied (other legs, fewer than ten hits for its signs), the built-in bound decides. Where
-    no vectors answered, nothing is wanted: only they use a pseudo-document.
+    no vectors answered, the question is not expanded: only they use a pseudo-document.
     """
-    told = signs(question, legs, depth=depth)
+    values = signs(question, legs, depth=depth)
     if not (legs.get("text_sem") or legs.get("questions")):
-        return Expansion(wanted=False, rule=BUILT_IN, score=None, signs=told)
-    if rule is not None and rule.is_for(legs) and (score := rule.score(told)) is not None:
-        return Expansion(wanted=score > 0, rule=rule.kind, score=score, signs=told)
-    missing = weakness(legs, depth=depth)
-    return Expansion(wanted=missing is not None and missing > 0, rule=BUILT_IN, score=missing, signs=told)
+        return Expansion(wanted=False, rule=BUILT_IN, score=None, signs=values)
+    if rule is not None and rule.is_for(legs) and (score := rule.score(values)) is not None:
+        return Expansion(wanted=score > 0, rule=rule.kind, score=score, signs=values)
+    score = weakness(legs, depth=depth)
+    return Expansion(wanted=score is not None and score > 0, rule=BUILT_IN, score=score, signs=values)
+
+
+def weakness(legs: Legs, *, depth: int) -> float | None:
+    """Return how far the first hit is from standing out: above 0 it does not, below 0 it does.
+
+    Scores are those of `by_score` (0 to 1). None where there are fewer than ten hits, as in a small collection or with
+    a filter, or no dense ones.
+    """
+    bm25, _, fused = _rankings(legs, depth)
+    if len(fused) < DEPTH:
+        return None
+    return (WEAK if bm25 else WEAK_DENSE) - (fused[0].score - fused[DEPTH - 1].score)
 
 
 def signs(question: str, legs: Legs, *, depth: int) -> dict[str, float]:
-    """Give the signs of a first pass, those of which ten hits are there. Fused scores are those of weak.py."""
-    bm25 = legs.get("bm25", ())
-    dense = dense_mean(legs.get("text_sem", ()), legs.get("questions", ()))
-    told = {"length": math.log1p(len("".join(question.split())))}
-    fused = _scores(by_score(bm25, dense, weight=WEIGHT_BM25, depth=depth))
-    if dense and len(fused) >= DEPTH:
-        told |= {f"gap_{rank}": float(fused[0] - fused[rank - 1]) for rank in (2, 5, DEPTH)}
+    """Return the signs of a first pass, as far as there are ten hits for them; see `SIGNS`."""
+    bm25, dense, hits = _rankings(legs, depth)
+    fused = _scores(hits)
+    values = {"length": math.log1p(len("".join(question.split())))}
+    if len(fused) >= DEPTH:
+        values |= {f"gap_{rank}": float(fused[0] - fused[rank - 1]) for rank in (2, 5, DEPTH)}
     if len(dense) >= DEPTH:
-        first = _scores(dense)[:DEPTH]
-        told |= {"dense_top": first[0], "dense_gap": first[0] - first[-1], "dense_spread": first.std()}
-    if len(bm25) >= DEPTH and (first := _scores(bm25)[:DEPTH])[0] > 0:
-        told |= {"bm25_top": first[0], "bm25_gap": 1 - first[-1] / first[0], "bm25_spread": first.std() / first.mean()}
+        top = _scores(dense)[:DEPTH]
+        values |= {"dense_top": top[0], "dense_gap": top[0] - top[-1], "dense_spread": top.std()}
+    if len(bm25) >= DEPTH and (top := _scores(bm25)[:DEPTH])[0] > 0:
+        values |= {"bm25_top": top[0], "bm25_gap": 1 - top[-1] / top[0], "bm25_spread": top.std() / top.mean()}
     if bm25 and dense:
         shared = {hit.chunk_id for hit in bm25[:DEPTH]} & {hit.chunk_id for hit in dense[:DEPTH]}
-        told["agreement"] = len(shared) / DEPTH
-    return {name: float(value) for name, value in told.items()}
+        values["agreement"] = len(shared) / DEPTH
+    return {name: float(value) for name, value in values.items()}
+
+
+def _rankings(legs: Legs, depth: int) -> tuple[Sequence[Hit], Sequence[Hit], Sequence[Hit]]:
+    """Return the rankings of BM25 and of the dense legs, and both fused, which is empty without dense hits."""
+    bm25 = legs.get("bm25", ())
+    dense = dense_mean(legs.get("text_sem", ()), legs.get("questions", ()))
+    return bm25, dense, by_score(bm25, dense, weight=WEIGHT_BM25, depth=depth) if dense else ()
 
 
 def _scores(hits: Sequence[Hit]) -> np.typing.NDArray[np.float64]:

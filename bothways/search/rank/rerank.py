@@ -86,16 +86,16 @@ class Reranker:
         if not self._characters and not isinstance(self._cross_encoder, TimedCrossEncoder):
             self.score(WARM_UP, [Hit(chunk_id="", score=0.0, text=WARM_UP)])
 
-    def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf, whose: Access = ADMIN) -> Scores:
+    def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf, access: Access = ADMIN) -> Scores:
         """Score the hits, in their order, until `budget_s` seconds are over; raises `ModelError` if none could be.
 
         A batch that has begun is finished, so the time is exceeded by a batch at most; how long one takes is known
         from earlier ones. One hit is scored even if that seems to take too long. A model that fails after it has
-        scored some leaves the rest. Scores are kept for each `whose` apart.
+        scored some leaves the rest. Scores are kept for each `access` apart.
         """
         end = self._clock() + budget_s
         passages = [passage(hit.title, hit.text) for hit in hits]
-        cached_for = _kept_as(self.name, whose)
+        cached_for = _cache_name(self.name, access)
         known = self._cache.get(cached_for, query, passages)
         logits = {hit.chunk_id: score for hit, score in zip(hits, known, strict=True) if score is not None}
         cached = len(logits)
@@ -177,8 +177,8 @@ class Reranker:
         return model.pair_tokens * CHARS_A_TOKEN if isinstance(model, LimitedReader) else sys.maxsize
 
 
-def _kept_as(model: str, whose: Access) -> str:
-    return model if whose.groups is None else f"{model} for {sorted(whose.groups)}"
+def _cache_name(model: str, access: Access) -> str:
+    return model if access.groups is None else f"{model} for {sorted(access.groups)}"
 
 
 def rerank(hits: Sequence[Hit], logits: Mapping[str, float], *, alpha: float = 1.0) -> list[Hit]:

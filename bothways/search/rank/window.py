@@ -11,10 +11,11 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from bothways.core.text.han import HAN, has_han
 from bothways.models.protocols import LimitedReader
 
 _SENTENCE = re.compile(r"[^。！？；!?\n]*(?:[。！？；!?\n]+|\.(?=\s))|.+", re.DOTALL)
-_WORD = re.compile(r"[^\W_㐀-鿿]+|[㐀-鿿]+")
+_WORD = re.compile(rf"[^\W_{HAN}]+|[{HAN}]+")
 MOST_OF_QUERY = 0.5
 MOST_OF_TITLE = 0.25
 """Shares of the model's room beyond which a question or a title is cut, so that the text keeps some."""
@@ -71,7 +72,7 @@ def _placed(text: str) -> Iterator[tuple[int, str]]:
     """All terms with the place of their first character."""
     for match in _WORD.finditer(text):
         run, start = match.group(), match.start()
-        if "㐀" <= run[0] <= "鿿" and len(run) > 1:
+        if len(run) > 1 and has_han(run[0]):
             yield from ((start + at, a + b) for at, (a, b) in enumerate(pairwise(run)))
         else:
             yield start, run.lower()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bothways.core.datatypes import Leg, Vector
+from bothways.core.text.han import HAN
 
 SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
 """What a hit needs of `_source`; vectors and segmented text stay on the server."""
@@ -24,7 +25,7 @@ WORDS_FROM = 8 * MAX_WORDS
 VECTOR_FIELDS: Mapping[Leg, str] = {"text_sem": "text_sem", "questions": "questions.text_sem"}
 """Which vectors a leg compares with."""
 
-_HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
+_ONE_HAN = re.compile(f"[{HAN}]")
 
 
 def bm25_body(
@@ -48,7 +49,7 @@ def bm25_body(
     if weight_cjk != 1:
         bigrams["boost"] = weight_cjk
     should: list[dict[str, Any]] = [{"match": {"text_cjk": bigrams}}]
-    if _HAN.fullmatch(raw):
+    if _ONE_HAN.fullmatch(raw):
         # A character alone is no pair, and seldom a word: it is looked for at the beginning of the pairs.
         should.append({"prefix": {"text_cjk": {"value": raw, "rewrite": "top_terms_blended_freqs_64"}}})
     if words:

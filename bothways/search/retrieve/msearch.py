@@ -35,7 +35,7 @@ _GRACE_MS = 500.0
 class Retrieved:
     """What the legs brought: their rankings, those that failed, those that were cut short, and the server's own ms."""
 
-    legs: dict[Leg, list[Hit]]
+    legs: dict[Leg, list[Hit]] = field(default_factory=dict)
     failed: list[Leg] = field(default_factory=list)
     took_ms: float = 0.0
     cut_short: list[Leg] = field(default_factory=list)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.search.present.highlight import bigrams, find, highlight, wanted
+from bothways.search.present.highlight import bigrams, find, highlight, marked_terms
 
 
 def test_marks_the_words_in_their_sentence():
@@ -88,7 +88,7 @@ def test_a_long_sentence_is_cut_to_the_best_part():
     ],
 )
 def test_single_characters_only_where_they_are_the_whole_question(terms, marked):
-    assert wanted(terms) == marked
+    assert marked_terms(terms) == marked
 
 
 def test_bigrams_are_of_chinese_alone():

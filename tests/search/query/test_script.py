@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bothways.search.query.script import convert, has_han, script_of
+from bothways.search.query.script import convert, script_of
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,3 @@ def test_a_question_in_the_script_of_the_collection():
     for script in ("simplified", "traditional"):
         once = convert("乾隆皇帝的头发很乾淨", script)
         assert convert(once, script) == once
-
-
-@pytest.mark.parametrize(
-    ("text", "has"), [("a假b", True), ("𠀀", True), ("かな한글", False), ("", False), ("😀", False)]
-)
-def test_chinese_characters(text, has):
-    assert has_han(text) is has

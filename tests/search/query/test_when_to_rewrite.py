@@ -11,8 +11,15 @@ from bothways.core.datatypes import Hit, LegScore
 from bothways.core.errors import SettingsError
 from bothways.core.settings import load_settings
 from bothways.search.build import build_searcher
-from bothways.search.query.weak import is_weak
-from bothways.search.query.when_to_rewrite import ExpansionRule, Term, decide, load_rule, read_rule, signs
+from bothways.search.query.when_to_rewrite import (
+    ExpansionRule,
+    Term,
+    decide,
+    load_rule,
+    read_rule,
+    signs,
+    weakness,
+)
 
 MODEL = "BAAI/bge-small-zh-v1.5"
 
@@ -78,9 +85,9 @@ def test_of_few_hits_only_what_is_there_is_told():
 @pytest.mark.parametrize("bm25", [[], falling(10, 9)])
 def test_without_a_rule_the_built_in_bound_decides(bm25, tenth):
     legs = {"bm25": leg("bm25", bm25), "text_sem": leg("text_sem", falling(0.9, tenth))}
-    told = decide(None, "问题", legs, depth=12)
-    assert (told.wanted, told.rule) == (is_weak(legs, depth=12), "built-in")
-    assert told.wanted == (told.score > 0)
+    expansion = decide(None, "问题", legs, depth=12)
+    assert (expansion.rule, expansion.score) == ("built-in", weakness(legs, depth=12))
+    assert expansion.wanted == (expansion.score > 0)
 
 
 def test_a_rule_decides_by_its_score():
@@ -165,3 +172,32 @@ def test_a_rule_of_another_model_is_refused(tmp_path):
     path.write_text(rule().as_json(), "utf-8")
     with pytest.raises(SettingsError, match=r"learnt with the embedding model .* in use is 'other/model'"):
         load_rule(load_settings(expansion_rule=path, embedding_model="other/model"))
+
+
+def is_weak(legs):
+    return decide(None, "问", legs, depth=12).wanted
+
+
+@pytest.mark.parametrize(
+    ("tenth_bm25", "tenth_dense", "weak"),
+    # The gap: .2 of what BM25 falls from 10, and .8 of what a vector's score falls from .9, counted from .5.
+    [(10, 0.9, True), (6, 0.9, True), (4.9, 0.9, False), (10, 0.86, True), (10, 0.84, False), (1, 0.6, False)],
+)
+def test_questions_are_weak_where_no_hit_stands_out(tenth_bm25, tenth_dense, weak):
+    legs = {"bm25": leg("bm25", falling(10, tenth_bm25)), "text_sem": leg("text_sem", falling(0.9, tenth_dense))}
+    assert is_weak(legs) is weak
+
+
+def test_vectors_alone_have_a_bound_of_their_own():
+    assert is_weak({"text_sem": leg("text_sem", falling(0.9, 0.88))}) is True  # a gap of .05
+    assert is_weak({"text_sem": leg("text_sem", falling(0.9, 0.868))}) is False  # of .08
+
+
+def test_bm25_alone_is_never_weak():
+    assert is_weak({"bm25": leg("bm25", [1.0] * 12)}) is False
+
+
+def test_few_hits_are_never_weak():
+    assert is_weak({"text_sem": leg("text_sem", [0.9] * 9)}) is False
+    assert is_weak({"text_sem": leg("text_sem", [0.9] * 10)}) is True
+    assert is_weak({}) is False

@@ -7,9 +7,7 @@ import pytest
 
 from bothways.core.datatypes import Hit
 from bothways.core.errors import ModelError
-from bothways.search.options import SearchOptions
 from bothways.search.rank.rerank import BATCH, Reranker, rerank, sigmoid
-from bothways.search.rank.rerank_stage import above_threshold, load_reranker, rerank_stage
 from tests.fakes import OverlapCrossEncoder
 
 INF = float("inf")
@@ -297,91 +295,3 @@ def test_who_waits_for_others_longer_than_its_time_goes_without():
     assert (scores.logits, scores.complete) == ({}, False)
     busy.set()
     first.join()
-
-
-def options(**other):
-    return SearchOptions(**{"strategy": "hybrid_rerank", **other})
-
-
-def test_the_stage_reorders_its_candidates_and_the_rest_follows():
-    hits = [
-        Hit(chunk_id="a", score=0.5, text="天气"),
-        Hit(chunk_id="b", score=0.4, text="合同"),
-        Hit(chunk_id="c", score=0.3, text="合同违约"),
-    ]
-    degraded = []
-    reranker = load_reranker(OverlapCrossEncoder, cache_size=10)
-    ranked, done = rerank_stage(lambda: reranker, "合同违约", hits, options(rerank_top_n=2), degraded)
-    assert [h.chunk_id for h in ranked] == ["b", "a", "c"]  # c is no candidate, so it was not looked at
-    assert (done.candidates, done.scored, done.cached) == (2, 2, 0)
-    assert degraded == []
-
-
-class Measured(OverlapCrossEncoder):
-    """One of which the best share is known."""
-
-    alpha = 0.4
-
-
-@pytest.mark.parametrize(
-    ("model", "chosen", "used"),
-    [(OverlapCrossEncoder, None, 1.0), (Measured, None, 0.4), (Measured, 0.7, 0.7), (Measured, 0.0, 0.0)],
-)
-def test_what_is_set_goes_before_what_was_measured(model, chosen, used):
-    hits = [
-        Hit(chunk_id="a", score=0.5, text="天气"),
-        Hit(chunk_id="b", score=0.4, text="合同"),
-        Hit(chunk_id="c", score=0.3, text="合同违约"),
-    ]
-    reranker = load_reranker(model, cache_size=10)
-    ranked, _ = rerank_stage(lambda: reranker, "合同违约", hits, options(rerank_alpha=chosen), [])
-    logits = {hit.chunk_id: hit.cross_encoder for hit in ranked}
-    assert ranked == rerank(hits, logits, alpha=used)
-
-
-def test_the_stage_says_where_time_was_short():
-    clock = Clock()
-    reranker = Reranker(Slow(clock), clock=clock)
-    degraded = []
-    ranked, done = rerank_stage(lambda: reranker, "0问", numbered(3), options(rerank_budget_ms=100), degraded)
-    assert (done.scored, degraded) == (1, ["rerank"])
-    assert [h.chunk_id for h in ranked] == ["c00", "c01", "c02"]
-    assert ranked[0].cross_encoder == 1.0
-
-
-def test_without_any_score_the_hits_stay_as_they_are():
-    def broken():
-        raise ModelError("gone")
-
-    hits = numbered(2)
-    for load in (broken, lambda: None):
-        degraded = []
-        assert rerank_stage(load, "问", hits, options(), degraded) == (hits, None)
-        assert degraded == ["rerank"]
-
-
-@pytest.mark.parametrize(
-    ("chosen", "kept"),
-    [
-        ({}, ["a", "b"]),
-        ({"min_score": 0.6}, ["a"]),
-        ({"rerank_min_score": 0.6}, ["a"]),
-        ({"rerank_min_score": 0.6, "min_score": 0.1}, ["a", "b"]),
-        ({"rerank_min_score": 0.6, "strategy": "hybrid"}, ["a", "b"]),
-        ({"min_score": 0.5}, ["a", "b"]),
-    ],
-)
-def test_a_threshold_of_the_request_or_of_the_settings(chosen, kept):
-    hits = [Hit(chunk_id="a", score=0.9, cross_encoder=2.2), Hit(chunk_id="b", score=0.5, cross_encoder=0.0)]
-    degraded = []
-    assert [h.chunk_id for h in above_threshold(hits, options(**chosen), degraded)] == kept
-    assert degraded == []
-
-
-def test_a_threshold_for_reranked_scores_does_not_cut_others():
-    hits = [Hit(chunk_id="a", score=0.03), Hit(chunk_id="b", score=0.02)]
-    degraded = []
-    assert above_threshold(hits, options(min_score=0.5), degraded) == hits
-    assert degraded == ["min_score"]
-    assert above_threshold([], options(min_score=0.5), degraded) == []
-    assert above_threshold(hits, options(min_score=0.025, strategy="hybrid"), []) == hits[:1]

@@ -4,21 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from bothways.core.collections.collection import Collection, from_mapping
+from bothways.core.collections.collection import from_mapping
 from bothways.core.errors import ModelError
 from bothways.search.rank.rerank import Reranker
 from bothways.search.rank.rerankers import KEPT, Rerankers, load_learnt
 from tests.fakes import OverlapCrossEncoder
+from tests.search.states import COLLECTION as LAW
 
-LAW = Collection(
-    name="law",
-    index="bothways-law-v1",
-    embedding_model="m",
-    dimension=64,
-    analyzer="a",
-    schema_version=1,
-    metadata_fields=frozenset(),
-)
 USUAL = Reranker(OverlapCrossEncoder())
 
 
@@ -26,11 +18,11 @@ class Loads:
     """Gives a reranker of a folder's own, and keeps what was asked for."""
 
     def __init__(self, broken=()):
-        self.asked = []
+        self.folders = []
         self.broken = broken
 
     def __call__(self, folder):
-        self.asked.append(folder)
+        self.folders.append(folder)
         if folder in self.broken:
             raise ModelError(f"{folder} is broken.")
         return Reranker(OverlapCrossEncoder())
@@ -44,7 +36,7 @@ def test_the_mapping_names_it():
 def test_a_collection_without_one_has_the_usual():
     loads = Loads()
     assert Rerankers(lambda: USUAL, loads).of(LAW)() is USUAL
-    assert loads.asked == []
+    assert loads.folders == []
 
 
 def test_a_learnt_one_is_loaded_once_and_serves_its_collection_alone():
@@ -55,7 +47,7 @@ def test_a_learnt_one_is_loaded_once_and_serves_its_collection_alone():
     assert first is not USUAL
     assert rerankers.of(replace(learnt, index="bothways-law-v2"))() is first
     assert rerankers.of(LAW)() is USUAL
-    assert loads.asked == ["/models/a"]
+    assert loads.folders == ["/models/a"]
 
 
 def test_one_that_is_not_here_leaves_searches_as_they_were():
@@ -69,9 +61,9 @@ def test_few_are_kept():
     for number in range(KEPT + 1):
         rerankers.of(replace(LAW, reranker=f"/models/{number}"))()
     rerankers.of(replace(LAW, reranker=f"/models/{KEPT}"))()
-    assert len(loads.asked) == KEPT + 1
+    assert len(loads.folders) == KEPT + 1
     rerankers.of(replace(LAW, reranker="/models/0"))()
-    assert loads.asked[-1] == "/models/0"
+    assert loads.folders[-1] == "/models/0"
 
 
 @pytest.mark.parametrize("folder", ["models/x", "BAAI/bge-reranker-base", "/no/such/folder"])

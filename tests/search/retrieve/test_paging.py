@@ -12,6 +12,7 @@ from bothways.search.rank.combine import fuse
 from bothways.search.rank.rerank import Reranker, rerank
 from bothways.search.rank.rerank_stage import above_threshold, rerank_stage
 from bothways.search.retrieve.paging import cut, in_order, preference
+from tests.search.states import state_of
 
 
 def hits(*ids, score=1.0, **more):
@@ -53,10 +54,14 @@ def test_min_score_drops_what_the_reranker_did_not_see():
     fused = hits("a", "b", "c", score=0.03)
     ranked = rerank(fused, {"b": 2.2, "a": -4.6})
     assert ids(ranked) == ["b", "a", "c"]
-    options = SearchOptions(strategy="hybrid_rerank", min_score=0.005)
-    assert ids(above_threshold(ranked, options, [])) == ["b", "a"]
-    assert ids(above_threshold(ranked, replace(options, min_score=0.02), [])) == ["b"]
-    assert ids(above_threshold(ranked, replace(options, min_score=None), [])) == ["b", "a", "c"]
+
+    def kept(min_score):
+        options = SearchOptions(strategy="hybrid_rerank", min_score=min_score)
+        return ids(above_threshold(state_of(ranked, options=options)).hits)
+
+    assert kept(0.005) == ["b", "a"]
+    assert kept(0.02) == ["b"]
+    assert kept(None) == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -112,10 +117,10 @@ def test_pages_put_together_are_the_one_long_page(bm25, text, questions, strateg
 
     def ask(options):
         fused = fuse({"bm25": bm25, "text_sem": text, "questions": questions}, options)
-        ranked = fused
+        state = state_of(fused, options=options)
         if "rerank" in strategy:
-            ranked, _ = rerank_stage(lambda: Reranker(Lengths()), "x", fused, options, [])
-        return result(options, above_threshold(ranked, options, []))
+            state = rerank_stage(state, lambda: Reranker(Lengths()))
+        return result(options, above_threshold(state).hits)
 
     pages = []
     offset = 0

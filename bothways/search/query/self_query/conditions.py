@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bothways.core.datatypes import Hit, Recognised, SelfQuery
+from bothways.core.datatypes import Recognised, SelfQuery
 from bothways.search.query.self_query.citations import BELOW, Citation, Item, any_of, cite, numbers_in
 from bothways.search.query.self_query.vocabulary import Meaning, Vocabulary, normalised
 
@@ -88,21 +88,6 @@ def understand(question: str, vocabulary: Vocabulary) -> Understood:
         return Understood(SelfQuery("boost", recognised), (), boosts)
     mode: Literal["filter", "first"] = "filter" if is_pure and len(cited) == len(citations) else "first"
     return Understood(SelfQuery(mode, recognised), [any_of([each.clause() for each in cited])], boosts)
-
-
-def first(cited: Sequence[Hit], hits: Sequence[Hit]) -> list[Hit]:
-    """Put the cited hits in front, in their order, the others behind; one that both have is as the others have it."""
-    if not cited:
-        return list(hits)
-    ranked = {hit.chunk_id: hit for hit in hits}
-    front = {hit.chunk_id: ranked.get(hit.chunk_id, hit) for hit in cited}
-    return [*front.values(), *(hit for hit in hits if hit.chunk_id not in front)]
-
-
-def still_first(cited: Sequence[Hit], reranked: Sequence[Hit]) -> list[Hit]:
-    """Put the cited hits in front of a reranked list, both in the order that the reranking gave them."""
-    names = {hit.chunk_id for hit in cited}
-    return sorted(reranked, key=lambda hit: hit.chunk_id not in names)
 
 
 def _is_meant(citation: Citation) -> bool:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bothways.core.text.han import has_han
 from bothways.core.text.numerals import NUMERALS, parse_number, parse_roman
 
 Key = tuple[int, ...]
@@ -29,7 +30,6 @@ _MIN_SHARE = 0.8
 _MIN_SHARE_A_UNIT = 0.2
 _STATE = "中华人民共和国"
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^】]*】|〔[^〕]*〕")
-_CJK = re.compile(r"[\u3400-\u9fff]")
 _ZH = re.compile(rf"第\s*([{NUMERALS}\d]+)\s*(\S.*)", re.DOTALL)
 _ZH_UNIT = re.compile(rf"([^\W\d]+?)(?:之([{NUMERALS}\d]+))?(?![^\W\d])")
 _LATIN = re.compile(r"(?:([a-z]+)\.?\s+|(§+)\s*)?(\d+(?:\.\d+)*|[ivxlc]+)(?![\w-]|\.\w)\.?")
@@ -129,7 +129,7 @@ def titles(value: str) -> list[str]:
 def _is_name(title: str) -> bool:
     if not 2 <= len(title) <= LONGEST_NAME or title in {_STATE, "true", "false", "null", "none"}:
         return False
-    if _CJK.search(title):
+    if has_han(title):
         return True
     letters = sum(char.isalpha() for char in title)
     return letters >= 3 or (letters > 0 and any(char.isdigit() for char in title))

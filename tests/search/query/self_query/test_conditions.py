@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.core.datatypes import Hit
-from bothways.search.query.self_query.conditions import NOTHING, first, still_first, understand
+from bothways.search.query.self_query.conditions import NOTHING, understand
 from bothways.search.query.self_query.vocabulary import learn
 
 CIVIL, CRIMINAL = "中华人民共和国民法典", "中华人民共和国刑法"
@@ -159,17 +158,6 @@ def test_a_year_beside_a_cue_of_another_field():
     assert told("2024年", vocabulary) == ("filter", ["2024"])
     assert told("第三条", vocabulary) == ("filter", ["第三条"])
     assert told("三年以后怎么办", vocabulary) is None
-
-
-def hits(*names):
-    return [Hit(chunk_id=name, score=score) for score, name in zip((0.9, 0.8, 0.7, 0.6), names, strict=False)]
-
-
-def test_what_is_cited_comes_first_and_nothing_is_lost():
-    ranked = first(hits("c", "d"), hits("a", "b", "c"))
-    assert [(hit.chunk_id, hit.score) for hit in ranked] == [("c", 0.7), ("d", 0.8), ("a", 0.9), ("b", 0.8)]
-    assert [hit.chunk_id for hit in still_first(hits("c", "d"), hits("a", "d", "c", "b"))] == ["d", "c", "a", "b"]
-    assert first([], hits("a")) == hits("a")
 
 
 @given(st.text(alphabet="第条五百九十1２、，和至之民法典刑编() section12§of", max_size=60))

@@ -1,8 +1,8 @@
-"""BM25 scores for those who see a part of the documents: a function of the place alone.
+"""BM25 scores for callers who see only a part of the documents: they depend on the rank alone.
 
-BM25 weighs a word by how many documents have it, and a text by how long texts are on the average; Elasticsearch counts
-hidden documents, too, and from exact scores their number follows (docs/decisions/access-control.md). A place among the
-visible hits tells far less. Whatever is made of the scores later (fusion, thresholds, signs) is made of these.
+BM25 weighs a word by how many documents have it, and a text by the average length. Elasticsearch counts hidden
+documents, too, so exact scores would reveal their number. A rank among the visible hits reveals far less. Everything
+that is computed from the scores later (fusion, thresholds, signs) uses these. See docs/decisions/access-control.md.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from bothways.core.datatypes import Hit
 from bothways.search.retrieve.msearch import Retrieved
 
 STEEPNESS = 0.3
-"""How fast it falls. Hybrid strategies find as well with it as with BM25's own (docs/decisions/access-control.md)."""
+"""How fast the score falls. Hybrid strategies find as much with it as with BM25's own."""
 
 
-def for_caller(retrieved: Retrieved, collection: Collection) -> Retrieved:
+def scored_for_caller(retrieved: Retrieved, collection: Collection) -> Retrieved:
     """Return what the legs brought as the caller may know it; `collection` is as the caller opened it."""
     if not collection.is_partial or "bm25" not in retrieved.legs:
         return retrieved
@@ -26,9 +26,9 @@ def for_caller(retrieved: Retrieved, collection: Collection) -> Retrieved:
 
 
 def scored_by_rank(ranking: Sequence[Hit]) -> list[Hit]:
-    """Return the hits of the BM25 leg with 1 / rank ** `STEEPNESS` as score, there and in `legs`; 0 stays 0.
+    """Return the hits of the BM25 leg with 1 / rank ** `STEEPNESS` as score, in the hit and in its `legs`.
 
-    A score of 0 says that no word of the question is in the hit, whatever other documents hold.
+    A score of 0 stays 0: it says that the hit has no word of the question, whatever other documents hold.
     """
     return [_scored(hit, rank) for rank, hit in enumerate(ranking, start=1)]
 
