@@ -11,7 +11,8 @@ from bothways.api.http.bounds import NAME, NOT_EMPTY
 from bothways.api.wire.conditions import Condition
 from bothways.api.wire.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
 from bothways.api.wire.shown import ContextOut, FacetOut, context_out, facet_out
-from bothways.core.datatypes import Fusion, Hit, Rewrite, SearchResult, SelfQuery, Strategy
+from bothways.core.datatypes import Fusion, Rewrite, Strategy
+from bothways.core.results import Hit, SearchResult, SelfQuery
 from bothways.search.present.context import MOST as MOST_CONTEXT
 from bothways.search.retrieve.paging import MOST_OFFSET, MOST_WINDOW
 

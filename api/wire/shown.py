@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bothways.core.datatypes import Context, Facet
+from bothways.core.results import Context, Facet
 
 
 class NeighbourOut(BaseModel):

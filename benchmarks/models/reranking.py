@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.shared.machine import cores
 from benchmarks.shared.measure import percentile
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.core.settings import Settings, settings
 from bothways.evaluation.judged.queries import load_texts
 from bothways.evaluation.report.markdown import table

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.shared.judged import NDCG, first_of_each, ndcg_of_each
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.core.settings import settings
 from bothways.core.text.numerals import NUMERALS
 from bothways.evaluation.judged.queries import JudgedQuery, load_queries, take_split

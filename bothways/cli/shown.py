@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from bothways.cli.output import out, printable
-from bothways.core.datatypes import Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult, SelfQuery
+from bothways.core.results import Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult, SelfQuery
 
 _INDENT = "   "
 _MARK = re.compile(r"</?em>")

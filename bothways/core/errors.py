@@ -1,22 +1,69 @@
 """Every error that Bothways raises on purpose, in one tree.
 
-A caller catches `BothwaysError` to catch them all. Each message is one sentence that says what is wrong, followed
-where it helps by one that says what to do: the command line prints it as it is, the API puts it into `detail`.
+    BothwaysError
+    ├── UsageError                         the request is wrong: exit code 2, HTTP 422
+    │   ├── SettingsError
+    │   ├── QueryError
+    │   ├── UnknownFieldError
+    │   ├── SynonymsError
+    │   └── EvaluationError
+    ├── ElasticsearchError                 Elasticsearch failed
+    │   ├── ElasticsearchUnavailableError  503
+    │   │   └── SearchTimeoutError         504
+    │   ├── IndexReadOnlyError             409
+    │   │   └── IndexFullError             507
+    │   ├── ElasticsearchVersionError
+    │   └── CollectionGoneError            404, a CollectionNotFoundError, too
+    ├── CollectionNotFoundError            404
+    ├── DocumentNotFoundError              404
+    ├── AliasError                         409
+    ├── IncompatibleCollectionError        409
+    ├── AccessError                        403
+    ├── JobNotFoundError                   404
+    ├── JobStateError                      409
+    ├── JobStoppedError                    a job ends before its work is done
+    │   ├── JobCancelledError
+    │   ├── JobInterruptedError
+    │   └── LeaseLostError
+    ├── LeaseHeldError                     409
+    ├── ReadError, ReaderError             a file, or the process that reads files
+    ├── ModelError                         a model on this machine
+    │   └── EncodingTimeoutError
+    ├── LLMError                           a language model
+    │   ├── LLMUnavailableError
+    │   └── LLMAnswerTooLargeError
+    ├── MissingExtraError                  an optional dependency
+    ├── NodeError, KibanaError             a process beside ours
+    ├── ListenError                        our own server, here and below
+    ├── OverloadedError                    503
+    │   └── ServerEndingError
+    ├── FeedbackOffError                   409
+    └── StorageFullError                   507
+
+A caller catches `BothwaysError` to catch them all. Each message is one sentence that says what is wrong and, where it
+helps, one that says what to do. The command line prints it as it is, the API puts it into `detail`.
 """
 
 from __future__ import annotations
 
 
 class BothwaysError(Exception):
-    """The root: whatever goes wrong that a user can understand and mend."""
+    """The root: what goes wrong that a user can understand and repair."""
+
+
+# The request
 
 
 class UsageError(BothwaysError):
-    """The request itself is wrong (a bad option, a bad file given as input): exit code 2, HTTP 422."""
+    """The request itself is wrong (a bad option, a bad input file): exit code 2, HTTP 422."""
 
 
 class SettingsError(UsageError):
     """A setting is missing or has a value that cannot be used."""
+
+
+class QueryError(UsageError):
+    """A query is empty, far too long or not a question for another reason."""
 
 
 class UnknownFieldError(UsageError):
@@ -24,132 +71,81 @@ class UnknownFieldError(UsageError):
 
 
 class SynonymsError(UsageError):
-    """Rules of synonyms cannot be used, or there is no place to put them; the message names the lines."""
+    """Synonym rules cannot be used, or they cannot be stored; the message names the lines."""
 
 
-class QueryError(UsageError):
-    """A query is empty, far too long or otherwise not a question."""
+class EvaluationError(UsageError):
+    """Queries or judgments cannot be used; the message names file and line."""
 
 
-class MissingExtraError(BothwaysError):
-    """An optional dependency is needed and not installed; the message holds the install line."""
+# Elasticsearch
 
 
 class ElasticsearchError(BothwaysError):
-    """Elasticsearch refused or failed a request."""
+    """Elasticsearch refused a request, or failed while it answered."""
 
 
 class ElasticsearchUnavailableError(ElasticsearchError):
-    """Elasticsearch does not answer, or has no room for the request just now: HTTP 503 with `Retry-After`.
+    """Elasticsearch does not answer, or has no room for the request now: HTTP 503 with `Retry-After`.
 
-    `retry_after_s`: after so many seconds it is worth another try, since a node that starts again takes longer.
+    `retry_after_s` is when another try is worth it: a node that is restarted needs that long.
     """
 
     retry_after_s = 5
-
-
-class IndexReadOnlyError(ElasticsearchError):
-    """An index takes no writes until somebody takes its block off, so a retry is no use: HTTP 409."""
-
-
-class IndexFullError(IndexReadOnlyError):
-    """An index takes no writes since the disk of Elasticsearch is full: HTTP 507."""
 
 
 class SearchTimeoutError(ElasticsearchUnavailableError):
     """Elasticsearch did not answer a search in the time that searches have: HTTP 504."""
 
 
-class KibanaError(BothwaysError):
-    """Kibana cannot be reached, or does not take what is sent to it."""
+class IndexReadOnlyError(ElasticsearchError):
+    """An index takes no writes until a person removes its block; a retry does not help: HTTP 409."""
 
 
-class OverloadedError(BothwaysError):
-    """More is asked at once than the server takes on: HTTP 503 with `Retry-After`, which is `retry_after_s`."""
-
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class ServerEndingError(OverloadedError):
-    """The server is about to end, and what it was asked is not done: HTTP 503 with `Retry-After`."""
+class IndexFullError(IndexReadOnlyError):
+    """An index takes no writes because the disk of Elasticsearch is full: HTTP 507."""
 
 
 class ElasticsearchVersionError(ElasticsearchError):
     """The server is too old, or its major version is not the client's."""
 
 
-class NodeError(BothwaysError):
-    """The local Elasticsearch node cannot be fetched, started or stopped."""
-
-
-class ListenError(BothwaysError):
-    """The API cannot listen where it was told to."""
+# Collections and documents
 
 
 class CollectionNotFoundError(BothwaysError):
-    """No collection of that name: HTTP 404."""
-
-
-class AliasError(BothwaysError):
-    """A collection has versions, and its alias points to none or to no single one of them: HTTP 409."""
+    """There is no collection of this name: HTTP 404."""
 
 
 class CollectionGoneError(CollectionNotFoundError, ElasticsearchError):
-    """A collection, or the version of it that was in use, was removed in the middle of a request: HTTP 404."""
-
-
-class AccessError(BothwaysError):
-    """The one who asks may not do this: HTTP 403. What he may not see is not there for him, and no error says more."""
-
-
-class IncompatibleCollectionError(BothwaysError):
-    """The collection was built with another embedding model, dimension or schema than the one in use: HTTP 409."""
-
-
-class ReadError(BothwaysError):
-    """A file cannot be read as what it claims to be. It is counted and named; the other files go on."""
-
-
-class ReaderError(BothwaysError):
-    """The process that reads files cannot be started, so that no file can be read."""
-
-
-class ModelError(BothwaysError):
-    """A model cannot be found, loaded or run."""
-
-
-class EncodingTimeoutError(ModelError):
-    """The embedding model has not encoded a question in the time that it has."""
-
-
-class LLMError(BothwaysError):
-    """The language model gave no usable answer."""
-
-
-class LLMUnavailableError(LLMError):
-    """The language model's endpoint is down, refuses the key or stays overloaded after all retries."""
-
-
-class LLMAnswerTooLargeError(LLMError):
-    """The language model's answer has more bytes, events or characters than any answer; it was given up there."""
-
-
-class EvaluationError(UsageError):
-    """Queries or judgements cannot be used; the message names file and line."""
+    """A collection, or the version that was in use, was removed during the request: HTTP 404."""
 
 
 class DocumentNotFoundError(BothwaysError):
     """The collection has no such document: HTTP 404."""
 
 
+class AliasError(BothwaysError):
+    """A collection has versions, and its alias points to none of them or to several: HTTP 409."""
+
+
+class IncompatibleCollectionError(BothwaysError):
+    """The collection was built with another embedding model, dimension or schema than the current one: HTTP 409."""
+
+
+class AccessError(BothwaysError):
+    """The caller may not do this: HTTP 403. The message does not tell whether a hidden document exists."""
+
+
+# Jobs
+
+
 class JobNotFoundError(BothwaysError):
-    """There is no record of a job of that id: HTTP 404."""
+    """There is no record of a job with this id: HTTP 404."""
 
 
 class JobStateError(BothwaysError):
-    """A job is not in a state in which it can be cancelled or retried: HTTP 409."""
+    """A job is in a state in which it can be neither cancelled nor retried: HTTP 409."""
 
 
 class JobStoppedError(BothwaysError):
@@ -157,19 +153,19 @@ class JobStoppedError(BothwaysError):
 
 
 class JobCancelledError(JobStoppedError):
-    """Somebody cancelled the job."""
+    """A user cancelled the job."""
 
 
 class JobInterruptedError(JobStoppedError):
-    """The process that runs the job is told to end; the job goes on when it starts again."""
+    """The process that runs the job has to end; the job resumes when the process starts again."""
 
 
 class LeaseLostError(JobStoppedError):
-    """Another process has taken over what this one held, since it was not heard of for too long."""
+    """Another process took over the lease, because this one did not renew it for too long."""
 
 
 class LeaseHeldError(BothwaysError):
-    """Somebody else holds the lease: HTTP 409. `who` is the holder, `note` what it holds it for."""
+    """Another process holds the lease: HTTP 409. `who` is the holder, `note` what it holds it for."""
 
     def __init__(self, message: str, *, who: str = "", note: str = "") -> None:
         super().__init__(message)
@@ -177,8 +173,73 @@ class LeaseHeldError(BothwaysError):
         self.note = note
 
 
+# Files
+
+
+class ReadError(BothwaysError):
+    """A file is not what its name says, or is damaged. It is listed as failed; the other files are read."""
+
+
+class ReaderError(BothwaysError):
+    """The process that reads files cannot be started, so no file can be read."""
+
+
+# Models
+
+
+class ModelError(BothwaysError):
+    """A model cannot be found, loaded or run."""
+
+
+class EncodingTimeoutError(ModelError):
+    """The embedding model did not encode a question in time."""
+
+
+class LLMError(BothwaysError):
+    """The language model gave no usable answer."""
+
+
+class LLMUnavailableError(LLMError):
+    """The language model's endpoint is down, refuses the key, or stays overloaded after all retries."""
+
+
+class LLMAnswerTooLargeError(LLMError):
+    """The language model sends more bytes, events or characters than any answer has; reading was stopped."""
+
+
+class MissingExtraError(BothwaysError):
+    """An optional dependency is needed and not installed; the message has the install command."""
+
+
+# Processes beside ours, and our own server
+
+
+class NodeError(BothwaysError):
+    """The local Elasticsearch node cannot be fetched, started or stopped."""
+
+
+class KibanaError(BothwaysError):
+    """Kibana cannot be reached, or refuses what is sent to it."""
+
+
+class ListenError(BothwaysError):
+    """The API cannot listen on the address that is set."""
+
+
+class OverloadedError(BothwaysError):
+    """The server has more requests than it takes at once: HTTP 503 with `Retry-After`, which is `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ServerEndingError(OverloadedError):
+    """The server is shutting down, and the request was not carried out: HTTP 503 with `Retry-After`."""
+
+
 class FeedbackOffError(BothwaysError):
-    """Feedback is sent to a server that records none: HTTP 409."""
+    """Feedback was sent to a server that records none: HTTP 409."""
 
 
 class StorageFullError(BothwaysError):

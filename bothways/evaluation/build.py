@@ -13,8 +13,9 @@ from typing import Any
 import structlog
 
 from bothways.core.collections.collection import Collection, open_collection
-from bothways.core.datatypes import Hit, Strategy
+from bothways.core.datatypes import Strategy
 from bothways.core.errors import EvaluationError, QueryError, UsageError
+from bothways.core.results import Hit
 from bothways.evaluation.judged.gold import GoldDocument, resolve_gold
 from bothways.evaluation.judged.leaks import find_leaks, named, refuse_leaks
 from bothways.evaluation.judged.qrels import Qrels, Run

@@ -16,7 +16,7 @@ from elasticsearch import Elasticsearch
 
 from bothways.core.access import ADMIN, Access
 from bothways.core.analysis import Segmenter
-from bothways.core.datatypes import Leg, SearchResult
+from bothways.core.datatypes import Leg
 from bothways.core.errors import (
     CollectionNotFoundError,
     ElasticsearchError,
@@ -26,6 +26,7 @@ from bothways.core.errors import (
     SettingsError,
 )
 from bothways.core.lazy import Lazy
+from bothways.core.results import SearchResult
 from bothways.models.protocols import CrossEncoder, Encoder
 from bothways.search.options import LEGS, RERANKED, SEARCH_TIMEOUT_MS, SearchOptions
 from bothways.search.present.facets import check_fields

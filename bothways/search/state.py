@@ -10,7 +10,8 @@ from functools import wraps
 from typing import TypeVar
 
 from bothways.core.collections.collection import Collection
-from bothways.core.datatypes import Expansion, Facet, Hit, Leg, Query, Reranking, Vector
+from bothways.core.datatypes import Leg, Vector
+from bothways.core.results import Expansion, Facet, Hit, Query, Reranking
 from bothways.search.options import SearchOptions
 from bothways.search.query.self_query.conditions import NOTHING, Understood
 from bothways.search.retrieve.msearch import Retrieved

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.search.document_prior import Asked, Prior, choose_weight, ranked, work_of
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.evaluation.judged.queries import JudgedQuery
 
 

@@ -152,17 +152,6 @@ def test_leaks_and_missing_gold_are_told(run, handbook, collection, tmp_path):
     assert "2 queries on" in out
 
 
-def test_vector_indices_are_compared(run, handbook, collection, tmp_path):
-    code, out, err = run(
-        "eval", "vectors", handbook / "queries.jsonl", "--collection", collection, "--types", "hnsw",
-        "--num-candidates", "20", "--at-most", "5", "--out", tmp_path,
-    )  # fmt: skip
-    assert code == 0, err
-    assert "hnsw" in out
-    assert (tmp_path / "vectors.svg").read_text(encoding="utf-8").lstrip().startswith("<")
-    assert json.loads((tmp_path / "vectors.json").read_text(encoding="utf-8"))
-
-
 def test_a_file_that_is_not_ours_is_not_overwritten(run, tmp_path):
     (tmp_path / ".env").write_text("BOTHWAYS_ES_URL=http://elsewhere:9200\n")
     code, _, err = run("eval", "tune", "/no/such/file", "--collection", "c", "--write", tmp_path / ".env")
@@ -276,7 +265,6 @@ def test_dry_run(run, folder, collection):
         (["eval", "tune", "/no/such/file", "--collection", "c", "--values", "k"], 2, "--values wants"),
         (["eval", "/no/such/file", "--collection", "c", "--fusion", "sum"], 2, "--fusion wants convex, rrf, not 'sum'"),
         (["search", "问", "--rewrite", "always"], 2, "--rewrite wants none, query2doc, auto, not 'always'"),
-        (["eval", "vectors", "/no/such/file", "--collection", "c"], 2, "cannot be read"),
         (["eval", "compare", "/no/such/file", "/no/such/file"], 2, "cannot be read"),
         (["eval", "trec", "/no/such/file", "/no/such/file"], 2, "cannot be read"),
         (["frobnicate"], 2, "frobnicate"),

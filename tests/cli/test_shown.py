@@ -5,17 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bothways.cli.shown import show
-from bothways.core.datatypes import (
-    Context,
-    Expansion,
-    Facet,
-    Hit,
-    LegScore,
-    MatchedWords,
-    Neighbour,
-    Query,
-    SearchResult,
-)
+from bothways.core.results import Context, Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, Query, SearchResult
 
 TOLD = MatchedWords(words=("昏倒", "怎么办"), synonyms={"丈夫": "老公"}, in_questions=("怎么办",), bigrams=("老公昏",))
 HIT = Hit(

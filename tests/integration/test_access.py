@@ -10,12 +10,13 @@ import pytest
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
-import bothways.core.access
+import bothways.core.elastic.guarded
 from bothways.api.app import create_app
 from bothways.api.deps import AccessDep, KeyedRoute
-from bothways.core.access import Access, guarded
+from bothways.core.access import Access
 from bothways.core.collections.collection import open_collection
 from bothways.core.collections.visibility import as_seen
+from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
@@ -100,7 +101,7 @@ def protected(make):
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(bothways.core.access, "TTL_S", 0.0)
+    monkeypatch.setattr(bothways.core.elastic.guarded, "TTL_S", 0.0)
 
 
 @pytest.fixture(scope="module")

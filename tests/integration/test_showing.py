@@ -10,8 +10,8 @@ import pytest
 from elasticsearch import ConnectionError as LostError
 from elasticsearch import Elasticsearch
 
-from bothways.core.datatypes import Facet
 from bothways.core.errors import UnknownFieldError
+from bothways.core.results import Facet
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, OverlapCrossEncoder

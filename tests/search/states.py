@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bothways.core.collections.collection import Collection
-from bothways.core.datatypes import Query
+from bothways.core.results import Query
 from bothways.search.options import LEGS, SearchOptions
 from bothways.search.state import SearchState
 

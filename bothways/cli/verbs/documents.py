@@ -10,7 +10,7 @@ from rich.table import Column
 from bothways.api.wire.common import document_row
 from bothways.cli.options import AsGroupsOption, JsonOption, parse_access
 from bothways.cli.output import err, listing, out, plain, print_json, printable
-from bothways.core.access import guarded
+from bothways.core.elastic.guarded import guarded
 from bothways.core.settings import settings
 from bothways.indexer.documents import list_documents
 from bothways.node.connect import connect

@@ -1,7 +1,7 @@
-"""What a caller with access groups knows of the collections: what is hidden from it is not there, at the same pace.
+"""Which collections a caller with access groups knows: a hidden collection is answered like a missing one.
 
-Whether a name is known is found out for all collections at once and kept. So a name that is hidden takes the same
-requests, and the same time, as one that nothing has.
+All collections are looked at together and the result is kept, so a hidden name costs the same requests and the same
+time as a name that no collection has.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-import bothways.core.access
-from bothways.core.access import GuardedClient
+import bothways.core.elastic.guarded
 from bothways.core.collections.collection import Collection, alias_of, no_collection, open_collection, version_of
 from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.elastic.guarded import GuardedClient
 from bothways.core.errors import ElasticsearchError
 
 FIELDS_TTL_S = 5.0
@@ -27,35 +27,35 @@ _SEES = {"size": 0, "terminate_after": 1, "track_total_hits": 1}
 
 
 def open_seen(client: Elasticsearch, name: str) -> Collection:
-    """Open a collection as the caller may know it; raises `CollectionNotFoundError` for a hidden or a missing one."""
+    """Open a collection as the caller may know it; raise `CollectionNotFoundError` if it is hidden or missing."""
     require_known(client, name)
     return as_seen(open_collection(client, name), client)
 
 
 def require_known(client: Elasticsearch, name: str) -> None:
-    """Raise `CollectionNotFoundError` unless the caller sees something under this name; admins may look themselves.
+    """Raise `CollectionNotFoundError` unless the caller sees a document of this collection; admins are not checked.
 
-    A known name is believed until it turns out to be gone, an unknown one for as long as `bothways.core.access.TTL_S`.
+    A known name stays known until the collection turns out to be gone, an unknown name stays unknown for `TTL_S`.
     """
     if not isinstance(client, GuardedClient):
         return
     alias_of(name)
     noted = client.noted
-    if name not in noted.names and time.monotonic() - noted.names_at >= bothways.core.access.TTL_S:
+    if name not in noted.names and time.monotonic() - noted.names_at >= bothways.core.elastic.guarded.TTL_S:
         _look_around(client)
     if name in noted.names:
         return
     if not noted.names_whole:
-        # Said of every name, hidden and missing ones, too: which collection is in trouble is not the caller's to know.
+        # The same answer for all names, hidden and missing ones, too: callers do not learn which collection failed.
         raise ElasticsearchError("Elasticsearch could not search every collection: see its log for what it lacks.")
     raise no_collection(name)
 
 
 def as_seen(collection: Collection, client: Elasticsearch) -> Collection:
-    """Return a collection as the one who reads through `client` may know it.
+    """Return a collection as the caller of `client` may know it.
 
-    The field of the groups is left out, and so are metadata fields that only hidden documents have. A protected
-    collection in which the caller sees nothing is not there: raises `CollectionNotFoundError`.
+    The field of the groups is left out, and so are metadata fields that only hidden documents have. Raise
+    `CollectionNotFoundError` if the caller sees no document of it.
     """
     if not isinstance(client, GuardedClient):
         return collection
@@ -74,7 +74,7 @@ def as_seen(collection: Collection, client: Elasticsearch) -> Collection:
 
 
 def _fields(client: GuardedClient, collection: Collection, acl_field: str) -> frozenset[str]:
-    """Return the metadata fields that documents of the caller have; raises where there is no such document."""
+    """Return the metadata fields of the documents that the caller sees; raise if there is no such document."""
     index, noted = collection.index, client.noted
     known = noted.fields.get(index)
     if known is not None and time.monotonic() - known[0] < FIELDS_TTL_S:

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bothways.core.collections.collection import Collection, open_collection
-from bothways.core.datatypes import SearchResult, Strategy
+from bothways.core.datatypes import Strategy
 from bothways.core.errors import EvaluationError, UsageError
+from bothways.core.results import SearchResult
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import relevance_of, resolve_gold
 from bothways.evaluation.judged.leaks import find_leaks, refuse_leaks

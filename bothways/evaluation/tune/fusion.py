@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from bothways.core.collections.collection import Collection, open_collection
-from bothways.core.datatypes import Hit, Leg, Strategy
+from bothways.core.datatypes import Leg, Strategy
 from bothways.core.errors import UsageError
+from bothways.core.results import Hit
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import relevance_of, resolve_gold
 from bothways.evaluation.judged.leaks import find_leaks, refuse_leaks

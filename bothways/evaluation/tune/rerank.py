@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from bothways.core.datatypes import Hit
 from bothways.core.errors import ModelError, UsageError
+from bothways.core.results import Hit
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.search.options import SearchOptions
 from bothways.search.rank.rerank import Reranker

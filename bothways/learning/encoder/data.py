@@ -17,9 +17,10 @@ import numpy as np
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
-from bothways.core.datatypes import Hit, Vector
+from bothways.core.datatypes import Vector
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import UsageError
+from bothways.core.results import Hit
 from bothways.indexer.workers.overlap import overlapped
 from bothways.learning.leakage import KeptOut, letters_of
 from bothways.learning.rank_measures import measured

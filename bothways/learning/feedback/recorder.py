@@ -18,8 +18,8 @@ import structlog
 from elasticsearch import Elasticsearch
 from prometheus_client import Counter, Gauge
 
-from bothways.core.datatypes import SearchResult
 from bothways.core.errors import BothwaysError, OverloadedError
+from bothways.core.results import SearchResult
 from bothways.core.settings import Settings
 from bothways.learning.feedback.rows import Action, Row, event_row, query_row
 from bothways.learning.feedback.spool import Spool

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from bothways.core.datatypes import Hit, SearchResult
+from bothways.core.results import Hit, SearchResult
 from bothways.learning.feedback.wording import Wording
 
 Action = Literal["click", "skip", "up", "down"]

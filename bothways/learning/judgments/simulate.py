@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bothways.core.datatypes import SearchResult
+from bothways.core.results import SearchResult
 from bothways.learning.feedback.rows import Action, Row, event_row, query_row
 from bothways.learning.feedback.wording import Wording
 

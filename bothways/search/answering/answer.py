@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import anyio.to_thread
 import structlog
 
-from bothways.core.datatypes import SearchResult
 from bothways.core.errors import LLMError, MissingExtraError, ModelError, QueryError, SettingsError
+from bothways.core.results import SearchResult
 from bothways.models.llm.chat import ChatModel
 from bothways.search.answering.history import bounded, condense
 from bothways.search.answering.passages import build_passages

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.models.llm.usage import estimate_tokens
 from bothways.search.answering.types import Passage
 from bothways.search.rank.duplicates import drop_copies

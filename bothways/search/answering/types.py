@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bothways.core.datatypes import Hit, Metadata, SearchResult
+from bothways.core.datatypes import Metadata
+from bothways.core.results import Hit, SearchResult
 from bothways.search.options import SearchOptions
 
 Role = Literal["user", "assistant"]

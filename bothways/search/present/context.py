@@ -12,8 +12,8 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from bothways.core.datatypes import Context, Hit, Neighbour
 from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.results import Context, Hit, Neighbour
 from bothways.core.text.document_id import document_id, find_place
 
 MOST = 5

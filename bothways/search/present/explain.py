@@ -11,8 +11,8 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from bothways.core.datatypes import Hit, MatchedWords
 from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.results import Hit, MatchedWords
 from bothways.search.present.highlight import bigrams, find, fold
 from bothways.search.present.terms import Term
 from bothways.search.retrieve.bodies import MAX_WORDS

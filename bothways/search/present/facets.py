@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from bothways.core.datatypes import Facet, Hit
 from bothways.core.errors import UnknownFieldError
+from bothways.core.results import Facet, Hit
 
 _PLAIN = ("doc_id", "source")
 

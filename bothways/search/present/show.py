@@ -12,8 +12,8 @@ from dataclasses import replace
 import structlog
 from elasticsearch import Elasticsearch
 
-from bothways.core.datatypes import Hit
 from bothways.core.errors import ElasticsearchError
+from bothways.core.results import Hit
 from bothways.search.present.context import with_context
 from bothways.search.present.explain import with_words
 from bothways.search.present.facets import facets

@@ -13,9 +13,10 @@ from functools import partial
 
 import numpy as np
 
-from bothways.core.datatypes import Query, Vector
+from bothways.core.datatypes import Vector
 from bothways.core.errors import EncodingTimeoutError
 from bothways.core.lazy import Lazy
+from bothways.core.results import Query
 from bothways.models.protocols import Encoder
 from bothways.search.options import SearchOptions
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bothways.core.datatypes import Query
 from bothways.core.errors import QueryError
+from bothways.core.results import Query
 from bothways.core.text.valid import valid_text
 
 

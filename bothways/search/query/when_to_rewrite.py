@@ -19,8 +19,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bothways.core.datatypes import Expansion, Hit, Leg
+from bothways.core.datatypes import Leg
 from bothways.core.errors import SettingsError
+from bothways.core.results import Expansion, Hit
 from bothways.core.settings import Settings
 from bothways.search.options import LEGS
 from bothways.search.rank.combine import by_score

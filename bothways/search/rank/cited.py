@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 
 
 def cited_first(cited: Sequence[Hit], hits: Sequence[Hit]) -> list[Hit]:

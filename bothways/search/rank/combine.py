@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bothways.core.datatypes import Hit, Leg
+from bothways.core.datatypes import Leg
+from bothways.core.results import Hit
 from bothways.search.options import SearchOptions
 from bothways.search.rank.fuse import convex, cut_off, dense_mean, rrf, rrf_scores, union
 

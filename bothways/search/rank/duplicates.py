@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bothways.core.datatypes import Copy, Hit
+from bothways.core.results import Copy, Hit
 
 LONG = 40
 """From so many characters on, equal texts are copies whatever their titles. Short ones ("本法自公布之日起施行") are so

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bothways.core.datatypes import Hit, Leg, LegScore
+from bothways.core.datatypes import Leg
+from bothways.core.results import Hit, LegScore
 
 
 def rrf(

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from bothways.core.access import ADMIN, Access
-from bothways.core.datatypes import Hit
 from bothways.core.errors import ModelError
+from bothways.core.results import Hit
 from bothways.models.protocols import Blended, CrossEncoder, LimitedReader, TimedCrossEncoder
 from bothways.search.rank.score_cache import ScoreCache
 from bothways.search.rank.window import fitting_passage, passage

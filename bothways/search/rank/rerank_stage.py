@@ -8,8 +8,8 @@ from dataclasses import replace
 import structlog
 
 from bothways.core.access import ADMIN, Access
-from bothways.core.datatypes import Reranking
 from bothways.core.errors import MissingExtraError, ModelError
+from bothways.core.results import Reranking
 from bothways.search.options import RERANKED
 from bothways.search.rank.rerank import Reranker
 from bothways.search.state import SearchState

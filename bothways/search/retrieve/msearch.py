@@ -13,7 +13,7 @@ from elastic_transport import ConnectionTimeout
 from elasticsearch import Elasticsearch
 
 from bothways.core.collections.collection import Collection
-from bothways.core.datatypes import Hit, Leg, LegScore
+from bothways.core.datatypes import Leg
 from bothways.core.elastic.client import NO_ROOM_NOW, elasticsearch_errors
 from bothways.core.errors import (
     CollectionNotFoundError,
@@ -21,6 +21,7 @@ from bothways.core.errors import (
     ElasticsearchUnavailableError,
     SearchTimeoutError,
 )
+from bothways.core.results import Hit, LegScore
 from bothways.search.options import SEARCH_TIMEOUT_MS
 from bothways.search.retrieve.bodies import VECTOR_FIELDS, msearch_lines
 from bothways.search.retrieve.paging import in_order

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.search.options import SearchOptions
 
 MOST_OFFSET = 600

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bothways.core.collections.collection import Collection
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.search.retrieve.msearch import Retrieved
 
 STEEPNESS = 0.3

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bothways.core.datatypes import Hit
 from bothways.core.errors import UsageError
+from bothways.core.results import Hit
 from bothways.learning.encoder.data import (
     Corpus,
     allowed,

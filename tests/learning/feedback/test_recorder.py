@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from bothways.core.datatypes import Copy, Hit, LegScore, Query, SearchResult
 from bothways.core.errors import ElasticsearchUnavailableError, OverloadedError, SettingsError
+from bothways.core.results import Copy, Hit, LegScore, Query, SearchResult
 from bothways.core.settings import load_settings
 from bothways.learning.feedback.recorder import ROWS, Recorder, build_recorder
 from bothways.learning.feedback.rows import event_row, query_row

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bothways.core.datatypes import Hit
 from bothways.core.errors import ModelError
+from bothways.core.results import Hit
 from bothways.core.settings import Settings
 from bothways.models.onnx.quantize import quantize_graph
 from bothways.models.protocols import Blended, CrossEncoder, LimitedReader

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from bothways.core.datatypes import Hit, Query, SearchResult
 from bothways.core.errors import CollectionNotFoundError, LLMUnavailableError
+from bothways.core.results import Hit, Query, SearchResult
 from bothways.search.answering.answer import Answerer, AnswerOptions
 from bothways.search.answering.blocking import BlockingAnswerer
 from bothways.search.answering.types import Ask, Delta, Done

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bothways.core.datatypes import Context, Hit, Neighbour
+from bothways.core.results import Context, Hit, Neighbour
 from bothways.models.llm.usage import estimate_tokens
 from bothways.search.answering.passages import MOST_ABOUT, OVERHEAD, about, build_passages
 

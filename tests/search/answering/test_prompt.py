@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.indexer.doc2query.question_writer import DOC2QUERY
 from bothways.learning.synonyms.judge import SYNONYMS
 from bothways.learning.weekly.questions.rewriting import REWRITE

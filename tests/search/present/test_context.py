@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.core.text.document_id import document_id
 from bothways.search.present.context import Beside, context_body, documents_beside
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bothways.core.datatypes import MatchedWords
+from bothways.core.results import MatchedWords
 from bothways.search.present.explain import matched_words, shared_runs
 from bothways.search.present.terms import Term
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bothways.core.datatypes import Facet, Hit
 from bothways.core.errors import UnknownFieldError
+from bothways.core.results import Facet, Hit
 from bothways.search.present.facets import check_fields, facets
 
 EVERY = [

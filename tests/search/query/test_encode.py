@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from bothways.core.datatypes import Query
 from bothways.core.errors import EncodingTimeoutError
+from bothways.core.results import Query
 from bothways.search.options import SearchOptions
 from bothways.search.query.encode import QueryEncoder, mix
 

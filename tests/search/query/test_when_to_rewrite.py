@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from bothways.core.datatypes import Hit, LegScore
 from bothways.core.errors import SettingsError
+from bothways.core.results import Hit, LegScore
 from bothways.core.settings import load_settings
 from bothways.search.build import build_searcher
 from bothways.search.query.when_to_rewrite import (

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.search.rank.cited import cited_first, keep_cited_first
 
 

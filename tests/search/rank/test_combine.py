@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bothways.core.datatypes import Hit, LegScore
+from bothways.core.results import Hit, LegScore
 from bothways.search.options import SearchOptions
 from bothways.search.rank.combine import by_score, fuse
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bothways.core.datatypes import Copy, Hit
+from bothways.core.results import Copy, Hit
 from bothways.search.rank.duplicates import LONG, drop_copies
 
 LEAVE = "员工请假应当提前三天提交申请,经部门主管批准后生效；病假应当在当天上班以前告知主管，并在三日内补交证明。"

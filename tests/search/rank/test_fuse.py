@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.core.datatypes import Hit, LegScore
+from bothways.core.results import Hit, LegScore
 from bothways.search.rank.fuse import convex, cut_off, dense_mean, merge, rrf, union
 
 

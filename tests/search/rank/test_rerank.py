@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from bothways.core.datatypes import Hit
 from bothways.core.errors import ModelError
+from bothways.core.results import Hit
 from bothways.search.rank.rerank import BATCH, Reranker, rerank, sigmoid
 from tests.fakes import OverlapCrossEncoder
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bothways.core.datatypes import Hit, Reranking
 from bothways.core.errors import ModelError
+from bothways.core.results import Hit, Reranking
 from bothways.search.options import SearchOptions
 from bothways.search.rank.rerank import Reranker, rerank
 from bothways.search.rank.rerank_stage import above_threshold, rerank_stage

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.core.datatypes import Hit, LegScore, Query, SearchResult
+from bothways.core.results import Hit, LegScore, Query, SearchResult
 from bothways.search.options import SearchOptions
 from bothways.search.rank.combine import fuse
 from bothways.search.rank.rerank import Reranker, rerank

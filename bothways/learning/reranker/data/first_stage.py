@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.learning.rank_measures import measured_groups
 from bothways.learning.reranker.data.groups import Group, Kind
 from bothways.learning.reranker.data.hard_negatives import Legs, cosine

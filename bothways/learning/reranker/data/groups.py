@@ -18,9 +18,9 @@ from typing import Any, Literal
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
-from bothways.core.datatypes import Hit
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import UsageError
+from bothways.core.results import Hit
 from bothways.search.rank.window import terms
 
 Kind = Literal["questions", "judged", "clicks"]

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from rapidfuzz import fuzz
 
-from bothways.core.datatypes import Hit, Leg
+from bothways.core.datatypes import Leg
+from bothways.core.results import Hit
 from bothways.learning.leakage import letters_of
 
 Legs = Mapping[Leg, Sequence[Hit]]

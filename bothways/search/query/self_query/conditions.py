@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bothways.core.datatypes import Recognised, SelfQuery
+from bothways.core.results import Recognised, SelfQuery
 from bothways.search.query.self_query.citations import BELOW, Citation, Item, any_of, cite, numbers_in
 from bothways.search.query.self_query.vocabulary import Meaning, Vocabulary, normalised
 

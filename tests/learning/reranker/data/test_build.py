@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bothways.core.datatypes import Hit, LegScore
 from bothways.core.errors import UsageError
+from bothways.core.results import Hit, LegScore
 from bothways.learning.leakage import KeptOut
 from bothways.learning.reranker.data.build import MORE_FOR_DEV, Found, Wanted, make_groups
 from bothways.learning.reranker.data.groups import Asked, Group, answering, draw, part_of, read_groups, write_groups

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bothways.core.datatypes import Hit, LegScore
+from bothways.core.results import Hit, LegScore
 from bothways.learning.reranker.data.first_stage import first_stage, measure
 from bothways.learning.reranker.data.groups import Group, read_groups, write_groups
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from bothways.core.datatypes import Hit, LegScore
+from bothways.core.results import Hit, LegScore
 from bothways.learning.reranker.data.hard_negatives import Bounds, choose_negatives
 
 TEXTS = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.core.datatypes import Hit
+from bothways.core.results import Hit
 from bothways.search.answering.types import Passage
 from bothways.search.answering.writing.links import Links, held_addresses, readable
 
