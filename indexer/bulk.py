@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import structlog
@@ -18,6 +17,7 @@ from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import streaming_bulk
 
 from bothways.core.analysis import Segmenter
+from bothways.core.batches import batched
 from bothways.core.datatypes import EmbeddedChunk, Failure
 from bothways.core.elastic.client import blocked_by, elasticsearch_errors, of_answer
 from bothways.core.elastic.vectors import to_stored
@@ -109,7 +109,7 @@ def bulk(
     report = BulkReport()
     one_at_a_time, stop = threading.Lock(), threading.Event()
 
-    def send(batch: list[dict[str, Any]]) -> None:
+    def send(batch: Sequence[dict[str, Any]]) -> None:
         for is_ok, result in _send(client, batch, stop):
             with one_at_a_time:
                 if is_ok:
@@ -118,22 +118,15 @@ def bulk(
                 else:
                     report.failures.append(Failure(stage="bulk", item=str(result.get("_id")), reason=_why(result)))
 
-    batches = _batches(actions, chunk_size)
-    sent = overlapped(send, batches, threads=REQUESTS, ahead=REQUESTS + 1, stop=stop, name="bulk")
+    sent = overlapped(send, batched(actions, chunk_size), threads=REQUESTS, ahead=REQUESTS + 1, stop=stop, name="bulk")
     with closing(sent):
         for _ in sent:
             progress()
     return report
 
 
-def _batches(actions: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    iterator = iter(actions)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
 def _send(
-    client: Elasticsearch, actions: list[dict[str, Any]], stop: threading.Event
+    client: Elasticsearch, actions: Sequence[dict[str, Any]], stop: threading.Event
 ) -> Iterator[tuple[bool, dict[str, Any]]]:
     """Send actions and give the server's answer to each, with whether it is as it should be.
 
@@ -186,7 +179,7 @@ def _raise_if_failed(result: dict[str, Any], *, is_overloaded: bool) -> None:
         )
 
 
-def _request(client: Elasticsearch, actions: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _request(client: Elasticsearch, actions: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Send actions in one request, or in several where they are large; gives operation and answer, in order."""
     with elasticsearch_errors("sending chunks"):
         for _, item in streaming_bulk(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
 
 import numpy as np
 
+from bothways.core.batches import batched
 from bothways.core.datatypes import EmbeddedChunk, ExpandedChunk, Vector
 from bothways.indexer.workers.overlap import overlapped
 from bothways.models.protocols import Encoder
@@ -27,19 +27,13 @@ def embed(chunks: Iterable[ExpandedChunk], encoder: Encoder, *, window: int = 12
     """
     stop = threading.Event()
 
-    def encode(batch: list[ExpandedChunk]) -> list[EmbeddedChunk]:
+    def encode(batch: Sequence[ExpandedChunk]) -> list[EmbeddedChunk]:
         return _embed_window(batch, encoder, stop)
 
-    windows = overlapped(encode, _windows(chunks, window), threads=1, ahead=AHEAD, stop=stop, name="embed")
+    windows = overlapped(encode, batched(chunks, window), threads=1, ahead=AHEAD, stop=stop, name="embed")
     with closing(windows):
         for done in windows:
             yield from done
-
-
-def _windows(chunks: Iterable[ExpandedChunk], size: int) -> Iterator[list[ExpandedChunk]]:
-    iterator = iter(chunks)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def _embed_window(batch: Sequence[ExpandedChunk], encoder: Encoder, stop: threading.Event) -> list[EmbeddedChunk]:

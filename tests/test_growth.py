@@ -21,7 +21,7 @@ from bothways.indexer.read.html import html_sections
 from bothways.indexer.read.markdown import markdown_sections
 from bothways.indexer.read.pdf.lines import Line, add, is_page_number
 from bothways.indexer.read.pdf.paragraphs import to_paragraphs
-from bothways.indexer.read.statute import is_statute, to_number
+from bothways.indexer.read.statute import is_statute
 from bothways.search.answering.writing.links import readable
 from bothways.search.answering.writing.markers import Markers
 from bothways.search.answering.writing.unknown import declines, may_say_unknown
@@ -181,7 +181,7 @@ def _rows() -> Iterator[Any]:
         (OF_QUESTION, QUESTIONS),
         (OF_WRITTEN, WRITTEN),
         ({"pieces of a line": beside, "lines of a paragraph": below}, ("x", "、", "好。", "a-")),
-        ({"numeral": to_number}, ("一" * 4, "千" * 100_000)),
+        ({"numeral": parse_number}, ("一" * 4, "千" * 100_000)),
     ):
         for name, function in functions.items():
             for text in inputs:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from bothways.core.text.passage import passage
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -84,7 +86,7 @@ class Chunk:
     @property
     def indexed_text(self) -> str:
         """What is embedded and searched by words: the heading line, then the text."""
-        return f"{self.heading}\n{self.text}" if self.heading else self.text
+        return passage(self.heading, self.text)
 
     @property
     def content_hash(self) -> str:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +14,7 @@ from typing import Any, Self
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
+from bothways.core.batches import batched
 from bothways.core.datatypes import Chunk
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.indexer.doc2query.expand import REFUSED, before_learning
@@ -82,8 +82,7 @@ def only_changed(
     A chunk is also passed on when its questions are of none of the `generations`; None means that questions are not
     asked for, and then those that are there stay. With no `index`, all chunks are new.
     """
-    iterator = iter(chunks)
-    while window := list(islice(iterator, WINDOW)):
+    for window in batched(chunks, WINDOW):
         known = _known(client, index, window) if index else {}
         for chunk in window:
             source = known.get(chunk.chunk_id)
@@ -108,7 +107,7 @@ def only_changed(
                     differences.moved.append(chunk.chunk_id)
 
 
-def _known(client: Elasticsearch, index: str, chunks: list[Chunk]) -> dict[str, dict[str, Any]]:
+def _known(client: Elasticsearch, index: str, chunks: Sequence[Chunk]) -> dict[str, dict[str, Any]]:
     fields = ["content_hash", "generation", "origin"]
     with elasticsearch_errors("comparing chunks with the index"):
         found = client.mget(index=index, ids=[chunk.chunk_id for chunk in chunks], source_includes=fields)
@@ -134,9 +133,7 @@ def gone(
     if only_sources is not None:
         mine.append({"terms": {"source": list(only_sources)}})
     filters = [mine]
-    documents = iter(adopted)
-    while batch := list(islice(documents, WINDOW)):
-        filters.append([{"terms": {"doc_id": batch}}])
+    filters += [[{"terms": {"doc_id": batch}}] for batch in batched(adopted, WINDOW)]
     for clauses in filters:
         query = {"query": {"bool": {"filter": clauses}}, "_source": ["source"]}
         with elasticsearch_errors("looking for chunks that are gone"):

@@ -7,14 +7,14 @@ is another one. What was indexed from other folders can be read from there again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
+from bothways.core.batches import batched
 from bothways.core.collections.collection import from_mapping
 from bothways.core.datatypes import Chunk, ExpandedChunk
 from bothways.core.elastic.client import elasticsearch_errors
@@ -82,7 +82,7 @@ def keep_uploads(
     as_they_are = _has_same_parts(parts, live)
     with SeenChunks() as seen, elasticsearch_errors("bringing the uploaded documents over"):
         query = {"query": _IS_UPLOADED, "_source": [*_STORED, *_LEARNT]}
-        for hits in _batches(scan(parts.client, index=live, query=query, size=_AT_ONCE), _AT_ONCE):
+        for hits in batched(scan(parts.client, index=live, query=query, size=_AT_ONCE), _AT_ONCE):
             rows = _not_read_again(parts.client, index, [hit["_source"] for hit in hits])
             report.kept += sum(seen.add(row["chunk_id"]) for row in rows)
             missing = _not_there(parts.client, index, rows)
@@ -110,8 +110,7 @@ def uploads_missing_in(client: Elasticsearch, live: str | None, *, of: str) -> i
     with elasticsearch_errors(f"looking for uploads in {of}"):
         client.indices.refresh(index=of)
         hits = scan(client, index=of, query={"query": _IS_UPLOADED, "_source": ["doc_id"]}, size=_IDS_AT_ONCE)
-        ids = iter({hit["_source"]["doc_id"] for hit in hits})
-        while batch := list(islice(ids, _IDS_AT_ONCE)):
+        for batch in batched({hit["_source"]["doc_id"] for hit in hits}, _IDS_AT_ONCE):
             missing += len(batch) - (len(_documents(client, live, batch)) if live else 0)
     return missing
 
@@ -184,9 +183,3 @@ def _chunk(row: Mapping[str, Any]) -> Chunk:
         source=row["source"],
         metadata=row.get("metadata", {}),
     )
-
-
-def _batches(hits: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    iterator = iter(hits)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -6,15 +6,15 @@ with the vector and the questions of that text, so that nothing is encoded or as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from elasticsearch import Elasticsearch
 
 from bothways.core.analysis import Segmenter
+from bothways.core.batches import batched
 from bothways.core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Vector
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.elastic.vectors import from_stored, stored_again
@@ -54,8 +54,7 @@ def only_unknown_texts(
     if not _has_hashes(client, index):
         yield from chunks
         return
-    iterator = iter(chunks)
-    while window := list(islice(iterator, WINDOW)):
+    for window in batched(chunks, WINDOW):
         held = _held(client, index, window, generations)
         found = [(chunk, _of(chunk, held)) for chunk in window]
         known = [_known(chunk, source) for chunk, source in found if source is not None]
@@ -87,7 +86,7 @@ def _has_hashes(client: Elasticsearch, index: str) -> bool:
 
 
 def _held(
-    client: Elasticsearch, index: str, chunks: list[Chunk], generations: frozenset[str] | None
+    client: Elasticsearch, index: str, chunks: Sequence[Chunk], generations: frozenset[str] | None
 ) -> dict[str, dict[str, Any]]:
     """Find one chunk of the index for each text, by its hash."""
     hashes = sorted({text_hash for chunk in chunks for text_hash in chunk.text_hashes})

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bothways.core.datatypes import Document
+from bothways.core.text.numerals import chinese_number
 from bothways.indexer.chunk.atoms import Atom, join, pieces, spans, tidy, whole_atoms
 from bothways.indexer.chunk.piece import Piece
 from bothways.indexer.read.statute import article_name, article_starts, is_part_heading
@@ -20,7 +21,6 @@ _ARTICLE_TITLE = re.compile(r"第[零〇一二三四五六七八九十百千\d]+
 _ITEM = re.compile(r"^\s*[（(]([一二三四五六七八九十百]+)[)）]")
 _SUBITEM = re.compile(r"^\s*(\d{1,2}[.．、]|[（(]\d{1,2}[)）])")
 _PARAGRAPH_END = re.compile(r"[。！？][”’」』）)】》]*$")
-_DIGITS = "一二三四五六七八九"
 
 
 def cut_statute(document: Document, max_chars: int) -> Iterator[Piece]:
@@ -84,14 +84,7 @@ def _place(places: Sequence[tuple[int, str]], *, alone: bool) -> str:
     """Name the 款 and 项 of a piece, as a lawyer would cite them: 第一款第三项至第五项, 第二款至第四款."""
     (first, _), (last, last_item) = places[0], places[-1]
     begins = next((item for number, item in places if number == first and item), "")
-    opening = ("" if alone else f"第{_numeral(first)}款") + (f"第{begins}项" if begins else "")
+    opening = ("" if alone else f"第{chinese_number(first)}款") + (f"第{begins}项" if begins else "")
     if first == last:
         return opening + (f"至第{last_item}项" if last_item != begins else "")
-    return f"{opening}至第{_numeral(last)}款" + (f"第{last_item}项" if last_item else "")
-
-
-def _numeral(number: int) -> str:
-    """Write a number below 100 in Chinese: 12 is 十二."""
-    tens, ones = divmod(number, 10)
-    written = ("" if tens < 2 else _DIGITS[tens - 1]) + ("十" if tens else "")
-    return written + (_DIGITS[ones - 1] if ones else "")
+    return f"{opening}至第{chinese_number(last)}款" + (f"第{last_item}项" if last_item else "")

@@ -12,18 +12,19 @@ a pass that is cut off goes on where it stopped, and the next run looks at new c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
+from bothways.core.batches import batched
 from bothways.core.datatypes import Failure
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.elastic.vectors import stored_again
 from bothways.core.errors import ElasticsearchError
+from bothways.core.text.passage import passage
 from bothways.indexer.bulk import bulk
 from bothways.models.protocols import CrossEncoder
 
@@ -95,7 +96,7 @@ def _updates(
     progress: Callable[[FilterReport], None],
 ) -> Iterator[dict[str, Any]]:
     name = filtered(generation, by)
-    for chunks in _windows(_with_questions(client, index, generation)):
+    for chunks in batched(_with_questions(client, index, generation), WINDOW):
         for chunk, verdicts in zip(chunks, by.keep(client, index, chunks), strict=True):
             questions = chunk["_source"]["questions"]
             kept = [_stored(q, name, packed) for q, stays in zip(questions, verdicts, strict=True) if stays]
@@ -127,12 +128,6 @@ def _with_questions(client: Elasticsearch, index: str, generation: str) -> Itera
         "seq_no_primary_term": True,
     }
     yield from scan(client, index=index, query=query, size=WINDOW)
-
-
-def _windows(chunks: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    iterator = iter(chunks)
-    while window := list(islice(iterator, WINDOW)):
-        yield window
 
 
 def _stored(question: Mapping[str, Any], generation: str, packed: bool) -> dict[str, Any]:
@@ -208,5 +203,4 @@ class Answerable:
         ]
 
     def _score(self, question: str, source: Mapping[str, Any]) -> float:
-        passage = f"{source['title']}\n{source['text']}" if source["title"] else source["text"]
-        return self._load().score(question, [passage])[0]
+        return self._load().score(question, [passage(source["title"], source["text"])])[0]

@@ -8,6 +8,7 @@ import threading
 from bothways.core.datatypes import Chunk
 from bothways.core.errors import LLMError, LLMUnavailableError
 from bothways.core.prompts import Prompt
+from bothways.core.text.passage import passage
 from bothways.indexer.doc2query.parse_questions import clean_questions, split_answer
 from bothways.models.llm.answer_cache import AnswerCache, cache_key
 from bothways.models.llm.language_model import LanguageModel
@@ -124,5 +125,4 @@ def build_prompt(chunk: Chunk, n: int) -> str:
 
 
 def _passage(chunk: Chunk) -> str:
-    heading = chunk.heading or chunk.title
-    return f"{heading}\n{chunk.text}" if heading else chunk.text
+    return passage(chunk.heading or chunk.title, chunk.text)

@@ -10,112 +10,62 @@ block.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from importlib import import_module
 from pathlib import Path
 
 from bothways.core.datatypes import Document, Failure
 from bothways.core.errors import UsageError
 from bothways.core.text.document_id import document_id
 from bothways.indexer.read.delimited import read_csv
-from bothways.indexer.read.files.bounds import bounded
 from bothways.indexer.read.files.folder import CASE_SECTIONS, Source, walk
-from bothways.indexer.read.files.reason import reason_of
+from bothways.indexer.read.files.metadata import bounded
+from bothways.indexer.read.files.reasons import reason_of
 from bothways.indexer.read.other import not_read, read_other
 from bothways.indexer.read.records import read_json, read_jsonl
 from bothways.indexer.read.text import read_text
 
-
-def read_html(source: Source) -> Iterator[Document]:
-    """Read a web page; its libraries are imported only now: a process that reads is to be there at once."""
-    from bothways.indexer.read.html import read_html as read_page
-
-    return read_page(source)
+Reader = Callable[[Source], Iterator[Document]]
 
 
-def read_markdown(source: Source) -> Iterator[Document]:
-    """Read Markdown, its library imported only now."""
-    from bothways.indexer.read.markdown import read_markdown as read_sections
+def _imported_when_used(module: str, name: str) -> Reader:
+    """Return a reader whose module, and the libraries behind it, are imported when the first file needs it."""
 
-    return read_sections(source)
+    def reader(source: Source) -> Iterator[Document]:
+        read_documents: Reader = getattr(import_module(f"bothways.indexer.read.{module}"), name)
+        return read_documents(source)
 
-
-def read_epub(source: Source) -> Iterator[Document]:
-    """Read a book, its libraries imported only now."""
-    from bothways.indexer.read.epub import read_epub as read_chapters
-
-    return read_chapters(source)
+    return reader
 
 
-def read_pdf(source: Source) -> Iterator[Document]:
-    """Read a PDF; the library behind it takes half a second to import, which runs without PDFs do not pay."""
-    from bothways.indexer.read.pdf.pages import read_pdf as read_pages
-
-    return read_pages(source)
-
-
-def read_docx(source: Source) -> Iterator[Document]:
-    """Read a Word file, its library imported only now."""
-    from bothways.indexer.read.office.word import read_docx as read_sections
-
-    return read_sections(source)
-
-
-def read_pptx(source: Source) -> Iterator[Document]:
-    """Read a PowerPoint file, its library imported only now."""
-    from bothways.indexer.read.office.slides import read_pptx as read_slides
-
-    return read_slides(source)
-
-
-def read_xlsx(source: Source) -> Iterator[Document]:
-    """Read an Excel file, its library imported only now."""
-    from bothways.indexer.read.office.workbook import read_xlsx as read_sheets
-
-    return read_sheets(source)
-
-
-def read_mail(source: Source) -> Iterator[Document]:
+def _mail(source: Source) -> Iterator[Document]:
     """Read a mail; its attachments are read by all the readers here."""
-    from bothways.indexer.read.mail import read_mail as read_message
+    from bothways.indexer.read.mail import read_mail
 
-    return read_message(source, READERS)
+    return read_mail(source, READERS)
 
 
 __all__ = ["READERS", "document_id", "read", "read_file"]
 
-READERS: dict[str, Callable[[Source], Iterator[Document]]] = {
-    ".txt": read_text,
-    ".text": read_text,
-    ".log": read_text,
-    ".md": read_markdown,
-    ".markdown": read_markdown,
-    ".html": read_html,
-    ".htm": read_html,
-    ".xhtml": read_html,
-    ".pdf": read_pdf,
-    ".docx": read_docx,
-    ".docm": read_docx,
-    ".pptx": read_pptx,
-    ".pptm": read_pptx,
-    ".xlsx": read_xlsx,
-    ".xlsm": read_xlsx,
-    ".csv": read_csv,
-    ".tsv": read_csv,
-    ".epub": read_epub,
-    ".eml": read_mail,
+READERS: dict[str, Reader] = {
+    **dict.fromkeys((".txt", ".text", ".log"), read_text),
+    **dict.fromkeys((".md", ".markdown"), _imported_when_used("markdown", "read_markdown")),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), _imported_when_used("html", "read_html")),
+    ".pdf": _imported_when_used("pdf.pages", "read_pdf"),
+    **dict.fromkeys((".docx", ".docm"), _imported_when_used("office.word", "read_docx")),
+    **dict.fromkeys((".pptx", ".pptm"), _imported_when_used("office.slides", "read_pptx")),
+    **dict.fromkeys((".xlsx", ".xlsm"), _imported_when_used("office.workbook", "read_xlsx")),
+    **dict.fromkeys((".csv", ".tsv"), read_csv),
+    ".epub": _imported_when_used("epub", "read_epub"),
+    ".eml": _mail,
     ".json": read_json,
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".xls": read_other,
-    ".msg": read_other,
-    ".ipynb": read_other,
-    ".rss": read_other,
-    ".atom": read_other,
+    **dict.fromkeys((".jsonl", ".ndjson"), read_jsonl),
+    **dict.fromkeys((".xls", ".msg", ".ipynb", ".rss", ".atom"), read_other),
 }
 """The reader for each file name extension, in lower case."""
 
 
 def read_file(source: Source) -> Iterator[Document]:
-    """Read one file by the reader of its type. Raises whatever its library raises over it."""
+    """Read one file by the reader of its type. Raises whatever its library raises."""
     for document in READERS[source.path.suffix.lower()](source):
         yield bounded(document, source)
 

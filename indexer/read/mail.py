@@ -17,7 +17,7 @@ from bothways.core.text.valid import valid_text
 from bothways.indexer.read.files.encoding import decode
 from bothways.indexer.read.files.folder import Source
 from bothways.indexer.read.files.metadata import to_metadata
-from bothways.indexer.read.files.reason import reason_of
+from bothways.indexer.read.files.reasons import reason_of
 from bothways.indexer.read.html import decode_html, html_sections
 from bothways.indexer.read.markdown import Section, section_documents
 from bothways.indexer.read.other import not_read

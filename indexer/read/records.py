@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
-from typing import IO
+from typing import IO, Any
 
 import ijson
 
@@ -140,25 +140,7 @@ def _array(source: Source) -> Iterator[Document]:
     number = 0
     reasons = Reasons(source, "records")
     with source.path.open("rb") as file:
-        if file.read(3) != codecs.BOM_UTF8:
-            file.seek(0)
-        start, is_careful = file.tell(), False
-        records = _elements(file)
-        while True:
-            try:
-                fields = next(records)
-            except StopIteration:
-                break
-            except (ijson.JSONError, ValueError, ArithmeticError, RecursionError, SystemError) as error:
-                if not is_careful and isinstance(error, ValueError | SystemError):
-                    # At a number of too many digits the parser drops what it has found in the same buffer.
-                    is_careful, careful_from = True, max(start, file.tell() - _BUFFER)
-                    file.seek(start)
-                    records = islice(_elements(_Careful(file, careful_from)), number, None)
-                    continue
-                what = re.sub(r"\s+", " ", str(error)).strip()[:120]
-                raise ReadError(f"The file is not valid JSON after record {number}: {what}") from error
-            number += 1
+        for number, fields in enumerate(_elements(file), start=1):
             try:
                 yield _document(source, number - 1, fields, reasons)
             except ReadError as error:
@@ -168,14 +150,37 @@ def _array(source: Source) -> Iterator[Document]:
         raise ReadError("The file is empty: its JSON array has no records.")
 
 
-def _elements(file: IO[bytes] | _Careful) -> Iterator[object]:
-    """Yield the elements of a JSON array, one at a time.
+def _elements(file: IO[bytes]) -> Iterator[object]:
+    """Yield the elements of a JSON array, one at a time. Raises `ReadError` where it is not valid.
+
+    At a number of too many digits the parser drops what it has found in the same buffer, so the file is read a second
+    time: byte by byte from that buffer on, and by the parser in Python, as the one in C may crash after an error.
+    """
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    start, count = file.tell(), 0
+    try:
+        try:
+            for element in _parsed(file, ijson):
+                yield element
+                count += 1
+        except (ValueError, SystemError):
+            careful = _Careful(file, max(start, file.tell() - _BUFFER))
+            file.seek(start)
+            for element in islice(_parsed(careful, ijson.get_backend("python")), count, None):
+                yield element
+                count += 1
+    except (ijson.JSONError, ValueError, ArithmeticError, RecursionError, SystemError) as error:
+        what = re.sub(r"\s+", " ", str(error)).strip()[:120]
+        raise ReadError(f"The file is not valid JSON after record {count}: {what}") from error
+
+
+def _parsed(file: IO[bytes] | _Careful, parser: Any) -> Iterator[object]:  # noqa: ANN401 – a module of ijson
+    """Yield the elements of an array by a parser's events.
 
     Not by `ijson.items`, whose memory grows with the square of the depth: a file of 100 KB of `[` takes 20 GB.
     """
     # Numbers keep their length: with `use_float`, one of 20 digits would be an error.
-    # The parser in C may crash behind an error that it had, so that the one in Python reads a file for the second time.
-    parser = ijson.get_backend("python") if isinstance(file, _Careful) else ijson
     events = parser.basic_parse(file, buf_size=_BUFFER)
     next(events)  # the array's own start
     builder, depth = ijson.ObjectBuilder(), 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from bothways.core.datatypes import Document
 from bothways.core.text.document_id import document_id
+from bothways.core.text.numerals import parse_number
 from bothways.indexer.read.files.folder import Source
 
 _NUMBER = "[零〇一二三四五六七八九十百千\\d]{1,16}"
@@ -30,8 +31,6 @@ _LEADER = re.compile(r"(（第.{1,12}条.*）)?[.·…\s\d]*$")
 _LEVELS = {"编": "book", "分编": "subbook", "章": "chapter", "节": "section"}
 _STATE = "中华人民共和国"
 _MIN_ARTICLES = 3
-_DIGITS = {digit: value for value, digit in enumerate("〇一二三四五六七八九")} | {"零": 0}
-_UNITS = {"十": 10, "百": 100, "千": 1000}
 
 
 @dataclass(slots=True)
@@ -83,20 +82,6 @@ def is_part_heading(line: str) -> bool:
     return _heading(line, books=False) is not None
 
 
-def to_number(numeral: str) -> int:
-    """Read a Chinese or Arabic numeral below 10,000: 一千二百六十 is 1260."""
-    if numeral.isdecimal():
-        return int(numeral)
-    total, digit = 0, 0
-    for char in numeral:
-        if char in _UNITS:
-            total += (digit or 1) * _UNITS[char]
-            digit = 0
-        else:
-            digit = digit * 10 + (_DIGITS[char] if char in _DIGITS else int(char))
-    return total + digit
-
-
 def _articles(lines: Sequence[str], law: str) -> tuple[list[_Article], int]:
     """All articles, and the number of characters that belong to none (the note on adoption does not count)."""
     starts = article_starts(lines)
@@ -135,9 +120,10 @@ def article_starts(lines: Sequence[str]) -> set[int]:
     previous: dict[int, int | None] = {}
     for number, line in enumerate(lines):
         match = _ARTICLE.match(line)
-        if not match:
+        article, inserted = (parse_number(match[2]), parse_number(match[3] or "0")) if match else (None, None)
+        if article is None or inserted is None:
             continue
-        key = (to_number(match[2]), to_number(match[3] or "0"))
+        key = (article, inserted)
         place = bisect_left(tails, key)
         if place < len(tails) and tails[place] == key:
             continue

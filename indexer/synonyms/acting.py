@@ -6,11 +6,12 @@ A synonyms file that was written proves nothing: a server may read another file,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from bothways.core.batches import batched
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import ElasticsearchError
 from bothways.core.synonyms import Rule
@@ -51,9 +52,9 @@ def not_acting(client: Elasticsearch, index: str, rules: Sequence[Rule]) -> list
     """
     if not client.indices.exists(index=index):
         return []
-    terms = iter(dict.fromkeys(asked for rule in rules for asked, _ in rule.effects()))
+    terms = dict.fromkeys(asked for rule in rules for asked, _ in rule.effects())
     graphs: dict[str, list[Token]] = {}
-    while batch := list(islice(terms, _AT_ONCE)):
+    for batch in batched(terms, _AT_ONCE):
         graphs.update(zip(batch, _analyze(client, index, batch), strict=True))
 
     def acts(rule: Rule) -> bool:

@@ -6,8 +6,6 @@ are applied to places and not to collections.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from elasticsearch import ApiError, Elasticsearch, NotFoundError
 from bothways.core.collections.collection import alias_of, version_of
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import CollectionNotFoundError, SynonymsError
+from bothways.core.machine.private_files import write_shared
 from bothways.core.settings import Settings
 from bothways.core.synonyms import Rule
 from bothways.node import NodeInfo, is_at, status
@@ -83,7 +82,7 @@ class FilePlace:
             if content is None:
                 self.path.unlink(missing_ok=True)
             else:
-                _replace(self.path, content)
+                write_shared(self.path, content)
         except OSError as error:
             raise SynonymsError(
                 f"The server's synonyms {self.path} cannot be written ({error}): run this as a user who may, with the "
@@ -237,22 +236,3 @@ def _place(client: Elasticsearch, settings: Settings, key: _Key, shared: _Shared
 
 def _same_server(settings: Settings, node: NodeInfo) -> bool:
     return settings.es_url is None or is_at(node, settings.es_url)
-
-
-def _replace(path: Path, content: str) -> None:
-    """Write beside the file, then take its place: a reader sees the old rules or the new ones, never half of them."""
-    known = path.stat() if path.exists() else None
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.chmod(known.st_mode & 0o7777 if known else 0o644)
-        owner = known or path.parent.stat()
-        if (owner.st_uid, owner.st_gid) != (new.stat().st_uid, new.stat().st_gid):
-            os.chown(new, owner.st_uid, owner.st_gid)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from bothways.core.errors import StorageFullError, UsageError
-from bothways.core.machine.private_files import FILE, open_private, private_folder, write_private
+from bothways.core.machine.private_files import FILE, open_private, private_folder, to_disk, write_private
 from bothways.core.text.valid import valid_text
 from bothways.indexer.jobs.store import is_id
 
@@ -94,7 +94,7 @@ class Incoming:
         self._names[name.casefold()] = name
         with open_private(self._folder / name, "xb") as file:
             shutil.copyfileobj(content, file, 1024 * 1024)
-            _to_disk(file)
+            to_disk(file)
         return name
 
 
@@ -251,16 +251,7 @@ def _note_of(path: Path) -> dict[str, Any] | None:
 
 def _write_note(place: Path, note: dict[str, Any]) -> None:
     """Write atomically: a process that dies in the middle leaves the note of before."""
-    new = place / f"{_NOTE}.new"
-    with open_private(new, "w", encoding="utf-8") as file:
-        json.dump(note, file)
-        _to_disk(file)
-    new.replace(place / _NOTE)
-
-
-def _to_disk(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    write_private(place / _NOTE, json.dumps(note), durable=True)
 
 
 def _folder_to_disk(folder: Path) -> None:

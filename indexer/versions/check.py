@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch
 
 from bothways.core.analysis import Segmenter
 from bothways.core.elastic.client import elasticsearch_errors
+from bothways.core.text.passage import passage
 from bothways.models.protocols import Encoder
 
 SAMPLE = 20
@@ -97,4 +98,4 @@ def _is_among(wanted: dict[str, Any], answer: dict[str, Any]) -> bool:
 
 
 def _indexed_text(source: dict[str, Any]) -> str:
-    return f"{source['heading']}\n{source['text']}" if source.get("heading") else str(source["text"])
+    return passage(source.get("heading"), source["text"])

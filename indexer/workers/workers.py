@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import count
 
 import structlog
 
+from bothways.core.batches import batched
 from bothways.core.datatypes import Chunk
 from bothways.core.elastic.lease import Lease
 from bothways.core.errors import (
@@ -89,14 +90,11 @@ class Crew:
         """Offer the chunks to all workers, a shard a step; gives the shards' numbers."""
         order = order_of(self.collection, target, parts, self.questions)
         self.shards.clear(collection=self.collection)  # of jobs that died
-        source = iter(changed)
-        before = 0
-        while chunks := list(islice(source, self.size)):
+        for before, chunks in enumerate(batched(changed, self.size)):
             self.on_handed_out(before)
             number = next(self.numbers)
             self.shards.add(Shard(job=self.job, number=number, order=order, chunks=chunks))
             yield number
-            before += 1
 
     def _work(self, parts: Parts, report: JobReport, progress: Progress) -> bool:
         with self.shards.claimed(self.job) as claim:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from bothways.core.datatypes import Chunk, Document
 from bothways.indexer.chunk import chunk
-from bothways.indexer.chunk.statute import _numeral
 
 
 def line(start: str, length: int, end: str = "。") -> str:
@@ -89,8 +86,3 @@ def test_what_is_no_statute_is_cut_at_its_paragraphs_and_has_no_paragraph_named(
 def test_a_broken_line_starts_no_paragraph() -> None:
     chunks = cut(line("依照", 80, "第"), line("三百条", 90), line("乙", 90))
     assert [c.heading.split()[-1] for c in chunks] == ["第一款", "第一款", "第二款"]
-
-
-@pytest.mark.parametrize(("number", "numeral"), [(1, "一"), (10, "十"), (12, "十二"), (20, "二十"), (35, "三十五")])
-def test_numerals(number: int, numeral: str) -> None:
-    assert _numeral(number) == numeral

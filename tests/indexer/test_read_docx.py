@@ -13,8 +13,6 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
 from bothways.indexer.read import document_id
-from bothways.indexer.read.office.numbering import to_chinese
-from bothways.indexer.read.statute import to_number
 from tests.indexer.reading import ENCRYPTED_OFFICE, OLD_OFFICE, Reading, members
 
 DOCX = "a.docx"
@@ -282,12 +280,3 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
             "<w:body><w:p><w:r><w:t>&e8;</w:t></w:r></w:p></w:body></w:document>"
         ).encode()
     assert not Reading(path).documents
-
-
-@pytest.mark.parametrize("number", [1, 10, 12, 20, 99, 100, 101, 110, 115, 1000, 1001, 1010, 1260, 9999])
-def test_chinese_numbers_are_read_back_as_what_they_were(number: int) -> None:
-    assert to_number(to_chinese(number)) == number
-
-
-def test_chinese_numbers_as_statutes_write_them() -> None:
-    assert [to_chinese(n) for n in (12, 103, 1260)] == ["十二", "一百零三", "一千二百六十"]

@@ -42,21 +42,53 @@ def open_private(path: Path, mode: str = "w", **options: Any) -> IO[Any]:  # noq
     return opened
 
 
-def write_private(path: Path, content: str | bytes | Iterable[str]) -> Path:
+def write_private(path: Path, content: str | bytes | Iterable[str], *, durable: bool = False) -> Path:
     """Write a whole file for its owner alone: readers see the old content or the new one, never a part of it.
 
-    `content` may come as lines, with their line ends, and is written as it comes.
+    `content` may come as lines, with their line ends, and is written as it comes. A `durable` file outlives a power
+    cut.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            parts = [content] if isinstance(content, (str, bytes)) else content
-            file.writelines(part.encode() if isinstance(part, str) else part for part in parts)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with _replacing(path) as new, new.open("wb") as file:
+        parts = [content] if isinstance(content, (str, bytes)) else content
+        file.writelines(part.encode() if isinstance(part, str) else part for part in parts)
+        if durable:
+            to_disk(file)
     return path
+
+
+def write_shared(path: Path, content: str) -> Path:
+    """Write a whole file that others read, as `write_private` does; it keeps its owner and permissions.
+
+    A new one is readable for everybody and belongs to the owner of its folder. It outlives a power cut.
+    """
+    known = path.stat() if path.exists() else None
+    owner = known or path.parent.stat()
+    with _replacing(path) as new:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(content)
+            to_disk(file)
+        new.chmod(known.st_mode & 0o7777 if known else 0o644)
+        if (owner.st_uid, owner.st_gid) != (new.stat().st_uid, new.stat().st_gid):
+            os.chown(new, owner.st_uid, owner.st_gid)
+    return path
+
+
+def to_disk(file: IO[Any]) -> None:
+    """Wait until what was written to an open file outlives a power cut."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give an empty file beside `path`, its owner's alone, which takes its name when the body ends well."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: object, *, indent: int | None = 1) -> Path:

@@ -39,6 +39,21 @@ def parse_number(text: str) -> int | None:
     return None if not upper or lower is None else upper * 10_000 + lower
 
 
+def chinese_number(number: int) -> str:
+    """Return a number below 10,000 as statutes write it: 103 is 一百零三, 12 is 十二; others in Arabic digits."""
+    if not 0 < number < 10_000:
+        return str(number)
+    text = ""
+    for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
+        digit = number // unit % 10
+        if digit:
+            text += "零一二三四五六七八九"[digit] + name
+        elif text and not text.endswith("零"):
+            text += "零"
+    text = text.rstrip("零")
+    return text[1:] if text.startswith("一十") else text
+
+
 def parse_roman(text: str) -> int | None:
     """Read a Roman number below 400, or None where it is none."""
     text = text.lower()

@@ -21,7 +21,7 @@ from bothways.indexer.chunk import chunk
 from bothways.indexer.read import read_file
 from bothways.indexer.read.child.frames import Cut, Event, Request, framed, take
 from bothways.indexer.read.files.folder import Source
-from bothways.indexer.read.files.reason import reason_of
+from bothways.indexer.read.files.reasons import reason_of
 
 SILENT_BYTES = 10_000_000
 TOTAL_BYTES = 64_000

@@ -1,11 +1,14 @@
-"""From a record's own fields to metadata: names and values that Elasticsearch can hold and a filter can ask for."""
+"""What each chunk of a document carries: metadata that Elasticsearch can hold and a filter can ask for, and bounds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from bothways.core.datatypes import Document, Metadata
 from bothways.core.text.valid import valid_text
+from bothways.indexer.read.files.folder import Source
 
 MAX_NAME = 200
 """Characters of a field's name, as for the field of the access groups."""
@@ -15,6 +18,11 @@ MAX_FIELDS = 200
 
 MAX_VALUES = 10_000
 """Values of one field. Each chunk of a document holds them all."""
+
+MOST_TITLE = 1_000
+"""Characters of a title or heading; no encoder reads more than some 500 of them."""
+MOST_METADATA = 65_536
+"""Characters of a document's metadata, which each of its chunks carries; Elasticsearch finds values of up to 8,191."""
 
 _NOT_IN_NAMES = re.compile(r"[.\s*?,\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 """Dots are levels to Elasticsearch, `*`, `?` and `,` patterns; what cannot be seen, nobody could ask for."""
@@ -75,3 +83,29 @@ def scalar_text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(filter(None, (scalar_text(item) for item in value if not isinstance(item, list))))
     return "" if value is None or isinstance(value, Mapping) else str(value)
+
+
+def bounded(document: Document, source: Source) -> Document:
+    """Return the document with its title and heading cut and its largest metadata left out, which is reported."""
+    if max(len(document.title), len(document.heading)) > MOST_TITLE:
+        source.on_skip(source.relative, f"Of a title of more than {MOST_TITLE:,} characters the first are indexed.")
+        document = replace(document, title=document.title[:MOST_TITLE], heading=document.heading[:MOST_TITLE])
+    if sum(map(_size, document.metadata.values())) > MOST_METADATA:
+        document = replace(document, metadata=_small(document.metadata, source))
+    return document
+
+
+def _small(metadata: Metadata, source: Source) -> Metadata:
+    """Keep the smallest values that fit together, in their order."""
+    kept, size = set(), 0
+    for name in sorted(metadata, key=lambda name: _size(metadata[name])):
+        size += _size(metadata[name])
+        if size <= MOST_METADATA:
+            kept.add(name)
+    left_out = ", ".join(name[:80] for name in list(metadata)[:1_000] if name not in kept)[:200]
+    source.on_skip(source.relative, f"Metadata of more than {MOST_METADATA:,} characters is left out: {left_out}.")
+    return {name: value for name, value in metadata.items() if name in kept}
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, str) else sum(map(len, value)) if isinstance(value, tuple | list) else 0

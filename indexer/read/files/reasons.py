@@ -1,11 +1,13 @@
-"""Reasons in a file of many records: a million broken lines are told as a thousand and a number."""
+"""Why a file or a record in it could not be read, in one sentence each."""
 
 from __future__ import annotations
 
+from bothways.core.errors import ReadError
 from bothways.indexer.read.files.folder import Source
 
 MAX_FAILURES = 1_000
 MAX_NOTES = 20
+_MAX_CHARS = 200
 
 
 class Reasons:
@@ -33,3 +35,20 @@ class Reasons:
         """Say how many failures were not told one by one."""
         if self._failures > MAX_FAILURES:
             self._source.fail(f"{self._failures - MAX_FAILURES:,} more {self._what} cannot be used either.")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the reason for people: our own sentence, or the error's class and the start of its message."""
+    match error:
+        case ReadError():
+            return str(error)
+        case OSError():
+            return f"The file cannot be opened: {error.strerror or error}."
+        case RecursionError():
+            return f"The file is nested too deeply to be read: {error}."
+        case MemoryError():
+            return "Reading the file takes more memory than BOTHWAYS_READ_MEMORY_MB allows, or than there is."
+        case _:
+            what = " ".join(str(error).split())[:_MAX_CHARS].rstrip(".")
+            kind = type(error).__name__
+            return f"The file cannot be read: {kind}: {what}." if what else f"The file cannot be read: {kind}."

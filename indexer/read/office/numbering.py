@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bothways.core.text.numerals import chinese_number
+
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_DIGITS = "零一二三四五六七八九"
 _STEMS = "甲乙丙丁戊己庚辛壬癸"
 _ROMAN = {"m": 1000, "cm": 900, "d": 500, "cd": 400, "c": 100, "xc": 90, "l": 50, "xl": 40}
 _ROMAN |= {"x": 10, "ix": 9, "v": 5, "iv": 4, "i": 1}
@@ -67,21 +68,6 @@ class Numbering:
         return _label(levels, counts, level)
 
 
-def to_chinese(number: int) -> str:
-    """Write a number below 10,000 as statutes do: 103 is 一百零三, 12 is 十二."""
-    if not 0 < number < 10_000:
-        return str(number)
-    text = ""
-    for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
-        digit = number // unit % 10
-        if digit:
-            text += _DIGITS[digit] + name
-        elif text and not text.endswith("零"):
-            text += "零"
-    text = text.rstrip("零")
-    return text[1:] if text.startswith("一十") else text
-
-
 def _label(levels: dict[int, _Level], counts: dict[int, int], level: int) -> str:
     own = levels[level]
     if own.form == "bullet":
@@ -111,7 +97,7 @@ def _levels(abstract: Any) -> Iterator[tuple[int, _Level]]:  # noqa: ANN401
 
 def _written(number: int, form: str) -> str:
     if form.startswith(("chinese", "japaneseCounting", "taiwaneseCounting", "ideographLegal")):
-        return to_chinese(number)
+        return chinese_number(number)
     if form == "ideographTraditional" and number <= len(_STEMS):
         return _STEMS[number - 1]
     if form == "decimalEnclosedCircle" and 1 <= number <= 20:

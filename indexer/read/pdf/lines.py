@@ -10,11 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import pymupdf
 
+from bothways.core.batches import batched
 from bothways.indexer.read.pdf.tables import PageTable
 
 _MARGIN = 0.1
@@ -117,9 +117,8 @@ def without_running_lines(pages: Iterable[Page]) -> Iterator[Page]:
 
     Lazy: two blocks of 32 pages are held at a time.
     """
-    iterator = iter(pages)
     before: list[Counter[str]] = []
-    while block := list(islice(iterator, _BLOCK)):
+    for block in batched(pages, _BLOCK):
         names = [Counter({_key(line) for line in page.lines if _in_margin(line, page.height)}) for page in block]
         around = [*before, *names]
         counts = sum(around, Counter[str]())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.core.text.numerals import NUMERALS, parse_number, parse_roman
+from bothways.core.text.numerals import NUMERALS, chinese_number, parse_number, parse_roman
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,15 @@ def test_what_is_none(text):
     assert parse_number(text) is None
 
 
-def chinese(number):
-    """Write a number below 10,000 as laws do."""
-    text, zero = "", False
-    for value, unit in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
-        digit = number // value % 10
-        if digit:
-            text += ("零" if zero and text else "") + "零一二三四五六七八九"[digit] + unit
-        zero = digit == 0
-    return text.removeprefix("一") if text.startswith("一十") else text
+def test_numbers_as_statutes_write_them():
+    assert [chinese_number(n) for n in (1, 10, 12, 35, 103)] == ["一", "十", "十二", "三十五", "一百零三"]
+    assert chinese_number(1260) == "一千二百六十"
+    assert [chinese_number(n) for n in (0, 10_000)] == ["0", "10000"]
 
 
 @given(st.integers(1, 9999))
 def test_what_laws_write_is_read_back(number):
-    assert parse_number(chinese(number)) == number
+    assert parse_number(chinese_number(number)) == number
 
 
 @given(st.text(alphabet=NUMERALS + "0123456789", max_size=20))

@@ -11,7 +11,7 @@ import pytest
 
 from bothways.core.datatypes import Document, Failure
 from bothways.indexer.read import read
-from bothways.indexer.read.statute import is_statute, to_number
+from bothways.indexer.read.statute import is_statute
 
 LAW = Path(__file__).parents[3].parent / "shared" / "data" / "law"
 
@@ -120,23 +120,6 @@ def test_a_bracketed_article_name_and_a_law_without_title(tmp_path: Path) -> Non
 )
 def test_what_is_no_statute(text: str) -> None:
     assert not is_statute(text)
-
-
-@pytest.mark.parametrize(
-    ("numeral", "number"),
-    [
-        ("一", 1),
-        ("十", 10),
-        ("十二", 12),
-        ("一百零三", 103),
-        ("一百一十", 110),
-        ("一千二百六十", 1260),
-        ("12", 12),
-        ("一〇三", 103),
-    ],
-)
-def test_numerals(numeral: str, number: int) -> None:
-    assert to_number(numeral) == number
 
 
 @pytest.mark.skipif(not LAW.exists(), reason="the shared law texts are not on this machine")

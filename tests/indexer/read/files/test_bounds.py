@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bothways.indexer.read.files.bounds import MOST_METADATA, MOST_TITLE
+from bothways.indexer.read.files.metadata import MOST_METADATA, MOST_TITLE
 from tests.indexer.reading import Reading
 
 
