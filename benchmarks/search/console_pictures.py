@@ -1,4 +1,4 @@
-"""Take the pictures of docs/guide/console.md from a running server, in a real Chromium.
+"""Take the pictures of docs/guide/console.md and of the README from a running server, in a real Chromium.
 
     bothways serve &
     python -m benchmarks.search.console_pictures --url http://127.0.0.1:8000 --out docs/pictures
@@ -69,6 +69,8 @@ def _pictures(url: str, report: Path | None) -> dict[str, Callable[[Browser, Pat
     parcel = leave | {"q": "没人在家快递咋办"}
     taken = {
         "search": shot(f"search?{urlencode(leave)}", width=1280, height=960),
+        # For the README: what a user sees, with the explanations closed.
+        "readme": shot(f"search?{urlencode(leave | {'explain': '0'})}", width=1280, height=640),
         "compare": shot(f"search?{urlencode(leave | {'compare': 'bm25'})}", width=1280, height=960, language="en-GB"),
         "dark": shot(f"search?{urlencode(parcel)}", width=1280, height=820, dark=True),
         "phone": shot(f"search?{urlencode(parcel)}", width=360, height=760),
