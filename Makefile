@@ -55,12 +55,11 @@ serve: .venv/.base
 	$(BIN)/bothways es up
 	$(BIN)/bothways serve --port $(PORT)
 
-# Two processes, each with whole files, over one Elasticsearch; `make test TESTS="tests/core -n 0"` for less.
+# Two processes, each with whole files, over one Elasticsearch of the run's own (BOTHWAYS_ES_URL names another one);
+# `make test TESTS="tests/core -n 0"` for less.
 TESTS ?= -n 2 --dist loadfile
 test: .venv/.test
-	$(BIN)/python -m pytest $(TESTS) || \
-		{ echo "What failed is run once more, alone: two processes on a busy machine can be too slow for each other."; \
-		  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -n 0; }
+	$(BIN)/python -m pytest --own-node $(TESTS)
 
 lint: .venv/.lint
 	$(BIN)/ruff check .

@@ -1,26 +1,23 @@
-"""One real Elasticsearch for the whole run: the one that is set or running, else Docker's, else a node of our own."""
+"""What tests share: one real Elasticsearch for the whole run (tests/run_node.py), settings, and commands as typed."""
 
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import uuid
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import pytest
 import structlog
 
-from bothways.core.analysis import Segmenter, load_segmenter, segment_synonyms
+from bothways.core.analysis import Segmenter
 from bothways.core.settings import load_settings, settings
-from bothways.core.synonyms import read_synonyms
 from bothways.models.files.packaged import fetch_packaged, packaged_folder
 from bothways.models.llm.answer_cache import AnswerCache
 from bothways.node.connect import connect
 from tests.fakes import Clock
+from tests.run_node import Node, elasticsearch
 
 pytest_plugins = ["tests.turns", "tests.own_node"]
 
@@ -39,18 +36,10 @@ def _no_dotenv(monkeypatch, tmp_path_factory, request):
     monkeypatch.setenv("BOTHWAYS_ALLOWED_HOSTS", "testserver")  # what starlette's TestClient calls the server
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Node(NamedTuple):
-    """The Elasticsearch of a run: its user and password, if any, and the rules' folder of a container."""
-
-    url: str
-    login: tuple[str, str] | None = None
-    analysis: str | None = None
+def pytest_addoption(parser):
+    parser.addoption(
+        "--own-node", action="store_true", help="start an Elasticsearch of the run's own, as `make test` does"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +47,11 @@ def es_node(request):
     """The Elasticsearch of this run, in the contract's order."""
     if given := getattr(request.config, "workerinput", {}).get("es_node"):
         node = Node(*given)
-        _log_in(node.login)
+        node.enter()
         yield node
         return
-    with _elasticsearch() as node:
-        _log_in(node.login)
+    with elasticsearch(own=request.config.getoption("--own-node")) as node:
+        node.enter()
         yield node
 
 
@@ -78,7 +67,7 @@ def pytest_configure_node(node):
     config = node.config
     if _STACK not in config.stash:
         stack = config.stash[_STACK] = ExitStack()
-        config.stash[_NODE] = stack.enter_context(_elasticsearch())
+        config.stash[_NODE] = stack.enter_context(elasticsearch(own=config.getoption("--own-node")))
         config.stash[_TURNS] = stack.enter_context(TemporaryDirectory())
     node.workerinput["es_node"] = tuple(config.stash[_NODE])
     node.workerinput["turns"] = config.stash[_TURNS]
@@ -88,42 +77,6 @@ def pytest_unconfigure(config):
     """Stop the Elasticsearch that the processes shared."""
     if _STACK in config.stash:
         config.stash[_STACK].close()
-
-
-@contextmanager
-def _elasticsearch():
-    from bothways.node import docker_available, down, resolve_url, up
-
-    if url := os.environ.get("BOTHWAYS_ES_URL") or resolve_url(load_settings()):
-        yield Node(url, _login(load_settings(), url))
-        return
-    chosen = load_settings(es_port=free_port())
-    segmenter = load_segmenter(chosen)
-    rules = partial(segment_synonyms, segmenter=segmenter)
-    if docker_available():
-        from tests.container import elasticsearch_container
-
-        with elasticsearch_container(rules(read_synonyms(chosen))) as (url, analysis):
-            yield Node(url, analysis=str(analysis))
-        return
-    try:
-        url = up(chosen, prepare=rules).url
-        yield Node(url, _login(chosen, url))
-    finally:
-        down(chosen)
-
-
-def _login(chosen, url):
-    from bothways.node import find_login
-
-    login = find_login(chosen, url)
-    return (login.user, login.password) if login else None
-
-
-def _log_in(login):
-    """Have whoever is given the address of this run get in: tests have cache folders of their own, without the node."""
-    if login:
-        os.environ["BOTHWAYS_ES_USER"], os.environ["BOTHWAYS_ES_PASSWORD"] = login
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from bothways.core.errors import ElasticsearchUnavailableError
 from bothways.core.settings import load_settings
 from bothways.indexer.parts import Parts
 from bothways.search.pipeline import Searcher
-from tests.conftest import free_port
 from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
+from tests.run_node import free_port
 
 WAITS = "停一停"
 """A chunk with this text keeps its job running until the server is let go."""

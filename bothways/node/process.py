@@ -21,7 +21,7 @@ from bothways.node.login import Login
 from bothways.node.place import Account
 from bothways.node.state import family
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
 RED_S = 15.0
 """Seconds after which a node that opens no index, and is red, will not become better by itself."""

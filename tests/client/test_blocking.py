@@ -25,8 +25,8 @@ from bothways.client.errors import (
     UnreachableError,
 )
 from tests.api_server import eventually
-from tests.conftest import free_port
 from tests.llm_server import Streamed
+from tests.run_node import free_port
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from bothways.client.mcp import Target, build_server
-from tests.conftest import free_port
+from tests.run_node import free_port
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -18,8 +18,8 @@ import pytest
 
 from bothways.api.http import ending
 from tests.api_server import eventually
-from tests.conftest import free_port
 from tests.llm_server import Scripted, Streamed
+from tests.run_node import free_port
 from tests.serving import filled, serve  # noqa: F401 – fixtures
 
 pytestmark = pytest.mark.elasticsearch

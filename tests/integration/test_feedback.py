@@ -29,9 +29,9 @@ from bothways.learning.feedback.store import FeedbackStore
 from bothways.learning.feedback.wording import Wording
 from bothways.node.connect import connect
 from bothways.search.pipeline import Searcher
-from tests.conftest import free_port
 from tests.es_proxy import Proxy
 from tests.fakes import Clock, HashEncoder
+from tests.run_node import free_port
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -23,10 +23,10 @@ from bothways.search.options import STRATEGIES, SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.rewrite import PATIENCE, Query2Doc
 from bothways.search.retrieve.msearch import retrieve
-from tests.conftest import free_port
 from tests.es_proxy import Proxy
 from tests.fakes import FixedWriter, HashEncoder
 from tests.llm_server import Scripted, completion
+from tests.run_node import free_port
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -10,8 +10,8 @@ from bothways.core.errors import KibanaError, UsageError
 from bothways.kibana.dashboard import saved_objects
 from bothways.kibana.importing import Kibana, Refused, import_address
 from bothways.kibana.saved_objects import to_ndjson
-from tests.conftest import free_port
 from tests.kibana.kibana_server import KibanaServer
+from tests.run_node import free_port
 
 NDJSON = to_ndjson(saved_objects())
 

@@ -12,8 +12,8 @@ from bothways.core.errors import LLMError, LLMUnavailableError
 from bothways.core.settings import load_settings
 from bothways.models.llm.chat import load_chat
 from bothways.models.llm.chat_endpoint import ChatEndpoint, Thoughts
-from tests.conftest import free_port
 from tests.llm_server import Scripted, Streamed, completion
+from tests.run_node import free_port
 
 BUSY = (503, {"error": {"message": "overloaded"}})
 
