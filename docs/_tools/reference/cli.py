@@ -45,7 +45,7 @@ def _walk(command: Command, context: typer.Context) -> Iterator[tuple[str, Comma
     if command.invoke_without_command and context.parent:
         yield context.command_path, command
     for name in command.list_commands(context):
-        child = command.get_command(context, name)
+        child = command.commands[name]  # its help alone is what `get_command` gives
         if child and not child.hidden:
             yield from _walk(child, typer.Context(child, info_name=name, parent=context))
 
