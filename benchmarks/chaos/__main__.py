@@ -95,7 +95,7 @@ def write_corpus(path: Path, documents: int) -> Path:
 
 
 def check(settings: Settings, documents: int, asked: Counter[str], flying: int) -> list[str]:
-    """Say what is not as it must be."""
+    """Return what is not as it must be."""
     client = _client(settings, 60)
     client.indices.refresh(index="bothways-chaos")
     fields = {"includes": ["doc_id", "questions.text", "generation"]}
@@ -230,7 +230,7 @@ def _count(settings: Settings) -> int:
 
 @contextmanager
 def _own_place() -> Iterator[Settings]:
-    """Give settings with a cache folder and a port of their own; the model is taken from the usual cache."""
+    """Return settings with a cache folder and a port of their own; the model is taken from the usual cache."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

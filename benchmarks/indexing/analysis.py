@@ -48,7 +48,7 @@ class NoVectors:
     dimension = 2
 
     def encode_documents(self, texts: list[str]) -> np.ndarray:
-        """Give constant vectors."""
+        """Return constant vectors."""
         return np.full((len(texts), 2), np.sqrt(0.5), dtype=np.float32)
 
     encode_queries = encode_documents

@@ -193,7 +193,7 @@ def ask(
     answers: Mapping[str, str],
     run: Path,
 ) -> tuple[list[int], int]:
-    """Give the rank of each answer (0: not in the first ten), and how many stand in the first `READ` characters."""
+    """Return the rank of each answer (0: not in the first ten), and how many stand in the first `READ` characters."""
     options = replace(default_options(load_settings()), strategy=strategy, top_k=10)
     ranks: list[int] = []
     read = 0
@@ -240,7 +240,7 @@ def rarities(texts: Sequence[str]) -> dict[str, float]:
 
 
 def bigrams(text: str) -> set[str]:
-    """Give the pairs of neighbouring characters."""
+    """Return the pairs of neighbouring characters."""
     return {text[i : i + 2] for i in range(len(text) - 1)}
 
 

@@ -64,7 +64,7 @@ def remove_indices(plan: Plan, client: Elasticsearch) -> None:
 
 
 def compare(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> Benchmark:
-    """Put the two sides' runs into one table. Raises `BenchmarkError` when they did not do the same work."""
+    """Put the two sides' runs into one table. Raise `BenchmarkError` when they did not do the same work."""
     for mine, other in zip(ours, theirs, strict=True):
         if (mine["chunks"], mine["questions"]) != (other["chunks"], other["questions"]):
             raise BenchmarkError(
@@ -101,7 +101,7 @@ def compare(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any
 
 
 def lowest_cosine(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
-    """Give the lowest cosine between vectors of the same texts."""
+    """Return the lowest cosine between vectors of the same texts."""
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     cosines = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     return float(cosines.min())

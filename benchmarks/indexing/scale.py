@@ -178,7 +178,7 @@ def _search(
 
 
 def _recall(client: Elasticsearch, index: str, bodies: Sequence[Mapping[str, Any]]) -> float:
-    """Give the share of the ten nearest by exact search that are among the first ten of the dense leg, on average."""
+    """Return the share of the ten nearest by exact search that are among the first ten of the dense leg, on average."""
     shares = []
     for body in bodies:
         knn = body["knn"]
@@ -194,7 +194,7 @@ def _recall(client: Elasticsearch, index: str, bodies: Sequence[Mapping[str, Any
 
 
 def _named(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a body's parts by the names that the client's `search` has for them."""
+    """Return a body's parts by the names that the client's `search` has for them."""
     return {"source" if name == "_source" else name: value for name, value in body.items()}
 
 

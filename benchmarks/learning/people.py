@@ -75,12 +75,12 @@ class Baiter:
     rank: int
 
     def react(self, shown: Sequence[str], relevant: Mapping[str, int], chance: np.random.Generator) -> Acted:  # noqa: ARG002
-        """Give what this user does."""
+        """Return what this user does."""
         return [(shown[self.rank - 1], "click")] if len(shown) >= self.rank else []
 
 
 def judged(article: Article) -> JudgedQuery:
-    """Give the question that an article is evaluated by."""
+    """Return the question that an article is evaluated by."""
     law, number = article.key
     return JudgedQuery(query_id=f"{law} {number}", text=article.evaluated, gold={"law": law, "article": number})
 
@@ -116,7 +116,7 @@ def articles_of(chance: np.random.Generator, *, with_first: bool, weak: bool) ->
 
 
 def _share(question: str, text: str) -> float:
-    """Give the share of a question's pairs of characters that stand in a text."""
+    """Return the share of a question's pairs of characters that stand in a text."""
     pairs = [question[at : at + 2] for at in range(len(question) - 1)]
     return sum(pair in text for pair in pairs) / max(1, len(pairs))
 

@@ -61,13 +61,13 @@ class Remembered:
         self.name, self.dimension = encoder.name, encoder.dimension
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Give the vectors (n, d), computing those that are not known."""
+        """Return the vectors (n, d), computing those that are not known."""
         new = [text for text in texts if text not in self._known]
         computed = iter(self._encoder.encode_documents(new) if new else ())
         return np.stack([self._known[text] if text in self._known else next(computed) for text in texts])
 
     def encode_queries(self, texts: Sequence[str]) -> Vector:
-        """Give the same: the default model has no prompt for queries."""
+        """Return the same: the default model has no prompt for queries."""
         return self.encode_documents(texts)
 
 
@@ -124,7 +124,7 @@ class World:
         say(f"{report.chunks} chunks, {report.questions} questions, {report.seconds:.0f} s")
 
     def chunks_of(self) -> dict[tuple[str, str], list[str]]:
-        """Give the chunks of each article."""
+        """Return the chunks of each article."""
         found: dict[tuple[str, str], list[str]] = {}
         answer = self.client.search(
             index=f"bothways-{self.name}", size=10_000, query={"match_all": {}}, source_includes=["metadata"]

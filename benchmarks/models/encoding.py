@@ -85,7 +85,7 @@ def compare(rates: dict[str, list[float]], lowest: float, *, texts: int, version
 
 
 def lowest_cosine(ours: Any, theirs: Any) -> float:  # noqa: ANN401 – arrays of either side
-    """Give the lowest cosine between vectors of the same texts, shapes (texts, d)."""
+    """Return the lowest cosine between vectors of the same texts, shapes (texts, d)."""
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     return float(((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))).min())
 

@@ -85,7 +85,7 @@ def make_model(chosen: Settings, folder: Path) -> Path:
 def measure(
     asked: Sequence[Candidates], chosen: Settings, model: str, sides: Sequence[str]
 ) -> tuple[dict[str, list[tuple[float, float]]], dict[str, list[list[float]]]]:
-    """Give milliseconds (of the clock, of the processor) by side and query, and logits by side, query and candidate."""
+    """Return milliseconds (clock, processor) by side and query, and logits by side, query and candidate."""
     rerankers: dict[str, Reranker] = {}
     for side in sides:
         backend, precision = SIDES[side]

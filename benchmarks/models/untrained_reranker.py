@@ -19,7 +19,7 @@ SEED = 20250101
 
 
 def reranker_folder(chosen: Settings) -> Path:
-    """Give the folder of the cross-encoder that both sides rerank with, making the untrained one where none is set.
+    """Return the folder of the cross-encoder that both sides rerank with, making the untrained one where none is set.
 
     Its ONNX graph is made here too, so that no server does it while it is measured.
     """

@@ -56,17 +56,17 @@ class Prior:
             self.answered[work_of(hit)] += times * (one.query.relevant.get(hit.doc_id, 0) > 0)
 
     def of(self, hit: Hit) -> float:
-        """Give the log of the smoothed share: a work that was never shown has .05."""
+        """Return the log of the smoothed share: a work that was never shown has .05."""
         return math.log((self.answered[work_of(hit)] + 0.5) / (self.shown[work_of(hit)] + 10))
 
 
 def work_of(hit: Hit) -> str:
-    """Give the work of a hit: its title up to the article's number."""
+    """Return the work of a hit: its title up to the article's number."""
     return _ARTICLE.sub("", hit.title) or hit.doc_id
 
 
 def ranked(one: Asked, prior: Prior, weight: float) -> list[str]:
-    """Give document ids in the order of the score's share of the best, plus `weight` times the prior."""
+    """Return document ids in the order of the score's share of the best, plus `weight` times the prior."""
     best = max((hit.score for hit in one.hits), default=1.0) or 1.0
     order = sorted(one.hits, key=lambda hit: -(hit.score / best + weight * prior.of(hit)))
     return first_of_each([hit.doc_id for hit in order])
@@ -84,7 +84,7 @@ def choose_weight(asked: Sequence[Asked], prior: Prior) -> float:
 
 
 def values(asked: Sequence[Asked], rankings: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """Give nDCG@10 of each query."""
+    """Return nDCG@10 of each query."""
     found = ndcg_of_each({one.query.query_id: one.query.relevant for one in asked}, rankings)
     return np.array([found[one.query.query_id] for one in asked])
 

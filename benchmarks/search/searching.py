@@ -167,10 +167,10 @@ def compare(
 
 
 def added_ms(row: Mapping[str, float]) -> float:
-    """Give what one search took beyond the encoder alone and `_msearch` alone."""
+    """Return what one search took beyond the encoder alone and `_msearch` alone."""
     return row["http"] - row["encoder_alone"] - row["msearch_alone"]
 
 
 def added_by_server(row: Mapping[str, float]) -> float:
-    """Give what one search took beyond what the server itself counts as encoding and retrieving."""
+    """Return what one search took beyond what the server itself counts as encoding and retrieving."""
     return row["http"] - row["server_encode"] - row["server_retrieve"]

@@ -93,5 +93,5 @@ def compare(ours: Mapping[str, Any], theirs: list[dict[str, Any]]) -> Benchmark:
 
 
 def rate(load: Mapping[str, Any]) -> float:
-    """Give the searches answered a second."""
+    """Return the searches answered a second."""
     return float(len(load["ms"]) / load["seconds"])

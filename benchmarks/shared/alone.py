@@ -22,7 +22,7 @@ Run = Callable[[argparse.Namespace, Settings, Elasticsearch], Benchmark]
 
 
 def options(module: str, about: str | None) -> argparse.ArgumentParser:
-    """Give the options that every benchmark has, to add its own to."""
+    """Return the options that every benchmark has, to add its own to."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}", description=about)
     parser.add_argument("--out", type=Path, default=ROOT / "bench-results", help="folder for the JSON [bench-results]")
     parser.add_argument("--no-assert", action="store_true", help="exit code 0 even where a target is missed")

@@ -71,7 +71,7 @@ def find_judged(folder: Path, *, articles: int | None, questions: int | None) ->
 
 
 def ndcg(client: Elasticsearch, collection: Collection, queries: Sequence[JudgedQuery], ranked: Rankings) -> float:
-    """Give the mean nDCG@10 of document rankings; a question without one counts 0."""
+    """Return the mean nDCG@10 of document rankings; a question without one counts 0."""
     gold = resolve_gold(client, collection, queries)
     qrels = {query.query_id: {each.doc_id: each.relevance for each in gold[query.query_id]} for query in queries}
     values = ndcg_of_each(qrels, {query.query_id: ranked.get(query.text, []) for query in queries})
@@ -79,7 +79,7 @@ def ndcg(client: Elasticsearch, collection: Collection, queries: Sequence[Judged
 
 
 def ndcg_of_each(qrels: Mapping[str, Mapping[str, int]], ranked: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Give nDCG@10 of document rankings, both by query id."""
+    """Return nDCG@10 of document rankings, both by query id."""
     run = {
         query_id: {doc_id: 1 / place for place, doc_id in enumerate(found, start=1)}
         for query_id, found in ranked.items()

@@ -35,7 +35,7 @@ class ReadySegmenter(Segmenter):
         self._known: dict[str, str] = {}
 
     def segment(self, text: str) -> str:
-        """Give the words of a text, cut clause by clause and each clause once."""
+        """Return the words of a text, cut clause by clause and each clause once."""
         return " ".join(self._clause(clause) for clause in clauses(text))
 
     def _clause(self, clause: str) -> str:
@@ -61,7 +61,7 @@ def real_chunks(corpus: Corpus, chosen: Settings) -> list[ExpandedChunk]:
 
 
 def separate(expanded: Sequence[ExpandedChunk]) -> list[Chunk]:
-    """Give the chunks, then each of their questions as a chunk of its own."""
+    """Return the chunks, then each of their questions as a chunk of its own."""
     questions = (
         replace(each.chunk, chunk_id=f"{each.chunk.chunk_id}-q{number}", heading="", text=question)
         for each in expanded
@@ -73,7 +73,7 @@ def separate(expanded: Sequence[ExpandedChunk]) -> list[Chunk]:
 def varied(
     chunks: Sequence[Chunk], vectors: Vector, count: int, chance: np.random.Generator
 ) -> Iterator[tuple[Chunk, Vector]]:
-    """Give `count` chunks with their vectors: the given ones, then variations with half their clauses from another."""
+    """Return `count` chunks with vectors: the given ones, then variations with half their clauses from another."""
     yield from zip(chunks[:count], vectors[:count], strict=True)
     for number in range(len(chunks), count):
         places = chance.integers(len(chunks), size=2)
@@ -88,7 +88,7 @@ def varied(
 
 
 def near(vectors: Vector, count: int, chance: np.random.Generator) -> Vector:
-    """Give `count` unit vectors, shape (count, d), each between two of the given ones."""
+    """Return `count` unit vectors, shape (count, d), each between two of the given ones."""
     one, other = chance.integers(len(vectors), size=(2, count))
     return _between(vectors[one], vectors[other], chance)
 
@@ -102,7 +102,7 @@ def _between(one: Vector, other: Vector, chance: np.random.Generator) -> Vector:
 
 
 def embedded(expanded: Sequence[ExpandedChunk], vectors: Vector, chance: np.random.Generator) -> list[EmbeddedChunk]:
-    """Give chunks and questions made-up vectors near the given ones."""
+    """Yield the chunks with made-up vectors near the given ones, for their questions, too."""
     return [
         EmbeddedChunk(
             each, near(vectors, 1, chance)[0], near(vectors, max(1, len(each.questions)), chance)[: len(each.questions)]

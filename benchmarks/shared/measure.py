@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Give the value that `percent` of the values do not exceed, linear between two neighbours; needs one value."""
+    """Return the value that `percent` of the values do not exceed, linear between two neighbours; needs one value."""
     if not values:
         raise ValueError("There is no percentile of nothing.")
     ordered = sorted(values)
@@ -20,7 +20,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def peak_rss_mb(pid: int | None = None) -> float:
-    """Give the most memory that a process (this one, unless `pid` says another) has held so far, in MB (10^6 bytes).
+    """Return the most memory that a process (this one, unless `pid` says another) has held so far, in MB (10^6 bytes).
 
     Linux keeps it for each program (`VmHWM`); elsewhere it is known for this process only, and 0.0 means unknown.
     `getrusage` comes second, because on Linux it also counts what the starting process held before `exec`.

@@ -40,7 +40,7 @@ class Plan:
         return f"bench-haystack-{self.name}"
 
     def haystack_job(self) -> dict[str, Any]:
-        """Give what Haystack's task needs to know."""
+        """Return what Haystack's task needs to know."""
         return {"es_url": self.es_url, "index": self.haystack_index, "model_folder": self.model_folder}
 
 
@@ -70,7 +70,7 @@ class SearchPlan:
         return f"bench-{whose}-{'questions' if questions else 'chunks'}-{self.name}"
 
     def job(self, whose: str, *, questions: bool) -> dict[str, Any]:
-        """Give what all tasks of another side need to know. Questions crowd chunks out, so more hits are taken."""
+        """Return what all tasks of another side need to know. Questions crowd chunks out, so more hits are taken."""
         return {
             "es_url": self.es_url,
             "index": self.index(whose, questions=questions),
@@ -87,7 +87,7 @@ class SearchPlan:
         }
 
     def server_environment(self) -> dict[str, str]:
-        """Give what our server needs beside this process's settings, so that it reranks as much as the others do.
+        """Return what our server needs beside this process's settings, so that it reranks as much as the others do.
 
         The same reranker, no scores kept from an earlier asking of the same question, and time for all candidates,
         waiting for a turn included.

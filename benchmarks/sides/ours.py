@@ -159,7 +159,7 @@ def _parts(server: http.client.HTTPConnection, queries: list[str], job: dict[str
 
 
 def _bodies(real: Searcher, encoder: Encoder, chosen: Settings, collection: str, queries: Sequence[str]) -> list[Any]:
-    """Give the `_msearch` that a search sends, for each query, by listening to the searches themselves."""
+    """Return the `_msearch` that a search sends, for each query, by listening to the searches themselves."""
     recorder = _Recorder(real.client)
     searcher = Searcher(
         recorder,  # type: ignore[arg-type]

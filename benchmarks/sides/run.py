@@ -64,7 +64,7 @@ def _their_python() -> str:
 
 
 def _for_them(settings: Settings) -> dict[str, str]:
-    """Give the environment that keeps the others off the network and lets them into the same Elasticsearch."""
+    """Return the environment that keeps the others off the network and lets them into the same Elasticsearch."""
     given = {"HAYSTACK_TELEMETRY_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     if settings.es_api_key:
         given["ELASTIC_API_KEY"] = settings.es_api_key.get_secret_value()

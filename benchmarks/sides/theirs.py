@@ -28,7 +28,7 @@ def read_rows(folder: str, *, questions: bool) -> tuple[list[dict[str, Any]], li
 
 
 def elasticsearch_options() -> dict[str, Any]:
-    """Give what the client needs beside the address, as `benchmarks.sides.run` hands it over."""
+    """Return what the client needs beside the address, as `benchmarks.sides.run` hands it over."""
     options: dict[str, Any] = {"request_timeout": 60}
     if "BOTHWAYS_ES_USER" in os.environ:
         options["basic_auth"] = (os.environ["BOTHWAYS_ES_USER"], os.environ["BOTHWAYS_ES_PASSWORD"])

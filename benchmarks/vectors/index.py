@@ -97,7 +97,7 @@ def builds_of(types: Sequence[str], ms: Sequence[int], ef_constructions: Sequenc
 def built_index(client: Elasticsearch, collection: Collection, build: Build, progress: Progress) -> Iterator[Built]:
     """Build a temporary index for the length of the block; it is deleted whatever happens, Ctrl-C included.
 
-    Raises `ElasticsearchError` with the server's reason for a build that it refuses.
+    Raise `ElasticsearchError` with the server's reason for a build that it refuses.
     """
     index = PREFIX + uuid.uuid4().hex
     try:

@@ -18,7 +18,7 @@ LARGEST = 140.0
 
 
 def plot_study(study: VectorStudy) -> str:
-    """Draw recall@k over the median ms of a search; raises `MissingExtraError` without matplotlib.
+    """Draw recall@k over the median ms of a search; raise `MissingExtraError` without matplotlib.
 
     A line a build joins the arms that are worth having, over `num_candidates` and `oversample`; faint dots are its
     other arms. The area of a marker is the memory. Time is logarithmic: exact search is an order away from the rest.
@@ -49,6 +49,6 @@ def _points(arms: Sequence[Arm]) -> tuple[list[float], list[float]]:
 
 
 def _style(study: VectorStudy, build: Build) -> dict[str, Any]:
-    """Give a type its colour, and each of its builds a marker."""
+    """Return the colour of the type and the marker of the build."""
     siblings = [other for other in study.fronts if other.type == build.type]
     return {"color": COLOURS.get(build.type, "#999999"), "marker": MARKERS[siblings.index(build) % len(MARKERS)]}

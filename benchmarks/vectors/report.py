@@ -61,7 +61,7 @@ class Arm:
         return {"mapping": {FIELD: {"index_options": options}}, "search": {"num_candidates": self.num_candidates}}
 
     def as_dict(self) -> dict[str, Any]:
-        """Give all figures, flat."""
+        """Return all figures, flat."""
         return {
             "type": self.build.type,
             "m": self.build.m,
@@ -107,14 +107,14 @@ class VectorStudy:
         return {build: pareto([arm for arm in self.arms if arm.build == build]) for build in builds}
 
     def as_dict(self) -> dict[str, Any]:
-        """Give `vectors.json`."""
+        """Return `vectors.json`."""
         names = ("collection", "index", "vectors", "dimension", "queries", "k", "repeats", "refused")
         best = self.pareto
         arms = [{**arm.as_dict(), "pareto": arm in best} for arm in self.arms]
         return {**{name: getattr(self, name) for name in names}, "arms": arms}
 
     def markdown(self) -> str:
-        """Give `vectors.md`: what was done, the table, what was refused, and the best arms as mappings."""
+        """Return `vectors.md`: what was done, the table, what was refused, and the best arms as mappings."""
         return "\n".join([*self._heading(), *self._table(), "", *self._remarks()]) + "\n"
 
     def _heading(self) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _cells(arm: Arm) -> Iterator[str]:
 
 
 def _oversample_cell(arm: Arm) -> str:
-    """Say what was rescored and whether the server did so by itself."""
+    """Return what was rescored and whether the server did so by itself."""
     if not arm.build.quantised:
         return "–"
     times = f"{arm.rescored:g}" if arm.rescored else "none"

@@ -56,7 +56,7 @@ class Truth:
         return cls(above, level, min(k, len(hits)) - len(above))
 
     def recall(self, found: Sequence[str]) -> float:
-        """Give |found ∩ exact| / k; equal scores at the cut are equally right, but fill no place of a better one."""
+        """Return |found ∩ exact| / k; equal scores at the cut are equally right, but fill no place of a better one."""
         level = min(len(self.level.intersection(found)), self.slots)
         return (len(self.above.intersection(found)) + level) / (len(self.above) + self.slots)
 
@@ -78,7 +78,7 @@ def study_vectors(
     `oversample` (1 to 10, or 0 for none) is tried on quantised types only, besides what the server does by itself.
     The questions are gone through `repeats` times and each counts with its fastest search, so that what else the
     machine does at times decides nothing; p50 and p95 are over questions.
-    A build that the server refuses is told in `refused` and the others go on; raises `ElasticsearchError` when the
+    A build that the server refuses is told in `refused` and the others go on; raise `ElasticsearchError` when the
     exact index cannot be built, `UsageError` for what cannot be searched with.
     """
     _check(collection, vectors, num_candidates, oversample, k, repeats)

@@ -102,7 +102,7 @@ class Segmenter:
 
 
 def read_stopwords(path: Path) -> frozenset[str]:
-    """Read stop words, one a line, `#` starts a comment; raises `SettingsError` when the file cannot be read."""
+    """Read stop words, one a line, `#` starts a comment; raise `SettingsError` when the file cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -119,7 +119,7 @@ def _segmenter(user_dict: Path | None, stopwords: Path | None, cache_dir: Path) 
 
 
 def load_segmenter(settings: Settings) -> Segmenter:
-    """Give the process's segmenter for these settings: one dictionary in memory however often it is asked for."""
+    """Return the process's segmenter for these settings: one dictionary in memory however often it is asked for."""
     return _segmenter(settings.user_dict_path, settings.stopwords_path, settings.cache_dir)
 
 

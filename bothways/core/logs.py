@@ -19,7 +19,7 @@ class Escaping(logging.Formatter):
     """Writes lines of other libraries, which may quote anything."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line; a traceback's line ends stay."""
+        """Return the line; a traceback's line ends stay."""
         return printable(super().format(record))
 
 

@@ -64,5 +64,5 @@ class Prompt:
 
 
 def language_of(text: str) -> str:
-    """Give "zh" where Chinese characters prevail, else "en"; one of them weighs as much as three Latin letters."""
+    """Return "zh" where Chinese characters prevail, else "en"; one of them weighs as much as three Latin letters."""
     return "zh" if 3 * len(_CJK.findall(text)) >= max(1, len(_LATIN.findall(text))) else "en"

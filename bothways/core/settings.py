@@ -255,5 +255,5 @@ def load_settings(**overrides: object) -> Settings:
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """Give the process-wide settings, read once."""
+    """Return the process-wide settings, read once."""
     return load_settings()

@@ -47,13 +47,13 @@ class Rule:
         return frozenset(self.left), frozenset(self.right)
 
     def effects(self) -> Iterator[tuple[str, str]]:
-        """Give (term that is asked, term that it must find) for all that the rule promises."""
+        """Return (term that is asked, term that it must find) for all that the rule promises."""
         for asked in self.left:
             yield from ((asked, found) for found in self.right or self.left if found != asked)
 
 
 def read_synonyms(settings: Settings) -> str:
-    """Give the rules of `BOTHWAYS_SYNONYMS_PATH`, or those that come with the package."""
+    """Return the rules of `BOTHWAYS_SYNONYMS_PATH`, or those that come with the package."""
     path = settings.synonyms_path
     if path is None:
         return files("bothways.es_mappings").joinpath("synonyms.txt").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def read_synonyms(settings: Settings) -> str:
 
 
 def read_rules_file(path: Path, segmenter: Segmenter) -> list[Rule]:
-    """Read and check a file of rules; raises `SynonymsError` with its bad lines by their numbers."""
+    """Read and check a file of rules; raise `SynonymsError` with its bad lines by their numbers."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -75,7 +75,7 @@ def read_rules_file(path: Path, segmenter: Segmenter) -> list[Rule]:
 def parse_rules(text: str, segmenter: Segmenter, *, name: str = "the synonyms") -> list[Rule]:
     """Cut the rules of a file as the index cuts text and check each; `name` is what errors call the file.
 
-    Raises `SynonymsError`: for each bad line its number and what is wrong with it.
+    Raise `SynonymsError`: for each bad line its number and what is wrong with it.
     """
     rules: list[Rule] = []
     problems: list[str] = []
@@ -106,7 +106,7 @@ def split_rules(text: str) -> list[Rule]:
 
 
 def rules_text(rules: Iterable[Rule]) -> str:
-    """Give the content of a server's file: a heading and one rule a line."""
+    """Return the content of a server's file: a heading and one rule a line."""
     return APPLIED + "".join(f"{rule}\n" for rule in rules)
 
 
@@ -115,7 +115,7 @@ class _BadRuleError(Exception):
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Give the lines that hold rules, with their numbers from 1."""
+    """Return the lines that hold rules, with their numbers from 1."""
     for number, line in enumerate(text.splitlines(), start=1):
         if (stripped := line.strip()) and not stripped.startswith("#"):
             yield number, stripped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,8 @@ from bothways.search.pipeline import Searcher
 
 log = structlog.get_logger()
 
+_SET_BY_STRATEGY = frozenset({"strategy", "top_k", "offset", "explain", "highlight"})
+"""Options that an evaluation sets itself."""
 _SHOWN = 5
 _SHOWN_CHARS = 200
 
@@ -50,7 +52,7 @@ def evaluate_collection(
 ) -> Report:
     """Measure strategies side by side on one collection; `runs` adds rankings made elsewhere, by name.
 
-    With `out`, the report and everything behind it is written to that folder. Raises `EvaluationError` when judged
+    With `out`, the report and everything behind it is written to that folder. Raise `EvaluationError` when judged
     queries are among the indexed questions, unless `allow_leaks`; `UsageError` for what cannot be measured.
     """
     plan = plan or Plan()
@@ -138,19 +140,7 @@ def _about(collection: Collection, options: SearchOptions, leaks: int) -> dict[s
         "analyzer": collection.analyzer,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "leaked_queries": leaks,
-        "settings": {
-            "leg_k": options.leg_k,
-            "num_candidates": options.num_candidates,
-            "rank_constant": options.rank_constant,
-            "weight_bm25": options.weight_bm25,
-            "weight_dense": options.weight_dense,
-            "fusion": options.fusion,
-            "convex_weight": options.convex_weight,
-            "leg_cutoff": options.leg_cutoff,
-            "rewrite": options.rewrite,
-            "rerank_top_n": options.rerank_top_n,
-            "self_query": options.self_query,
-        },
+        "settings": {name: value for name, value in asdict(options).items() if name not in _SET_BY_STRATEGY},
     }
 
 

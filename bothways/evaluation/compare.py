@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bothways.core.errors import EvaluationError
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.judged.qrels import lines_of
-from bothways.evaluation.report.markdown import between, comparison_table, signed, table
+from bothways.evaluation.report.markdown import between, comparison_table, signed
 from bothways.evaluation.report.write import ROWS
 from bothways.evaluation.slices import in_order, length_group
 from bothways.evaluation.statistics import Comparison, Interval, Values, confidence
@@ -60,12 +61,8 @@ class BuildComparison:
     by_length: Sequence[LengthGroup]
     changed: Sequence[Changed]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Give all of it as JSON has it."""
-        return asdict(self)
-
     def markdown(self) -> str:
-        """Give it as text."""
+        """Return the comparison as Markdown."""
         parts = [f"# {self.measure}: {self.second} against {self.first}, {self.queries} queries in both"]
         if self.only_first or self.only_second:
             parts.append(
@@ -81,7 +78,7 @@ class BuildComparison:
             ]
             for group in self.by_length
         ]
-        parts += ["By length of the query:", table(["length", "queries", *names], lengths)]
+        parts += ["By length of the query:", markdown_table(["length", "queries", *names], lengths)]
         rows = [
             [
                 one.strategy,
@@ -93,14 +90,14 @@ class BuildComparison:
             for one in self.changed
         ]
         if rows:
-            parts += ["Queries that changed most:", table(["strategy", "", "query", self.measure, ""], rows)]
+            parts += ["Queries that changed most:", markdown_table(["strategy", "", "query", self.measure, ""], rows)]
         return "\n\n".join(parts) + "\n"
 
 
 def compare_reports(first: Path, second: Path, *, measure: str | None = None) -> BuildComparison:
     """Compare two `report.json` by the first's deciding measure, or another that both have.
 
-    Beside each lies its `per_query.jsonl`. Raises `EvaluationError` for reports that cannot be compared.
+    Beside each lies its `per_query.jsonl`. Raise `EvaluationError` for reports that cannot be compared.
     """
     before, after = (_load(path) for path in (first, second))
     measure = measure or str(before.report.get("measure", "ndcg@10"))

@@ -31,7 +31,7 @@ def table_columns(ks: Sequence[int]) -> list[str]:
 
 
 def require_measure(name: str, ks: Sequence[int]) -> str:
-    """Give the name back if such a measure is computed; raises `UsageError` naming those that are."""
+    """Return the name if such a measure is computed; raise `UsageError` with the names of those that are."""
     known = measures_of(ks)
     if name not in known:
         hint = " (its cut-off must be among --k)" if re.fullmatch(rf"({'|'.join(_BY_CUTOFF)})@\d+", name) else ""
@@ -40,7 +40,7 @@ def require_measure(name: str, ks: Sequence[int]) -> str:
 
 
 def evaluate(qrels: Qrels, run: Run, named: Mapping[str, ir_measures.Measure]) -> dict[str, dict[str, float]]:
-    """Give each judged query's values, `{query: {measure: value}}`; a query that the run lacks scores 0."""
+    """Return each judged query's values, `{query: {measure: value}}`; a query that the run lacks scores 0."""
     by_measure = {measure: name for name, measure in named.items()}
     rows: dict[str, dict[str, float]] = {query_id: dict.fromkeys(named, 0.0) for query_id in qrels}
     judged = {query_id: dict(documents) for query_id, documents in qrels.items() if documents}

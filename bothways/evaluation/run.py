@@ -10,11 +10,11 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import ir_measures
 import numpy as np
 
+from bothways.core.batches import batched
 from bothways.evaluation.judged.gold import GoldDocument, relevance_of
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.measures import evaluate, measures_of
@@ -23,6 +23,8 @@ from bothways.evaluation.statistics import Values
 
 BATCH = 50
 """Queries that are held at once."""
+UNHURRIED_MS = 600_000.0
+"""A limit that no stage of a search reaches: what is measured must not depend on how busy the machine is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +128,8 @@ def _rows(
     progress: Callable[[], None],
 ) -> Iterator[list[QueryRow]]:
     names = list(strategies)
-    remaining = iter(queries)
     turn = 0
-    while batch := list(islice(remaining, BATCH)):
+    for batch in batched(queries, BATCH):
         gold = find_gold(batch)
         answers: dict[str, dict[str, Answer]] = {name: {} for name in names}
         for query in batch:

@@ -18,14 +18,14 @@ def length_of(text: str) -> int:
 
 
 def label_of(query: JudgedQuery, field: str) -> str:
-    """Give the group that a query belongs to; "–" where it has no such field."""
+    """Return the group that a query belongs to; "–" where it has no such field."""
     if field == LENGTH:
         return length_group(query.text)
     return query.labels.get(field, "–")
 
 
 def length_group(text: str) -> str:
-    """Give the group of lengths that a text belongs to."""
+    """Return the group of lengths that a text belongs to."""
     length, low = length_of(text), 1
     for edge in _EDGES:
         if length <= edge:

@@ -7,11 +7,13 @@ run: the random numbers are seeded.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from bothways.core.errors import UsageError
 
 Values = npt.NDArray[np.float64]
 """One value a query, shape (queries,)."""
@@ -59,8 +61,14 @@ class Comparison:
         return self.p_adjusted < 0.05
 
 
+def require_folds(queries: Sized, folds: int) -> None:
+    """Raise `UsageError` if there are fewer queries than twice the folds of a cross-validation."""
+    if len(queries) < 2 * folds:
+        raise UsageError(f"{len(queries)} queries are too few to choose by in {folds} folds.")
+
+
 def confidence(values: Values) -> Interval:
-    """Give the mean with its 95 % interval by the percentile bootstrap over queries, of many by the normal one."""
+    """Return the mean with its 95 % interval by the percentile bootstrap over queries, of many by the normal one."""
     mean = float(values.mean()) if len(values) else 0.0
     if len(values) < 2 or np.all(values == values[0]):
         return Interval(mean, mean, mean)
@@ -76,7 +84,7 @@ def confidence(values: Values) -> Interval:
 
 
 def paired_test(differences: Values) -> tuple[str, float]:
-    """Give the two-sided p-value that paired differences have a mean of 0, after the name of the test.
+    """Return the two-sided p-value that paired differences have a mean of 0, after the name of the test.
 
     `randomisation` flips their signs at random (all patterns for few queries); for many queries `t` does as well.
     Smucker, Allan, Carterette: A Comparison of Statistical Significance Tests for Information Retrieval Evaluation,

@@ -52,7 +52,7 @@ def average(name: str, label: str, of: str, *, kql: str = "") -> Column:
 
 
 def percentile(name: str, label: str, of: str, percent: int, *, kql: str = "") -> Column:
-    """Give a percentile of a number of milliseconds."""
+    """Return a percentile of a number of milliseconds."""
     return _metric(name, label, "percentile", of, kql, {"percentile": percent, "format": MILLISECONDS})
 
 

@@ -21,7 +21,7 @@ _SOURCE_REF = "kibanaSavedObjectMeta.searchSourceJSON.index"
 
 
 def saved_objects() -> list[SavedObject]:
-    """Give all objects, each behind those that it refers to."""
+    """Return all objects, each behind those that it refers to."""
     return [*(view.saved() for view in DATA_VIEWS), _failed_jobs(), _dashboard()]
 
 

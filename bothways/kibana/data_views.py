@@ -24,7 +24,7 @@ class DataView:
     hidden: Sequence[str] = ()
 
     def saved(self) -> SavedObject:
-        """Give it as a saved object; it may be imported before there is an index that it takes."""
+        """Return it as a saved object; it may be imported before there is an index that it takes."""
         labels = {field: {"customLabel": label} for field, label in (self.labels or {}).items()}
         attributes = {
             "allowNoIndex": True,

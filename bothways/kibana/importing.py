@@ -53,7 +53,7 @@ class Kibana:
     ca_certs: Path | None = None
 
     def import_objects(self, ndjson: str, *, overwrite: bool, space: str = "") -> Imported:
-        """Send the file. Raises `KibanaError` where Kibana refuses it as a whole or cannot be reached."""
+        """Send the file. Raise `KibanaError` where Kibana refuses it as a whole or cannot be reached."""
         headers = {"kbn-xsrf": "bothways"}
         if self.api_key:
             headers["Authorization"] = f"ApiKey {self.api_key}"
@@ -78,7 +78,7 @@ class Kibana:
 
 
 def import_address(url: str, space: str = "") -> str:
-    """Give the import API's address in a space of a Kibana, which may be behind a base path."""
+    """Return the import API's address in a space of a Kibana, which may be behind a base path."""
     try:
         parts = urlsplit(url)
     except ValueError as error:

@@ -26,7 +26,7 @@ class Lens:
     kql: str = ""
 
     def attributes(self) -> dict[str, Any]:
-        """Give it as a dashboard has it inside, by value."""
+        """Return it as a dashboard has it inside, by value."""
         columns = [one for column in self.columns for one in column.all]
         layer = {
             "columnOrder": [column.id for column in columns],

@@ -77,7 +77,7 @@ class SavedObject:
     references: Sequence[Reference] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as a line of an export has it."""
+        """Return it as a line of an export has it."""
         return {
             "attributes": dict(self.attributes),
             "coreMigrationVersion": CORE_MIGRATION,
@@ -95,7 +95,7 @@ def packed(value: object) -> str:
 
 
 def to_ndjson(objects: Iterable[SavedObject]) -> str:
-    """Write objects as a file that Kibana's import takes; raises `UsageError` where they cannot be what it expects."""
+    """Write objects as a file that Kibana's import takes; raise `UsageError` where they cannot be what it expects."""
     lines = [one.as_dict() for one in objects]
     if wrong := list(problems(lines)):
         raise UsageError(f"These are no saved objects that Kibana would take: {'; '.join(wrong)}.")

@@ -30,7 +30,7 @@ class Circuit:
         return self._failures >= self._limit
 
     def admits(self) -> bool:
-        """Tell whether a request may be made now."""
+        """Return whether a request may be made now."""
         with self._lock:
             if not self.is_open:
                 return True

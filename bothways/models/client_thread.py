@@ -46,7 +46,7 @@ class ClientThread(Generic[C]):
         self._thread: threading.Thread | None = None
 
     def run(self, use: Callable[[C], Coroutine[Any, Any, T]]) -> T:
-        """Give what `use(client)` gives; raises what it raises, and `ClosedError` once this is closed."""
+        """Return what `use(client)` gives; raises what it raises, and `ClosedError` once this is closed."""
         loop, client = self._started()
         work = use(client)
         try:
@@ -72,7 +72,7 @@ class ClientThread(Generic[C]):
             self._thread.join(_CLOSE_S)
 
     def _started(self) -> tuple[asyncio.AbstractEventLoop, C]:
-        """Give the loop and the client; a process that was forked since gets others, as threads are not forked."""
+        """Return the loop and the client; a process that was forked since gets others, as threads are not forked."""
         with self._lock:
             if self._closed:
                 raise ClosedError

@@ -80,5 +80,5 @@ class TimedCrossEncoder(Protocol):
     """A cross-encoder that can be waited for no longer than one likes, such as one behind a network."""
 
     def score_within(self, query: str, texts: Sequence[str], *, timeout_s: float) -> list[float]:
-        """As `CrossEncoder.score`; raises `ModelError` where the answer does not come in time."""
+        """As `CrossEncoder.score`; raise `ModelError` where the answer does not come in time."""
         ...

@@ -44,7 +44,7 @@ over loopback is read only by who can read the password file, too."""
 
 
 def node_settings(home: Path, node: Path, port: int) -> dict[str, str | int | bool]:
-    """Give the settings of elasticsearch.yml."""
+    """Return the settings of elasticsearch.yml."""
     settings: dict[str, str | int | bool] = {
         "cluster.name": "bothways",
         "node.name": "bothways",

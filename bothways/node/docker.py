@@ -33,12 +33,12 @@ def docker_available() -> bool:
 
 
 def container_name(port: int) -> str:
-    """Give the container's name: one a port, the default port's without it."""
+    """Return the container's name: one a port, the default port's without it."""
     return "bothways-es" if port == 9200 else f"bothways-es-{port}"
 
 
 def run_command(*, port: int, heap: str, config: Path) -> list[str]:
-    """Give the command that starts the container, published on loopback alone.
+    """Return the command that starts the container, published on loopback alone.
 
     The folder of the synonyms is mounted, not the file: a mounted file would stay the old one when it is replaced. The
     files of `bothways/node/login.py` are written into, not replaced; they bring the password's hash, not the password.
@@ -80,7 +80,7 @@ def is_running(container: str) -> bool:
 
 
 def last_words(container: str) -> str:
-    """Give the last line that a container printed."""
+    """Return the last line that a container printed."""
     told = _docker(["docker", "logs", "--tail", "1", container], check=False)
     return (told.stdout.strip() or told.stderr.strip())[:400]
 

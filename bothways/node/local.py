@@ -47,7 +47,7 @@ def up(
     kind: Kind | None = None,
     home: Path | None = None,
 ) -> NodeInfo:
-    """Give a running node: the one that runs already, else a new one that has begun to answer.
+    """Return a running node: the one that runs already, else a new one that has begun to answer.
 
     Without a `kind` Docker is used where an engine runs, and a local node elsewhere or where Docker fails.
     `prepare` makes the rules that the node reads from the synonyms file as people wrote it (`str` leaves them so).
@@ -93,7 +93,7 @@ def down(settings: Settings) -> bool:
 def purge(settings: Settings) -> bool:
     """End the node and remove its config, logs, data and password; the fetched distribution stays.
 
-    Raises `NodeError` where an Elasticsearch that was not stopped uses the data.
+    Raise `NodeError` where an Elasticsearch that was not stopped uses the data.
     """
     info = read_state(settings.cache_dir / "node")
     stopped = down(settings)
@@ -108,13 +108,13 @@ def purge(settings: Settings) -> bool:
 
 
 def status(settings: Settings) -> NodeInfo | None:
-    """Give the node that was started here, if it still runs."""
+    """Return the node that was started here, if it still runs."""
     info = read_state(settings.cache_dir / "node")
     return info if info is not None and _alive(info) else None
 
 
 def resolve_url(settings: Settings) -> str | None:
-    """Give the address of the Elasticsearch to use: `BOTHWAYS_ES_URL`, else the node that was started here."""
+    """Return the address of the Elasticsearch to use: `BOTHWAYS_ES_URL`, else the node that was started here."""
     if settings.es_url:
         return settings.es_url
     info = status(settings)
@@ -122,7 +122,7 @@ def resolve_url(settings: Settings) -> str | None:
 
 
 def find_login(settings: Settings, url: str) -> Login | None:
-    """Give how the node is entered that was started here, if that is what answers at `url`; None for any other.
+    """Return how the node is entered that was started here, if that is what answers at `url`; None for any other.
 
     It may be asked for by its address, too, as scripts do (`BOTHWAYS_ES_URL`). Where its password file is gone or
     cannot be read, a `NodeError` says what to do.
@@ -143,7 +143,7 @@ def is_at(info: NodeInfo, url: str) -> bool:
 
 @contextmanager
 def _alone(cache_dir: Path) -> Iterator[Path]:
-    """Give the folder of the state while no other program starts or ends this node."""
+    """Return the folder of the state while no other program starts or ends this node."""
     state = cache_dir / "node"
     try:
         make_folder(state, find_place(cache_dir).mode)
@@ -179,7 +179,7 @@ def _check_alive(info: NodeInfo) -> None:
 
 
 def _install(info: NodeInfo, settings: Settings, rules: str) -> Login:
-    """Give a node the rules and its login, where it is lost a new one; it takes both while it runs."""
+    """Return a node the rules and its login, where it is lost a new one; it takes both while it runs."""
     place = find_place(settings.cache_dir)
     container = info.container is not None
     login = _install_into(info.config, place, settings, rules, container=container)

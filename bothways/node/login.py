@@ -35,12 +35,12 @@ class Login:
 
 
 def password_file(node: Path) -> Path:
-    """Give the file of a node's password, beside its data."""
+    """Return the file of a node's password, beside its data."""
     return node / "password"
 
 
 def ensure_login(node: Path, config: Path, *, container: bool) -> Path:
-    """Give the password file; where there is none, or Elasticsearch has no hash of it, both are made.
+    """Return the password file; where there is none, or Elasticsearch has no hash of it, both are made.
 
     A running node takes the new files within 5 s. `container`: the hash has to be readable for the container's user.
     """

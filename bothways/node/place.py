@@ -87,7 +87,7 @@ def is_root() -> bool:
 
 
 def service_account() -> Account:
-    """Give the unprivileged user who runs the node for root, making it where that can be done."""
+    """Return the unprivileged user who runs the node for root, making it where that can be done."""
     account = _account(USER)
     if account is None and (useradd := shutil.which("useradd")):
         options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]

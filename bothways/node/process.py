@@ -81,7 +81,7 @@ def launch(home: Path, jdk: Path, node: Path, *, account: Account | None) -> sub
 
 
 def console_log(node: Path) -> Path:
-    """Give the file that holds what the node printed since its last start."""
+    """Return the file that holds what the node printed since its last start."""
     return node / "logs" / "console.log"
 
 
@@ -123,7 +123,7 @@ def _is_idle(health: dict[str, Any] | None) -> bool:
 
 
 def ask(url: str, login: Login | None = None) -> dict[str, Any] | None:
-    """Give the JSON object behind a loopback address, whatever its status; None if no such thing answers."""
+    """Return the JSON object behind a loopback address, whatever its status; None if no such thing answers."""
     auth = httpx.BasicAuth(login.user, login.password) if login else None
     try:
         with httpx.Client(trust_env=False, timeout=5.0, auth=auth) as client:

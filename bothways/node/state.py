@@ -48,7 +48,7 @@ class NodeInfo:
         return self.processes[-1][0] if self.processes else None
 
     def to_json(self) -> dict[str, Any]:
-        """Give the fields and the pid as plain JSON values."""
+        """Return the fields and the pid as plain JSON values."""
         values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
         return values | {"pid": self.pid}
 
@@ -86,7 +86,7 @@ def forget_state(folder: Path) -> None:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """Give a process and all below it, itself first; none if it has ended."""
+    """Return a process and all below it, itself first; none if it has ended."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -94,7 +94,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def started_times(processes: Sequence[psutil.Process]) -> tuple[tuple[int, float], ...]:
-    """Give what tells these processes from later ones of the same number."""
+    """Return what tells these processes from later ones of the same number."""
     pairs = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -103,7 +103,7 @@ def started_times(processes: Sequence[psutil.Process]) -> tuple[tuple[int, float
 
 
 def living(processes: Sequence[tuple[int, float]]) -> list[psutil.Process]:
-    """Give those of the recorded processes that still run, and not others that got their number."""
+    """Return those of the recorded processes that still run, and not others that got their number."""
     found = []
     for pid, started in processes:
         with suppress(psutil.NoSuchProcess):

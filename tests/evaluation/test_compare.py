@@ -32,7 +32,7 @@ def test_two_builds(reports):
     (group,) = found.by_length
     assert (group.label, group.queries) == ("1–10", 8)
     assert group.differences["hybrid"].mean == hybrid.difference.mean
-    assert found.as_dict()["comparisons"][0]["name"] == "hybrid"
+    assert found.comparisons[0].name == "hybrid"
 
 
 def test_queries_that_only_one_report_has_are_left_out_and_told(reports, tmp_path):

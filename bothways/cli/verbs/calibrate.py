@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +14,9 @@ from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOpti
 from bothways.cli.verbs.tune import bars, refuse_to_overwrite
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import settings
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.judged.queries import load_queries, take_split
-from bothways.evaluation.report.markdown import between, table
+from bothways.evaluation.report.markdown import between
 from bothways.evaluation.tune.calibrate import Calibration, Threshold
 from bothways.evaluation.tune.calibrate import calibrate as find_threshold
 from bothways.search.build import build_searcher, default_options
@@ -58,7 +59,7 @@ def calibrate(
         private_folder(written.parent, narrow=False)
         written.write_text(settings_lines(found, collection=collection, queries_file=queries.name), encoding="utf-8")
     if as_json:
-        print_json({**found.as_dict(), "written": str(written) if written else None})
+        print_json({**asdict(found), "written": str(written) if written else None})
     else:
         out.print("\n\n".join(_told(found, written)), markup=False)
 
@@ -82,7 +83,7 @@ def settings_lines(found: Calibration, *, collection: str, queries_file: str) ->
 def _told(found: Calibration, written: Path | None) -> list[str]:
     told = [
         f"{found.queries} queries with {found.strategy}; the first hit of {found.relevant} is relevant",
-        table(["min_score", "precision", "recall", "answered"], [_row(row) for row in found.rows]),
+        markdown_table(["min_score", "precision", "recall", "answered"], [_row(row) for row in found.rows]),
     ]
     if found.proposed is None:
         best = max((row.precision for row in found.rows), default=0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -119,7 +119,7 @@ def compare(
     """Compare two reports on the queries that both have."""
     found = compare_reports(first, second, measure=measure)
     if as_json:
-        print_json(found.as_dict())
+        print_json(asdict(found))
     else:
         out.print(printable(found.markdown()), markup=False, end="")
 

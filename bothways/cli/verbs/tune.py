@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,9 @@ from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOpti
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import settings
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.judged.queries import load_queries, take_split
-from bothways.evaluation.report.markdown import between, not_significant, p_value, signed, table
+from bothways.evaluation.report.markdown import between, not_significant, p_value, signed
 from bothways.evaluation.tune.fusion import SETTINGS_HEAD, Tuning, settings_lines, tune
 from bothways.evaluation.tune.grid import GRIDS, Value, make_grid, told
 from bothways.search.build import build_searcher, default_options
@@ -68,7 +70,7 @@ def tune_fusion(
         private_folder(write.parent, narrow=False)
         write.write_text(lines, encoding="utf-8")
     if as_json:
-        print_json({**found.as_dict(), "written": str(write) if found.improves else None})
+        print_json({**asdict(found), "written": str(write) if found.improves else None})
     else:
         _show(found, write)
 
@@ -120,7 +122,7 @@ def _show(found: Tuning, write: Path) -> None:
     best = ", ".join(f"{field} {told(value)}" for field, value in found.best.items())
     lines = [
         f"{found.queries} queries, {len(found.trials)} combinations, {found.measure}",
-        table([*fields, found.measure], rows),
+        markdown_table([*fields, found.measure], rows),
         "single legs: " + ", ".join(f"{leg} {mean:.4f}" for leg, mean in found.legs.items()),
         f"in use now ({now}): {found.current_mean:.4f}",
         f"chosen ({best}): {found.best_mean:.4f}, held out {found.held_out.mean:.4f} {between(found.held_out)}",

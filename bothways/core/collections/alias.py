@@ -28,7 +28,7 @@ def number_of(index: str) -> int:
 
 
 def is_version(index: str, alias: str) -> bool:
-    """Tell whether an index is a version behind an alias, by its name."""
+    """Return whether an index is a version behind an alias, by its name."""
     return number_of(index) > 0 and _NUMBER.sub("", index) == alias
 
 
@@ -77,13 +77,13 @@ class AliasView:
         ]
 
     def require_live(self) -> str:
-        """Return the version that searches go to; raises `AliasError` with what to do where there is none."""
+        """Return the version that searches go to; raise `AliasError` with what to do where there is none."""
         if self.live is None:
             raise AliasError(self.problem())
         return self.live
 
     def problem(self, chunks: Mapping[str, int] | None = None) -> str:
-        """Say what is wrong and what to do; "" where the alias points to one version or nothing is there."""
+        """Return what is wrong and what to do; "" where the alias points to one version or nothing is there."""
         if self.live is not None or self.is_missing:
             return ""
         there = ", ".join(_told(index, meta, chunks) for index, meta in self.versions.items())

@@ -75,7 +75,7 @@ class Collection:
     is_partial: bool = False
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
-        """Refuse to be used with what it was not built with; raises `IncompatibleCollectionError` with what to do."""
+        """Refuse to be used with what it was not built with; raise `IncompatibleCollectionError` with what to do."""
         if self.schema_version != SCHEMA_VERSION:
             self._refuse(f"index schema {self.schema_version}", f"{SCHEMA_VERSION}")
         if self.embedding_model != embedding_model:
@@ -97,7 +97,7 @@ class Collection:
 
 
 def alias_of(name: str) -> str:
-    """Give the alias of a collection; raises `UsageError` for a name that Elasticsearch would not take.
+    """Return the alias of a collection; raise `UsageError` for a name that Elasticsearch would not take.
 
     A name that ends like a version (`law-v2`) is refused: its alias could be the index of another collection. So are
     the names of our own indices beside the collections.
@@ -113,14 +113,14 @@ def alias_of(name: str) -> str:
 
 
 def version_of(index: str) -> int:
-    """Give the number of a version from its index's name; 0 for an index that is none."""
+    """Return the number of a version from its index's name; 0 for an index that is none."""
     return number_of(index)
 
 
 def open_collection(client: Elasticsearch, name: str) -> Collection:
     """Look a collection up by name.
 
-    Raises `CollectionNotFoundError`, with how to make it, and `AliasError` where it has versions but its alias does not
+    Raise `CollectionNotFoundError`, with how to make it, and `AliasError` where it has versions but its alias does not
     point to one of them, with what to do.
     """
     alias = alias_of(name)
@@ -273,7 +273,7 @@ def _is_ours(body: Mapping[str, Any]) -> bool:
 def delete_collection(client: Elasticsearch, name: str) -> list[str]:
     """Delete a collection with all its versions, on a person's word; gives the indices that are gone.
 
-    Raises `CollectionNotFoundError`, and `LeaseHeldError` while a job writes the collection.
+    Raise `CollectionNotFoundError`, and `LeaseHeldError` while a job writes the collection.
     """
     _indices_of(client, name)
     with alone_on(client, name) as lease, elasticsearch_errors(f"deleting the collection {name!r}"):

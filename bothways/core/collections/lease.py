@@ -33,7 +33,7 @@ def lease_name(collection: str) -> str:
 def alone_on(client: Elasticsearch, collection: str) -> Iterator[Lease]:
     """Hold the lease of a collection for the length of a `with`; `check` it before what only its holder may do.
 
-    Raises `LeaseHeldError` where a job writes the collection: nothing was changed, and the message names the
+    Raise `LeaseHeldError` where a job writes the collection: nothing was changed, and the message names the
     job and what to do.
     """
     with _take(Leases(client), lease_name(collection)).kept() as lease:

@@ -32,7 +32,7 @@ _OF_GRAPHS = {"m", "ef_construction"}
 
 
 def without_graphs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the body to create an index with (settings and mappings), its vectors as yet without graphs."""
+    """Return the body to create an index with (settings and mappings), its vectors as yet without graphs."""
     quiet = deepcopy(dict(body))
     wanted = {}
     for path, field in vector_fields(quiet["mappings"]["properties"]):
@@ -63,7 +63,7 @@ def quieten(client: Elasticsearch, index: str) -> None:
 
 
 def wake(client: Elasticsearch, index: str) -> bool:
-    """Give an index what it is to have and make all that is in it visible; False where it was not quiet.
+    """Restore the settings of an index and make all its documents visible; return False if it was not quiet.
 
     Segments that are there already get their graphs when they are merged.
     """
@@ -93,7 +93,7 @@ def is_quiet(meta: Mapping[str, Any]) -> bool:
 
 
 def vector_fields(properties: Mapping[str, Any], below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give each vector field of a mapping with its path, as in `questions.text_sem`."""
+    """Return each vector field of a mapping with its path, as in `questions.text_sem`."""
     for name, field in properties.items():
         if field.get("type") == "dense_vector":
             yield below + name, field

@@ -70,7 +70,7 @@ def elasticsearch_errors(doing: str) -> Iterator[None]:
 
 
 def _of_wire(error: WireError, doing: str) -> ElasticsearchError | UsageError:
-    """Give our error for a request without a usable answer."""
+    """Return our error for a request without a usable answer."""
     if isinstance(error, ConnectionTimeout):
         return ElasticsearchUnavailableError(
             f"Elasticsearch did not answer in time while {doing}; see `bothways es status`, "
@@ -90,7 +90,7 @@ def _of_wire(error: WireError, doing: str) -> ElasticsearchError | UsageError:
 
 
 def of_answer(error: ApiError, doing: str) -> ElasticsearchError:
-    """Give our error for an answer that says that the request failed."""
+    """Return our error for an answer that says that the request failed."""
     kind, index = _kind(error.body)
     said = f"Elasticsearch failed while {doing}: {reason(error)}"
     if kind == "cluster_block_exception" and (blocked := blocked_by(error.status_code, reason(error))):
@@ -106,7 +106,7 @@ def of_answer(error: ApiError, doing: str) -> ElasticsearchError:
 
 
 def blocked_by(status: int, why: str) -> IndexReadOnlyError | None:
-    """Give the error for an index that takes no writes; None for a block that goes by itself in a moment.
+    """Return the error for an index that takes no writes; None for a block that goes by itself in a moment.
 
     `status` and `why` are Elasticsearch's: 429 for a full disk, 403 for a block that somebody has set, 503 for a
     cluster that has no master yet.
@@ -140,7 +140,7 @@ def require_writable(client: Elasticsearch, index: str) -> None:
 
 
 def _kind(body: object) -> tuple[str, str]:
-    """Give the type of an error that Elasticsearch answers, and the index that it names; "" where it names none."""
+    """Return the type of an error that Elasticsearch answers, and the index that it names; "" where it names none."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return "", ""
@@ -148,7 +148,7 @@ def _kind(body: object) -> tuple[str, str]:
 
 
 def reason(error: ApiError) -> str:
-    """Give the one sentence in which Elasticsearch says what was wrong, with the HTTP status."""
+    """Return the one sentence in which Elasticsearch says what was wrong, with the HTTP status."""
     body = error.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         causes = body["error"].get("root_cause") or [body["error"]]

@@ -27,7 +27,7 @@ class ClusterHealth:
 def cluster_health(client: Elasticsearch) -> ClusterHealth:
     """Ask for status, disks, write blocks and shards that are on no node.
 
-    Raises `ElasticsearchError` where the caller may not ask (privilege `monitor`) and
+    Raise `ElasticsearchError` where the caller may not ask (privilege `monitor`) and
     `ElasticsearchUnavailableError` where nothing answers.
     """
     with elasticsearch_errors("asking for the cluster's health"):

@@ -69,7 +69,7 @@ class GuardedClient(Elasticsearch):
     noted: Noted
 
     def options(self, **options: Any) -> GuardedClient:  # noqa: ANN401 – as the client's
-        """Give a copy with other options, for the same caller."""
+        """Return a copy with other options, for the same caller."""
         copy: GuardedClient = super().options(**options)
         copy._access, copy._acl_fields, copy.noted = self._access, self._acl_fields, self.noted
         return copy
@@ -140,7 +140,7 @@ class GuardedClient(Elasticsearch):
         return lines
 
     def _acl_field(self, index: object, params: Mapping[str, Any] | None) -> str:
-        """Say which field protects an index; "" for none. What is not one version of a collection is refused."""
+        """Return which field protects an index; "" for none. What is not one version of a collection is refused."""
         if not isinstance(index, str) or not _ONE_INDEX.fullmatch(index) or (params or {}).keys() - _PARAMS:
             raise AccessError("This caller may not search like that.")
         known = self._acl_fields.get(index)
@@ -160,7 +160,7 @@ class GuardedClient(Elasticsearch):
 
 
 def guarded(client: Elasticsearch, access: Access) -> Elasticsearch:
-    """Give the client through which a caller reads; an admin's is the client itself."""
+    """Return the client through which a caller reads; an admin's is the client itself."""
     if access.is_admin:
         return client
     copy = client.options()

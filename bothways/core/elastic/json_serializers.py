@@ -31,6 +31,6 @@ class _CompatibilityNdjson(_Ndjson):
 
 
 def serializers() -> dict[str, Serializer]:
-    """Give the client's serializers by MIME type."""
+    """Return the client's serializers by MIME type."""
     kinds: tuple[type[Serializer], ...] = (_Json, _CompatibilityJson, _Ndjson, _CompatibilityNdjson)
     return {kind.mimetype: kind() for kind in kinds}

@@ -52,7 +52,7 @@ class Held:
     ttl_s: float
 
     def seems_kept(self, now: float) -> bool:
-        """Tell whether its stamp is of just now, give or take its time to live, as of a clock that is about right."""
+        """Return whether its stamp is of just now, give or take its time to live, as of a clock that is about right."""
         return abs(now - self.renewed) <= self.ttl_s
 
     def told(self, name: str) -> str:
@@ -103,7 +103,7 @@ class Lease:
                 self.renew()
 
     def renew(self) -> None:
-        """Put the expiry off; raises `LeaseLostError` when somebody else has taken the lease or removed it."""
+        """Put the expiry off; raise `LeaseLostError` when somebody else has taken the lease or removed it."""
         with self._lock:
             if self._lost:
                 raise self._lost_error()
@@ -169,7 +169,7 @@ class Leases:
 
     @contextmanager
     def hold(self, name: str, *, note: str = "") -> Iterator[Lease]:
-        """Hold a name for the length of a `with`, heartbeats included; raises `LeaseHeldError` at once if it is taken.
+        """Hold a name for the length of a `with`, heartbeats included; raise `LeaseHeldError` at once if it is taken.
 
         Whoever holds it calls `Lease.check` before each thing that only the holder may do.
         """
@@ -177,7 +177,7 @@ class Leases:
             yield lease
 
     def acquire(self, name: str, *, note: str = "", watch: bool = True) -> Lease:
-        """Take a name that is free or whose holder is dead; raises `LeaseHeldError` with who has it and since when.
+        """Take a name that is free or whose holder is dead; raise `LeaseHeldError` with who has it and since when.
 
         Where the holder's stamp is not of just now, its lease is watched for its time to live: a holder that changes
         nothing in it is dead. Without `watch` it counts as held until calls on this object have seen it that long.
@@ -196,7 +196,7 @@ class Leases:
                 return Lease(self, name, mine, version, found[0] if found else None)
 
     def _is_over(self, name: str, held: Held, version: _Version, *, watch: bool) -> bool:
-        """Tell whether others may take a lease: its holder is known to be dead, or lets it lie."""
+        """Return whether others may take a lease: its holder is known to be dead, or lets it lie."""
         if held.holder.is_known_dead():
             return True
         if held.seems_kept(self.clock()):
@@ -223,7 +223,7 @@ class Leases:
         return True
 
     def read(self, name: str) -> tuple[Held, _Version] | None:
-        """Give what is known of a name, as of this moment; None when nobody holds it."""
+        """Return what is known of a name, as of this moment; None when nobody holds it."""
         with elasticsearch_errors(f"reading the lease {name!r}"):
             try:
                 found = self._client.get(index=self._index, id=name)
@@ -261,7 +261,7 @@ class Leases:
             self._client.options(ignore_status=404).delete(index=self._index, id=name)
 
     def stamped(self, held: Held) -> Held:
-        """Give the same lease, renewed now."""
+        """Return the same lease, renewed now."""
         return Held(
             holder=held.holder,
             token=held.token,

@@ -48,9 +48,9 @@ _OTHER_DOCUMENTS = frozenset(
 
 
 def restricted(body: Mapping[str, Any], acl_field: str, access: Access) -> dict[str, Any]:
-    """Give a search's body with the caller's filter in its query and in each kNN search, and without the ACL field.
+    """Return a search's body with the caller's filter in its query and in each kNN search, and without the ACL field.
 
-    Raises `AccessError` for a body with a part that a filter does not hold for: better no answer than too much.
+    Raise `AccessError` for a body with a part that a filter does not hold for: better no answer than too much.
     """
     only = visible(acl_field, access)
     if only is None:
@@ -73,7 +73,7 @@ def _as_list(part: Any) -> list[Any]:  # noqa: ANN401 – JSON
 
 
 def _walk(part: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 – JSON
-    """Give all names of a body with what stands under them, at any depth."""
+    """Return all names of a body with what stands under them, at any depth."""
     if isinstance(part, Mapping):
         for name, value in part.items():
             yield name, value

@@ -47,7 +47,7 @@ class Holder:
         return cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
 
     def is_known_dead(self) -> bool:
-        """Tell whether the process is surely gone. It can only be told on its own machine; elsewhere: no."""
+        """Return whether the process is surely gone. It can only be told on its own machine; elsewhere: no."""
         if self.machine != _machine():
             return False
         with suppress(psutil.AccessDenied):

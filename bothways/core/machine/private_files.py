@@ -81,7 +81,7 @@ def to_disk(file: IO[Any]) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Give an empty file beside `path`, its owner's alone, which takes its name when the body ends well."""
+    """Return an empty file beside `path`, its owner's alone, which takes its name when the body ends well."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 def public_url(url: str) -> str:
-    """Give an address without what may be secret in it: the user and password, and all behind the path.
+    """Return an address without what may be secret in it: the user and password, and all behind the path.
 
-    Raises `ValueError` for an IPv6 address without its closing bracket.
+    Raise `ValueError` for an IPv6 address without its closing bracket.
     """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -28,7 +28,7 @@ class Place:
     record: int | None = None
 
     def moved(self, by: int) -> Place | None:
-        """Give the place `by` records (or, without records, pages) further on; None before the first."""
+        """Return the place `by` records (or, without records, pages) further on; None before the first."""
         if self.record is not None:
             return Place(self.page, self.record + by) if self.record + by >= 0 else None
         if self.page is not None and self.page + by >= 1:
@@ -47,7 +47,7 @@ def document_id(relative: str, page: int | None = None, record: int | None = Non
 
 @lru_cache(maxsize=4096)
 def find_place(doc_id: str, relative: str) -> Place | None:
-    """Give the place in the file `relative` that an id was made of; None for an id of another origin.
+    """Return the place in the file `relative` that an id was made of; None for an id of another origin.
 
     The index does not hold places. So ids are made of one place after the other until this one comes out: under a
     millisecond for an article of a code, some 10 ms at most where none fits.
@@ -67,7 +67,7 @@ def find_place(doc_id: str, relative: str) -> Place | None:
 
 @lru_cache(maxsize=1)
 def _endings() -> list[tuple[bytes, int | None, int | None]]:
-    """Give each place that is looked for, and before it what follows the file's name in the key of its id."""
+    """Return each place that is looked for, and before it what follows the file's name in the key of its id."""
     return [
         *((b", null, %d]" % record, None, record) for record in range(MOST_PAGES)),
         *((b", %d, null]" % page, page, None) for page in range(1, MOST_PAGES + 1)),

@@ -12,12 +12,12 @@ _SUSPECT = re.compile(
 
 
 def printable(text: str) -> str:
-    """Give text that a terminal prints and does not obey: other control characters than line ends are written out."""
+    """Return text that a terminal prints and does not obey: other control characters than line ends are written out."""
     return _SUSPECT.sub(_written_out, text)
 
 
 def printable_line(text: str) -> str:
-    """Give `printable` text on one line: its line ends are written out, too."""
+    """Return `printable` text on one line: its line ends are written out, too."""
     return printable(text).replace("\n", "\\n")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bothways.core.errors import UsageError
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.expansion.rewards import MEASURE, Example
 from bothways.evaluation.expansion.rule import FOLDS, Choice, Flags, Frame, always, asked, built_in, choose, never
 from bothways.evaluation.judged.queries import split_of
@@ -25,7 +26,7 @@ OVER = {ALWAYS: "gain_over_always", BUILT_IN: "gain_over_built_in", IN_USE: "gai
 
 
 def summarise(examples: Sequence[Example], frame: Frame) -> tuple[dict[str, Any], ExpansionRule | None]:
-    """Give the figures by part, and the rule, which is learnt on the train part alone; None where that is too small."""
+    """Return the figures by part, and the rule that was learnt on the train part; None if that part is too small."""
     parts = {part: [one for one in examples if split_of(one.query_id) == part] for part in ("train", "dev")}
     told: dict[str, Any] = {
         "measure": MEASURE,
@@ -45,13 +46,13 @@ def summarise(examples: Sequence[Example], frame: Frame) -> tuple[dict[str, Any]
 
 
 def about_rule(rule: ExpansionRule, told: Mapping[str, Any], origin: Mapping[str, Any]) -> ExpansionRule:
-    """Give the rule with where it comes from and what it brought where it was not fitted."""
+    """Return the rule with where it comes from and what it brought where it was not fitted."""
     held_out = told["rules"]["train"][LEARNT]
     return replace(rule, about={**origin, "price": told["price"], "chosen": told["chosen"]["name"], **held_out})
 
 
 def samples(examples: Sequence[Example]) -> dict[str, Any]:
-    """Tell what one sample brings on average, and what the best one of a query's samples would."""
+    """Return what one sample brings on average, and what the best one of a query's samples would."""
     if not examples:
         raise UsageError("There is no query with an expansion to measure.")
     rewards = [reward for one in examples for reward in one.rewards]
@@ -68,7 +69,7 @@ def samples(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def policies(examples: Sequence[Example], flags: Mapping[str, Flags], price: float) -> dict[str, Any]:
-    """Tell what each rule asks and brings; `gain` is against never, `per_call` is what one call brings."""
+    """Return what each rule asks and brings; `gain` is against never, `per_call` is what one call brings."""
     mean = np.array([one.mean for one in examples])
     plain = np.array([one.first.value for one in examples])
     rows: dict[str, Any] = {}
@@ -92,25 +93,21 @@ def page(told: Mapping[str, Any]) -> str:
     lines = [f"# What expansions bring: {told['collection']}", "", f"Strategy `{told['strategy']}`, {told['source']}."]
     counted = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in told["counts"].items())
     lines += ["", f"{counted}.", "", f"Change of {MEASURE}, brackets are 95 % intervals:", ""]
-    lines += [
-        "| part | queries | samples | without | mean of n | best of n | better / worse / equal |",
-        "|---" * 7 + "|",
+    head = ["part", "queries", "samples", "without", "mean of n", "best of n", "better / worse / equal"]
+    rows = [
+        [
+            *(part, row["queries"], row["samples"], _level(row["without"]), _signed(row["mean_of_n"])),
+            *(_signed(row["best_of_n"]), f"{row['better']} / {row['worse']} / {row['equal']}"),
+        ]
+        for part, row in told["parts"].items()
     ]
-    for part, row in told["parts"].items():
-        lines.append(
-            f"| {part} | {row['queries']} | {row['samples']} | {_level(row['without'])} | {_signed(row['mean_of_n'])} "
-            f"| {_signed(row['best_of_n'])} | {row['better']} / {row['worse']} / {row['equal']} |"
-        )
+    lines.append(markdown_table(head, rows))
     lines += ["", f"## When to ask (a call must bring {told['price']:g})"]
     for part, rows in told["rules"].items():
         how = "cross-validated" if part == "train" else "learnt on train"
-        lines += [
-            "",
-            f"{part} ({how}):",
-            "",
-            f"| rule | asked | {MEASURE} | gain | a call | gain over always | over built-in |",
-        ]
-        lines += ["|---" * 7 + "|", *(_row(name, row) for name, row in rows.items())]
+        head = ["rule", "asked", MEASURE, "gain", "a call", "gain over always", "over built-in"]
+        table = markdown_table(head, [_row(name, row) for name, row in rows.items()])
+        lines += ["", f"{part} ({how}):", "", table]
     if "chosen" in told:
         lines += ["", f"Chosen: {told['chosen']['name']}. Net gain of the candidates, held out: "]
         lines[-1] += ", ".join(f"{name} {net:+.4f}" for name, net in told["chosen"]["net_by_candidate"].items()) + "."
@@ -126,18 +123,17 @@ def _train_flags(examples: Sequence[Example], choice: Choice, frame: Frame) -> d
 
 
 def _fixed(examples: Sequence[Example], frame: Frame) -> dict[str, Flags]:
-    """Give what is asked without learning anything; what is in use only where that is not the built-in bound."""
+    """Return what is asked without learning anything; what is in use only where that is not the built-in bound."""
     rules = {NEVER: never(examples, frame), ALWAYS: always(examples, frame), BUILT_IN: built_in(examples, frame)}
     flags = {name: asked(rule, examples) for name, rule in rules.items()}
     in_use = np.array([one.first.in_use for one in examples], np.bool_)
     return flags if np.array_equal(in_use, flags[BUILT_IN]) else {**flags, IN_USE: in_use}
 
 
-def _row(name: str, row: Mapping[str, Any]) -> str:
+def _row(name: str, row: Mapping[str, Any]) -> list[str]:
     per_call = "–" if row["per_call"] is None else f"{row['per_call']:+.3f}"
     over = (_signed(row[OVER[other]]) if OVER[other] in row else "–" for other in (ALWAYS, BUILT_IN))
-    cells = (name, f"{row['asked']:.0%}", _level(row[MEASURE]), _signed(row["gain"]), per_call, *over)
-    return f"| {' | '.join(cells)} |"
+    return [name, f"{row['asked']:.0%}", _level(row[MEASURE]), _signed(row["gain"]), per_call, *over]
 
 
 def _interval(values: Sequence[float] | Values) -> dict[str, float]:

@@ -10,22 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bothways.core.collections.collection import Collection, open_collection
 from bothways.core.datatypes import Strategy
 from bothways.core.errors import EvaluationError, UsageError
 from bothways.core.results import SearchResult
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import relevance_of, resolve_gold
-from bothways.evaluation.judged.leaks import find_leaks, refuse_leaks
+from bothways.evaluation.judged.leaks import open_judged
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.measures import evaluate, measures_of
+from bothways.evaluation.run import UNHURRIED_MS
 from bothways.search.options import LEGS, REWRITTEN, SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.when_to_rewrite import decide
 
 MEASURE = "ndcg@10"
 DEPTH = 10
-UNHURRIED_MS = 600_000.0
 SERVED: tuple[Strategy, ...] = tuple(
     name for name, legs in LEGS.items() if name not in REWRITTEN and legs != ("bm25",) and name != "dedup"
 )
@@ -71,14 +70,14 @@ class Given:
         self.pseudo_doc = ""
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:  # noqa: ARG002 – part of the interface
-        """Give it, at once."""
+        """Return it, at once."""
         return self.pseudo_doc
 
 
 class Bench:
     """Measures queries of one collection with and without expansions, one at a time.
 
-    `searcher` has `given` as its rewriter. Raises `UsageError` for a strategy that no expansion changes,
+    `searcher` has `given` as its rewriter. Raise `UsageError` for a strategy that no expansion changes,
     `EvaluationError` where judged queries are indexed questions, and where a search ran without one of its parts.
     """
 
@@ -101,7 +100,7 @@ class Bench:
             raise UsageError(f"BOTHWAYS_LEG_K has to be {DEPTH} at least: what is measured is {MEASURE}.")
         self._searcher = searcher
         self._given = given
-        self.opened: Collection = open_collection(searcher.client, collection)
+        self.opened = open_judged(searcher.client, collection, queries, allow_leaks=allow_leaks)
         self._queries = {query.query_id: query for query in queries}
         self._gold: dict[str, dict[str, int]] = {}
         self._named = {MEASURE: measures_of([DEPTH])[MEASURE]}
@@ -114,8 +113,6 @@ class Bench:
             search_timeout_ms=UNHURRIED_MS,
             encode_timeout_ms=UNHURRIED_MS,
         )
-        if not allow_leaks:
-            refuse_leaks(find_leaks(searcher.client, self.opened, queries))
 
     def first_pass(self, query_id: str) -> FirstPass:
         """Search without an expansion."""

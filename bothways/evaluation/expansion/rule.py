@@ -60,7 +60,7 @@ class Choice:
 def choose(examples: Sequence[Example], frame: Frame, *, folds: int = FOLDS) -> Choice:
     """Fit all kinds of rules, choose one, and tell what each decides where it was not fitted.
 
-    Raises `UsageError` for fewer examples than twice the folds.
+    Raise `UsageError` for fewer examples than twice the folds.
     """
     if len(examples) < 2 * folds:
         raise UsageError(f"{len(examples)} queries are too few to learn a rule from in {folds} folds.")
@@ -118,7 +118,7 @@ def gap(examples: Sequence[Example], frame: Frame) -> ExpansionRule:
 
 
 def logistic(penalty: float) -> Fit:
-    """Give the fit of a logistic regression with that penalty; `never` or `always` where all speak for one side."""
+    """Return the fit of a logistic regression with that penalty; `never` or `always` where all speak for one side."""
 
     def fit(examples: Sequence[Example], frame: Frame) -> ExpansionRule:
         allowed = [one for one in examples if one.first.may_ask]
@@ -144,7 +144,7 @@ def logistic(penalty: float) -> Fit:
 
 
 def logistic_regression(x: Values, positive: Flags, weights: Values, penalty: float) -> Values:
-    """Give intercept and weights, shape (1 + signs,), that minimise weighted log-loss + penalty / 2 · |weights|².
+    """Return intercept and weights, shape (1 + signs,), that minimise weighted log-loss + penalty / 2 · |weights|².
 
     `x` has shape (examples, signs). The intercept is not penalised. By Newton's method, steps halved until they help;
     sums are numpy's own, since BLAS threads wait longer for each other on a busy machine than they compute.
@@ -173,7 +173,7 @@ def logistic_regression(x: Values, positive: Flags, weights: Values, penalty: fl
 
 
 def _candidates() -> dict[str, Fit]:
-    """Give the rules that are tried, by name, the simplest first."""
+    """Return the rules that are tried, by name, the simplest first."""
     regressions = {f"logistic, penalty {penalty:g}": logistic(penalty) for penalty in PENALTIES}
     return {"never": never, "always": always, "built-in": built_in, "gap": gap, **regressions}
 
@@ -207,7 +207,7 @@ def _held_out(examples: Sequence[Example], frame: Frame, fit: Fit, folds: int) -
 
 
 def _splits(number: int, folds: int) -> list[tuple[list[int], list[int]]]:
-    """Give the places of each fold's other examples and of its own, drawn with a fixed seed."""
+    """Return the places of each fold's other examples and of its own, drawn with a fixed seed."""
     fold_of = np.random.default_rng(SEED).permutation(np.arange(number) % folds)
     return [
         (np.flatnonzero(fold_of != fold).tolist(), np.flatnonzero(fold_of == fold).tolist()) for fold in range(folds)

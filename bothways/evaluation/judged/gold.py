@@ -30,7 +30,7 @@ class GoldDocument:
 
 
 def relevance_of(gold: Iterable[GoldDocument]) -> dict[str, int]:
-    """Give one query's judgements as measures and TREC's files take them: `{document: relevance}`."""
+    """Return one query's judgements as measures and TREC's files take them: `{document: relevance}`."""
     return {document.doc_id: document.relevance for document in gold}
 
 
@@ -71,7 +71,7 @@ def _documents(client: Elasticsearch, collection: Collection, gold: Mapping[str,
 
 
 def _first_chunks(client: Elasticsearch, index: str, documents: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Give title and beginning of each document that is there."""
+    """Return title and beginning of each document that is there."""
     found: dict[str, tuple[str, str]] = {}
     for start in range(0, len(documents), _AT_ONCE):
         batch = documents[start : start + _AT_ONCE]

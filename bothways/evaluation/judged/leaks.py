@@ -1,4 +1,4 @@
-"""The guard against flattering oneself: judged queries that stand word for word among the indexed questions."""
+"""Judged queries that are among the indexed questions, word for word: figures from them would be too good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
-from bothways.core.collections.collection import Collection
+from bothways.core.collections.collection import Collection, open_collection
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import EvaluationError
 from bothways.evaluation.judged.queries import JudgedQuery
@@ -20,7 +20,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leak:
-    """A judged query and the chunk among whose questions it stands; not `exact`: but for its punctuation."""
+    """A judged query and the chunk that has it as a question; not `exact`: with other punctuation."""
 
     query_id: str
     text: str
@@ -47,13 +47,23 @@ def find_leaks(client: Elasticsearch, collection: Collection, queries: Sequence[
     return list(leaks.values())
 
 
+def open_judged(
+    client: Elasticsearch, name: str, queries: Sequence[JudgedQuery], *, allow_leaks: bool = False
+) -> Collection:
+    """Open a collection to measure it by judged queries; raise `EvaluationError` if its questions have one of them."""
+    opened = open_collection(client, name)
+    if not allow_leaks:
+        refuse_leaks(find_leaks(client, opened, queries))
+    return opened
+
+
 def refuse_leaks(leaks: Sequence[Leak]) -> None:
-    """Raise `EvaluationError` naming what stands there word for word, if anything does."""
+    """Raise `EvaluationError` if judged queries are indexed questions word for word; the message names them."""
     exact = [leak for leak in leaks if leak.exact]
     if exact:
         raise EvaluationError(
             f"{len(exact)} judged queries stand word for word among the indexed questions: {named(exact)}. Figures "
-            "from them would say nothing about new questions: index without those questions, or tell --allow-leaks."
+            "from them would say nothing about new questions: index without those questions, or use --allow-leaks."
         )
 
 

@@ -14,7 +14,7 @@ Run = Mapping[str, Mapping[str, float]]
 
 
 def load_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Read judgements from BEIR's three columns or TREC's four; raises `EvaluationError` naming file and line."""
+    """Read judgements from BEIR's three columns or TREC's four; raise `EvaluationError` naming file and line."""
     judged: dict[str, dict[str, int]] = {}
     for number, line in lines_of(path):
         columns = line.split()
@@ -33,7 +33,7 @@ def load_qrels(path: Path) -> dict[str, dict[str, int]]:
 
 
 def load_run(path: Path) -> dict[str, dict[str, float]]:
-    """Read a TREC run (query Q0 document rank score tag); raises `EvaluationError` naming file and line."""
+    """Read a TREC run (query Q0 document rank score tag); raise `EvaluationError` naming file and line."""
     run: dict[str, dict[str, float]] = {}
     for number, line in lines_of(path):
         columns = line.split()

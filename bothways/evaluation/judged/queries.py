@@ -38,7 +38,7 @@ class JudgedQuery:
 
 
 def load_queries(path: Path, qrels: Path | None = None) -> list[JudgedQuery]:
-    """Read judged queries; raises `EvaluationError` naming file and line for whatever cannot be used.
+    """Read judged queries; raise `EvaluationError` naming file and line for whatever cannot be used.
 
     With `qrels`, or with a `qrels.tsv` beside a BEIR file, judgements come from there and queries without any are
     left out, as BEIR does. Else each line must have its `gold`.
@@ -71,7 +71,7 @@ def load_texts(path: Path) -> list[str]:
 
 
 def split_of(query_id: str) -> Split:
-    """Tell which part a query belongs to: a fifth is `dev`, four fifths are `train`, the same on every machine.
+    """Return which part a query belongs to: a fifth is `dev`, four fifths are `train`, the same on every machine.
 
     By the SHA-1 of the id modulo 5, so that neither order nor number of the queries matters.
     """
@@ -80,7 +80,7 @@ def split_of(query_id: str) -> Split:
 
 
 def take_split(queries: Sequence[JudgedQuery], split: Split | None) -> list[JudgedQuery]:
-    """Keep the queries of one part, or all; raises `EvaluationError` when none is left."""
+    """Keep the queries of one part, or all; raise `EvaluationError` when none is left."""
     kept = [query for query in queries if split in (None, split_of(query.query_id))]
     if not kept:
         raise EvaluationError(f"None of the {len(queries)} queries falls into the part {split!r}.")

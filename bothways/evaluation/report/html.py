@@ -14,7 +14,7 @@ from bothways.evaluation.report.values import Report, figure
 
 
 def html_page(report: Report) -> str:
-    """Give `report.html`. Without matplotlib the page stands without plots and says what to install."""
+    """Return `report.html`. Without matplotlib the page stands without plots and says what to install."""
     plots: dict[str, str] = {}
     no_plots = ""
     try:
@@ -45,7 +45,7 @@ def _data_uri(svg: str) -> str:
 
 
 def _best(report: Report) -> dict[str, float]:
-    """Give the best value of each column: the highest measure, the shortest time."""
+    """Return the best value of each column: the highest measure, the shortest time."""
     found: dict[str, float] = {}
     for column in report.columns:
         values = [row[column] for row in report.strategies.values() if column in row]

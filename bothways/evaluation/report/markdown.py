@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.report.values import Report, figure
 from bothways.evaluation.statistics import Comparison, Interval
 
@@ -11,7 +12,7 @@ _FAILURES = 20
 
 
 def markdown_page(report: Report) -> str:
-    """Give `report.md`: strategies, differences from the baseline, slices, what is missing, and failed queries."""
+    """Return `report.md`: strategies, differences from the baseline, slices, missing documents, failed queries."""
     measure = report.plan.measure
     parts = [
         f"# {report.queries} queries on {report.about.get('index', 'runs from files')}",
@@ -28,16 +29,16 @@ def markdown_page(report: Report) -> str:
 
 
 def strategy_table(report: Report) -> str:
-    """Lay the strategies out as a table, a row each."""
+    """Return a table with a row a strategy."""
     rows = [
         [f"`{name}`", *(figure(column, row.get(column)) for column in report.columns)]
         for name, row in report.strategies.items()
     ]
-    return table(["strategy", *report.columns], rows)
+    return markdown_table(["strategy", *report.columns], rows)
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
-    """Lay out paired differences: paired randomisation test, p-values corrected by Holm."""
+    """Return a table of paired differences: paired randomisation test, p-values corrected by Holm."""
     rows = [
         [
             f"`{one.name}`",
@@ -49,48 +50,38 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
         ]
         for one in comparisons
     ]
-    return table(["", "difference", "95 %", "better / worse / equal", "p (Holm)", "significant"], rows)
+    return markdown_table(["", "difference", "95 %", "better / worse / equal", "p (Holm)", "significant"], rows)
 
 
 def slice_table(report: Report, field: str) -> str:
-    """Lay out one slicing: a row a group, the deciding measure with its interval by strategy."""
+    """Return a table with a row a group: the deciding measure with its interval by strategy."""
     rows = [
         [one.label, str(one.queries), *(f"{figure('', i.mean)} {between(i)}" for i in one.measured.values())]
         for one in report.slices
         if one.field == field
     ]
-    return table([field, "queries", *report.strategies], rows)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a Markdown table; cells are kept on their line."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    return markdown_table([field, "queries", *report.strategies], rows)
 
 
 def between(interval: Interval, *, sign: bool = False) -> str:
-    """Print an interval's ends."""
+    """Return the ends of an interval, as `[.41, .52]`."""
     form = signed if sign else (lambda value: figure("", value))
     return f"[{form(interval.low)}, {form(interval.high)}]"
 
 
 def signed(value: float) -> str:
-    """Print a difference with its sign."""
+    """Return a difference with its sign."""
     return ("+" if value >= 0 else "−") + figure("", abs(value))
 
 
 def not_significant(one: Comparison) -> str:
-    """Say it where a difference may be luck."""
+    """Return a remark for a difference that may be chance, else ""."""
     return "" if one.significant else " (not significant)"
 
 
 def p_value(p: float) -> str:
-    """Print a p-value; what is smaller than the test can tell apart is said to be so."""
+    """Return a p-value; below .001 the test cannot distinguish values."""
     return "< .001" if p < 0.001 else figure("", p)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _gold_not_in_index(report: Report) -> list[str]:
@@ -112,7 +103,7 @@ def _degraded(report: Report) -> list[str]:
 
 
 def degraded_lines(report: Report) -> list[str]:
-    """Say for each strategy and stage how many searches ran without it."""
+    """Return a line for each strategy and stage that searches ran without."""
     return [
         f"{name}: {times} of {report.queries} searches ran without {stage}"
         for name, stages in report.degraded.items()
@@ -136,7 +127,7 @@ def _failures(report: Report) -> list[str]:
     if not rows:
         return [head]
     note = [] if report.failed <= len(rows) else [f"The first {len(rows)}; all are in per_query.jsonl."]
-    return [head, *note, table(["", "query", "wanted", "found instead"], rows)]
+    return [head, *note, markdown_table(["", "query", "wanted", "found instead"], rows)]
 
 
 def _first(shown: Mapping[str, tuple[str, str]]) -> list[tuple[str, tuple[str, str]]]:

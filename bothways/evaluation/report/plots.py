@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
@@ -13,6 +13,7 @@ from bothways.core.errors import MissingExtraError
 from bothways.core.settings import settings
 from bothways.evaluation.report.values import Report
 from bothways.evaluation.slices import LENGTH
+from bothways.evaluation.statistics import Interval
 
 _INCHES = (7.2, 3.4)
 
@@ -25,11 +26,7 @@ def measure_by_strategy(report: Report) -> str:
 
     def draw(axes: Any) -> None:  # noqa: ANN401 – matplotlib comes lazily
         means = [interval.mean for interval in intervals]
-        ends = [
-            [interval.mean - interval.low for interval in intervals],
-            [interval.high - interval.mean for interval in intervals],
-        ]
-        axes.barh(names, means, xerr=ends, color="#9ecae1", ecolor="#2b5b84", capsize=3)
+        axes.barh(names, means, xerr=_ends(intervals), color="#9ecae1", ecolor="#2b5b84", capsize=3)
         axes.invert_yaxis()
         axes.set_xlabel(f"{measure}, mean of {report.queries} queries and 95 % interval")
         axes.set_xlim(0, max(0.01, min(1.0, 1.08 * max(interval.high for interval in intervals))))
@@ -66,8 +63,7 @@ def latency_against_quality(report: Report) -> str:
     def draw(axes: Any) -> None:  # noqa: ANN401
         for name, row in timed.items():
             interval = report.intervals[name][report.plan.measure]
-            ends = [[interval.mean - interval.low], [interval.high - interval.mean]]
-            axes.errorbar(row["p50_ms"], interval.mean, yerr=ends, fmt="o", capsize=3)
+            axes.errorbar(row["p50_ms"], interval.mean, yerr=_ends([interval]), fmt="o", capsize=3)
             axes.annotate(name, (row["p50_ms"], interval.mean), xytext=(6, 4), textcoords="offset points")
         axes.set_xlabel("median time of a search, ms")
         axes.set_ylabel(report.plan.measure)
@@ -77,10 +73,15 @@ def latency_against_quality(report: Report) -> str:
     return svg("latency", draw)
 
 
+def _ends(intervals: Sequence[Interval]) -> list[list[float]]:
+    """Return how far the intervals reach below and above their means, as matplotlib draws them."""
+    return [[one.mean - one.low for one in intervals], [one.high - one.mean for one in intervals]]
+
+
 def svg(name: str, draw: Callable[[Any], None]) -> str:
     """Draw on one pair of axes and give the `<svg>` element; `name` keeps its ids apart from those of other plots.
 
-    Raises `MissingExtraError` without matplotlib.
+    Raise `MissingExtraError` without matplotlib.
     """
     with _figure(name) as figure:
         axes = figure.add_subplot()

@@ -71,7 +71,7 @@ class Report:
         return [*table_columns(self.plan.ks), *times]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give `report.json`, as the contract has it: `strategies` and `queries`, and what else is known."""
+        """Return `report.json`, as the contract has it: `strategies` and `queries`, and what else is known."""
         return {
             **self.about,
             "queries": self.queries,
@@ -165,7 +165,7 @@ def _slices(tally: Tally, label: str, plan: Plan) -> list[Slice]:
 
 
 def percentiles(times_ms: Values) -> dict[str, float]:
-    """Give the median and the 95th percentile of one strategy's times in milliseconds; nothing without times."""
+    """Return the median and the 95th percentile of one strategy's times in milliseconds; nothing without times."""
     if not len(times_ms):
         return {}
     p50, p95 = np.percentile(times_ms, [50, 95])

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from bothways.core.collections.collection import open_collection
+from bothways.core.batches import batched
 from bothways.core.errors import UsageError
 from bothways.evaluation.judged.gold import resolve_gold
-from bothways.evaluation.judged.leaks import find_leaks, refuse_leaks
+from bothways.evaluation.judged.leaks import open_judged
 from bothways.evaluation.judged.queries import JudgedQuery
-from bothways.evaluation.run import BATCH
-from bothways.evaluation.statistics import SEED, Interval, Values, confidence
+from bothways.evaluation.run import BATCH, UNHURRIED_MS
+from bothways.evaluation.statistics import SEED, Interval, Values, confidence, require_folds
 from bothways.search.options import RERANKED, SearchOptions
 from bothways.search.pipeline import Searcher
 
 FEWEST = 10
 """Answers that a threshold has to leave, so that its precision is not that of a lucky few."""
 ROWS = 10
-UNHURRIED_MS = 600_000.0
 
 Flags = npt.NDArray[np.bool_]
 
@@ -68,10 +65,6 @@ class Calibration:
         """Whether BOTHWAYS_RERANK_MIN_SCORE can hold the threshold; other scores are set by a request's `min_score`."""
         return self.strategy in RERANKED
 
-    def as_dict(self) -> dict[str, Any]:
-        """Give all of it as JSON has it."""
-        return asdict(self)
-
 
 def calibrate(
     searcher: Searcher,
@@ -86,19 +79,15 @@ def calibrate(
 ) -> Calibration:
     """Search for each query and find the threshold for `options.strategy`; `progress` hears of each search.
 
-    Raises `UsageError` for fewer queries than twice the folds, and where a search ran without a part: its scores are
+    Raise `UsageError` for fewer queries than twice the folds, and where a search ran without a part: its scores are
     of another scale. Judged queries that are indexed questions are refused, unless `allow_leaks`.
     """
-    if len(queries) < 2 * folds:
-        raise UsageError(f"{len(queries)} queries are too few to choose by in {folds} folds.")
-    opened = open_collection(searcher.client, collection)
-    if not allow_leaks:
-        refuse_leaks(find_leaks(searcher.client, opened, queries))
+    require_folds(queries, folds)
+    opened = open_judged(searcher.client, collection, queries, allow_leaks=allow_leaks)
     asked = replace(options, top_k=1, min_score=None, rerank_min_score=None, rerank_budget_ms=UNHURRIED_MS)
     scores: list[float] = []
     right: list[bool] = []
-    remaining = iter(queries)
-    while batch := list(islice(remaining, BATCH)):
+    for batch in batched(queries, BATCH):
         gold = resolve_gold(searcher.client, opened, batch)
         for query in batch:
             result = searcher.search(query.text, collection, asked)
@@ -138,7 +127,7 @@ def choose_threshold(scores: Values, right: Flags, *, wanted: float, folds: int,
 
 
 def cut(scores: Values, right: Flags, threshold: float) -> Threshold:
-    """Tell what a threshold does to these queries."""
+    """Return what a threshold does to these queries."""
     return _measured(scores >= threshold, right, threshold)
 
 

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bothways.core.collections.collection import Collection, open_collection
+from bothways.core.batches import batched
 from bothways.core.datatypes import Leg, Strategy
-from bothways.core.errors import UsageError
 from bothways.core.results import Hit
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import relevance_of, resolve_gold
-from bothways.evaluation.judged.leaks import find_leaks, refuse_leaks
+from bothways.evaluation.judged.leaks import open_judged
 from bothways.evaluation.judged.qrels import Qrels
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.measures import evaluate, measures_of, require_measure
 from bothways.evaluation.run import BATCH
-from bothways.evaluation.statistics import SEED, Comparison, Interval, Values, compare, confidence
+from bothways.evaluation.statistics import SEED, Comparison, Interval, Values, compare, confidence, require_folds
 from bothways.evaluation.tune.grid import ASKED_ANEW, ONLY_OF, Fields, Value, leg_k_of, told
 from bothways.evaluation.tune.rerank import Logits
 from bothways.search.options import RERANKED, SearchOptions
@@ -68,10 +65,6 @@ class Tuning:
         """Whether the held-out value is higher than what the fields in use give."""
         return self.gain.difference.mean > 0
 
-    def as_dict(self) -> dict[str, Any]:
-        """Give all of it as JSON has it."""
-        return asdict(self)
-
 
 def tune(
     searcher: Searcher,
@@ -87,17 +80,18 @@ def tune(
 ) -> Tuning:
     """Try all combinations of a grid on `hybrid` or `hybrid_rerank`; `progress` hears of searches and combinations.
 
-    Raises `UsageError` for fewer queries than twice the folds: there would be nothing to choose on. Judged queries that
+    Raise `UsageError` for fewer queries than twice the folds: there would be nothing to choose on. Judged queries that
     are indexed questions are refused as in an evaluation, unless `allow_leaks`.
     """
-    if len(queries) < 2 * folds:
-        raise UsageError(f"{len(queries)} queries are too few to choose by in {folds} folds.")
+    require_folds(queries, folds)
     depth = int(found.group(1)) if (found := re.search(r"@(\d+)$", measure)) else 10
     require_measure(measure, [depth])
-    opened = open_collection(searcher.client, collection)
-    if not allow_leaks:
-        refuse_leaks(find_leaks(searcher.client, opened, queries))
-    qrels = _qrels(searcher, opened, queries)
+    opened = open_judged(searcher.client, collection, queries, allow_leaks=allow_leaks)
+    qrels = {
+        query_id: relevance_of(gold)
+        for batch in batched(queries, BATCH)
+        for query_id, gold in resolve_gold(searcher.client, opened, batch).items()
+    }
     logits = Logits(searcher.reranker(), queries, progress) if "rerank_alpha" in grid[0] else None
     score = _Scorer(qrels, measure, depth, logits)
     trials: list[Trial] = []
@@ -150,15 +144,6 @@ def _asked_anew(grid: Sequence[Fields], options: SearchOptions) -> dict[tuple[Va
         asking = tuple(fields.get(field, getattr(options, field)) for field in ASKED_ANEW)
         groups.setdefault(asking, []).append(fields)
     return groups
-
-
-def _qrels(searcher: Searcher, opened: Collection, queries: Sequence[JudgedQuery]) -> dict[str, dict[str, int]]:
-    remaining = iter(queries)
-    qrels: dict[str, dict[str, int]] = {}
-    while batch := list(islice(remaining, BATCH)):
-        for query_id, gold in resolve_gold(searcher.client, opened, batch).items():
-            qrels[query_id] = relevance_of(gold)
-    return qrels
 
 
 Legs = Mapping[Leg, Sequence[Hit]]
@@ -232,7 +217,7 @@ def _choose(trials: Sequence[Trial], current: Fields, legs: Mapping[str, float],
 
 
 def cross_validate(matrix: Values, folds: int) -> Values:
-    """Give each query's value with the combination that was best on the other folds.
+    """Return each query's value with the combination that was best on the other folds.
 
     `matrix` has shape (combinations, queries). Folds are drawn at random with a fixed seed.
     """

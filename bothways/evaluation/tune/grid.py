@@ -49,7 +49,7 @@ def make_grid(
     """List the combinations to try; the fields in use come first. `chosen` replaces the values of a parameter.
 
     Left out are combinations in which a leg would bring more hits than it has candidates, and those that differ only
-    in what their fusion does not use. Raises `UsageError` for parameters that none of the fusions tried uses.
+    in what their fusion does not use. Raise `UsageError` for parameters that none of the fusions tried uses.
     """
     unknown = [name for name in [*names, *(chosen or {})] if name not in GRIDS]
     if unknown or not names:
@@ -88,7 +88,7 @@ def _require_used(axes: Mapping[str, Sequence[Value]], options: SearchOptions) -
 
 
 def _used(fields: Fields, options: SearchOptions) -> tuple[Value, ...]:
-    """Give the values that have a say under the combination's fusion."""
+    """Return the values that have a say under the combination's fusion."""
     fusion = fields.get("fusion", options.fusion)
     return tuple("" if ONLY_OF.get(field, fusion) != fusion else value for field, value in fields.items())
 
@@ -113,5 +113,5 @@ def _of_type(now: Value, value: Value, name: str) -> Value:
 
 
 def leg_k_of(fields: Fields, options: SearchOptions) -> int:
-    """Give the hits that each leg brings in a combination."""
+    """Return the hits that each leg brings in a combination."""
     return int(fields.get("leg_k", options.leg_k))

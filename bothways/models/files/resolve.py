@@ -35,12 +35,12 @@ _ETAG_TIMEOUT_S = 3.0
 
 
 def onnx_file(folder: Path) -> Path | None:
-    """Give the folder's ONNX graph, if it has one."""
+    """Return the folder's ONNX graph, if it has one."""
     return next((folder / name for name in ONNX_FILES if (folder / name).is_file()), None)
 
 
 def resolve_model(name_or_folder: str, *, cache_dir: Path, weights: Weights = "torch") -> Path:
-    """Give the folder of a model, with its `weights` where there are any of that kind.
+    """Return the folder of a model, with its `weights` where there are any of that kind.
 
     A hub model that has no ONNX graph comes with its torch weights instead, to be exported from. A reranker of our own
     (`bothways.models.rerank.shipped`), by its name or its folder, is put together in the cache. The packaged default

@@ -43,7 +43,7 @@ class AnswerCache:
         self._connection = self._open_or_replace()
 
     def get(self, key: str) -> str | None:
-        """Give the answer kept under `key`, or None."""
+        """Return the answer kept under `key`, or None."""
         with self._lock:
             rows = self._execute("SELECT value FROM answers WHERE key = ?", (key,))
         return str(rows[0][0]) if rows else None

@@ -56,7 +56,7 @@ def piece_of(event: object) -> tuple[str, str | None]:
 
 
 def error_in(event: object) -> str | None:
-    """Give what an event of a stream says went wrong, None where it says no such thing."""
+    """Return what an event of a stream says went wrong, None where it says no such thing."""
     error = _get(event, "error")
     if not error:
         return None
@@ -83,7 +83,7 @@ def check_end(reason: str | None, *, written: bool) -> None:
 
 
 def too_long() -> LLMAnswerTooLargeError:
-    """Give the error of a text that is too long."""
+    """Return the error of a text that is too long."""
     return LLMAnswerTooLargeError(
         f"The language model's answer was given up, since it has more than {MAX_CHARS:,} characters."
     )
@@ -118,7 +118,7 @@ class Thoughts:
         return shown
 
     def close(self) -> str:
-        """Give what was held back and is no thought after all."""
+        """Return what was held back and is no thought after all."""
         held, self._held = self._held.strip(), ""
         return held if self._state == "before" else ""
 

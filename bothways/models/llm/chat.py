@@ -18,14 +18,14 @@ class ChatModel(Protocol):
     """A prompt in, its answer out, whole or in pieces. A cancelled call leaves nothing behind. For one event loop."""
 
     def stream(self, prompt: str, *, timeout_s: float) -> AsyncGenerator[str, None]:
-        """Give the answer's pieces as they come, none of them empty, all within `timeout_s` seconds.
+        """Return the answer's pieces as they come, none of them empty, all within `timeout_s` seconds.
 
-        Raises `LLMError`, also after some pieces, where the answer is empty, cut off or late.
+        Raise `LLMError`, also after some pieces, where the answer is empty, cut off or late.
         """
         ...
 
     async def complete(self, prompt: str, *, timeout_s: float) -> str:
-        """Give the whole answer, never an empty one, within `timeout_s` seconds; raises `LLMError`."""
+        """Return the whole answer, never an empty one, within `timeout_s` seconds; raise `LLMError`."""
         ...
 
     async def aclose(self) -> None:
@@ -56,7 +56,7 @@ class LocalChat:
 
 
 def load_chat(settings: Settings) -> ChatModel | None:
-    """Give the language model that is set, for answers: the endpoint, else the local model, else None."""
+    """Return the language model that is set, for answers: the endpoint, else the local model, else None."""
     if settings.llm_base_url:
         from bothways.models.llm.chat_endpoint import ChatEndpoint
 

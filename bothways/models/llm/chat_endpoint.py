@@ -67,7 +67,7 @@ class ChatEndpoint(EndpointModel):
         return await self._within(asyncio.to_thread(self._first_listed), deadline)
 
     async def _texts(self, opened: httpx.Response, deadline: float) -> AsyncGenerator[str, None]:
-        """Give what of a stream is to be shown; raises `LLMError` where it is not one to its end."""
+        """Return what of a stream is to be shown; raise `LLMError` where it is not one to its end."""
         thoughts = Thoughts()
         # Where the body's own framing tells its end, a lost connection is an error by itself.
         reason, written = ("stop" if _is_framed(opened.headers) else None), 0

@@ -129,7 +129,7 @@ class EndpointModel:
         return text_of(self._run(lambda http: self._completed(http, body, deadline)))
 
     async def _completed(self, http: LLMHttp, body: Mapping[str, Any], deadline: float | None) -> object:
-        """Give a whole answer as it came, its tokens counted."""
+        """Return a whole answer as it came, its tokens counted."""
         answer = await self._asked(
             lambda left: http.whole("POST", "/chat/completions", body, timeout_s=left), deadline, self._pace
         )
@@ -259,7 +259,7 @@ class EndpointModel:
 
 
 def _root_of(error: BaseException) -> str:
-    """Say what an error was caused by in the end: "connection refused", and not "all attempts failed"."""
+    """Return what an error was caused by in the end: "connection refused", and not "all attempts failed"."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
     if isinstance(error, OSError) and (error.errno or 0) > 0:
@@ -281,7 +281,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _checked(base_url: str, api_key: str) -> str:
-    """Give the address as it may be shown; raises `SettingsError` for what is no http address, or no key."""
+    """Return the address as it may be shown; raise `SettingsError` for what is no http address, or no key."""
     try:
         parts = urlsplit(base_url)
         _ = parts.port  # raises for one that is no number

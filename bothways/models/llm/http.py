@@ -76,9 +76,9 @@ class LLMHttp:
         )
 
     async def whole(self, method: str, path: str, body: object = None, *, timeout_s: float) -> object:
-        """Give the answer as JSON.
+        """Return the answer as JSON.
 
-        Raises `RefusedError`, `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for what is no JSON, and
+        Raise `RefusedError`, `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for what is no JSON, and
         `httpx.HTTPError`.
         """
         response = await self.open(method, path, body, timeout_s=timeout_s)
@@ -88,7 +88,7 @@ class LLMHttp:
             await close(response)
 
     async def open(self, method: str, path: str, body: object = None, *, timeout_s: float) -> httpx.Response:
-        """Give the answer before it is read, to be closed by `close`; raises `RefusedError` and `httpx.HTTPError`."""
+        """Return the answer before it is read, to be closed by `close`; raise `RefusedError` and `httpx.HTTPError`."""
         request = self._client.build_request(
             method,
             self._base + path,
@@ -115,7 +115,7 @@ async def close(response: httpx.Response) -> None:
 
 
 async def read_whole(response: httpx.Response) -> object:
-    """Read an answer to its end as JSON; raises `LLMAnswerTooLargeError` where that comes too late."""
+    """Read an answer to its end as JSON; raise `LLMAnswerTooLargeError` where that comes too late."""
     length = response.headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20 and int(length) > MAX_ANSWER_BYTES:
         raise _too_large(MAX_ANSWER_BYTES)
@@ -123,9 +123,9 @@ async def read_whole(response: httpx.Response) -> object:
 
 
 async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
-    """Give the JSON of each event of a stream, up to its end or `[DONE]`.
+    """Return the JSON of each event of a stream, up to its end or `[DONE]`.
 
-    Raises `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for an event that is no JSON, and
+    Raise `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for an event that is no JSON, and
     `httpx.HTTPError`.
     """
     events = _Events()
@@ -143,7 +143,7 @@ async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
 
 
 async def _pieces(response: httpx.Response, most: int) -> AsyncGenerator[bytes, None]:
-    """Give the body as it comes, `most` bytes of it; one that is compressed unasked could grow without bound."""
+    """Return the body as it comes, `most` bytes of it; one that is compressed unasked could grow without bound."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise ValueError(f"its answer is compressed ({encoding[:20]}), which it was not asked for")
@@ -156,7 +156,7 @@ async def _pieces(response: httpx.Response, most: int) -> AsyncGenerator[bytes, 
 
 
 async def _error_body(response: httpx.Response) -> object:
-    """Give the body of a refusal as JSON, None where there is none or it is too long."""
+    """Return the body of a refusal as JSON, None where there is none or it is too long."""
     try:
         content = b"".join([piece async for piece in _pieces(response, MAX_ERROR_BYTES)])
         return _parsed(content)

@@ -22,7 +22,7 @@ class LanguageModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What stands for the model in cache keys and in the index. Raises `LLMError` if it has to be asked for."""
+        """What stands for the model in cache keys and in the index. Raise `LLMError` if it has to be asked for."""
         ...
 
     @property
@@ -35,7 +35,7 @@ class LanguageModel(Protocol):
     ) -> str:
         """Answer within `timeout_s`, retries included, as JSON of that schema where the model can be held to one.
 
-        Never gives an empty text. Raises `LLMUnavailableError` where nobody answers or what answers is no language
+        Never gives an empty text. Raise `LLMUnavailableError` where nobody answers or what answers is no language
         model, which says nothing about the prompt; any other `LLMError` is the model's answer to this prompt.
         """
         ...
@@ -46,7 +46,7 @@ class LanguageModel(Protocol):
 
 
 def load_llm(settings: Settings, *, temperature: float | None = None, pace: Pace | None = None) -> LanguageModel | None:
-    """Give the language model that is set: the endpoint, else the local model, else None. Asks no endpoint yet.
+    """Return the language model that is set: the endpoint, else the local model, else None. Asks no endpoint yet.
 
     `temperature` is for those who want several answers to one prompt; None: as the endpoint has it, greedy locally.
     `pace` is the rate limit that it shares with others; None: the one of the settings, for itself.

@@ -33,7 +33,7 @@ class Graph:
     turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(at_once()))
 
     def run(self, batch: Batch) -> Vector:
-        """Compute the graph's output for a batch, when it is its turn; raises `ModelError` where the runtime fails."""
+        """Compute the graph's output for a batch, when it is its turn; raise `ModelError` where the runtime fails."""
         feed = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
         try:
             with self.turns:

@@ -22,14 +22,14 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.ind
 
 
 def has_torch_weights(folder: Path) -> bool:
-    """Tell whether torch can load the folder as it is."""
+    """Return whether torch can load the folder as it is."""
     return any((folder / name).is_file() for name in WEIGHT_FILES)
 
 
 def ensure_torch_weights(folder: Path) -> None:
     """Write `model.safetensors` next to `onnx/model.onnx` where there are no torch weights yet.
 
-    Raises `MissingExtraError` without the extra `torch`, `ModelError` where the graph is not a BERT's.
+    Raise `MissingExtraError` without the extra `torch`, `ModelError` where the graph is not a BERT's.
     """
     if has_torch_weights(folder):
         return

@@ -34,7 +34,7 @@ it took the least processor time (docs/decisions/search-speed.md)."""
 def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
     """Load the reranker, fetching it first where it is not on this machine; None where none is set.
 
-    With `BOTHWAYS_RERANKER_URL` it is one behind an address, and nothing is loaded. Raises `ModelError` where it cannot
+    With `BOTHWAYS_RERANKER_URL` it is one behind an address, and nothing is loaded. Raise `ModelError` where it cannot
     be found or loaded, or does not give one score a pair; `MissingExtraError` where its backend is missing, and
     `SettingsError` as `check_reranker` does.
     """
@@ -57,7 +57,7 @@ def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
 
 
 def _quantized(path: Path, settings: Settings) -> Path:
-    """Give the int8 copy of a graph where the settings want one; of `auto`, the graph itself where none can be made."""
+    """Return the int8 copy of a graph if the settings ask for it; with `auto`, the graph itself if none can be made."""
     if settings.reranker_precision == "fp32" or settings.model_backend != "onnx":
         return path
     try:
@@ -70,7 +70,7 @@ def _quantized(path: Path, settings: Settings) -> Path:
 
 
 def check_reranker(settings: Settings) -> None:
-    """Refuse settings of the reranker that cannot go together, before anything is loaded; raises `SettingsError`."""
+    """Refuse settings of the reranker that cannot go together, before anything is loaded; raise `SettingsError`."""
     if settings.reranker_url is not None:
         key = settings.reranker_api_key
         check_remote(

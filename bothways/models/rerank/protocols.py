@@ -26,10 +26,10 @@ CLIP = 1e-7
 
 
 def endpoint(url: str, protocol: Protocol | Literal["auto"]) -> tuple[str, Protocol]:
-    """Give the whole address and the protocol; an address without `/rerank` at its end gets the protocol's path.
+    """Return the whole address and the protocol; an address without `/rerank` at its end gets the protocol's path.
 
     `auto` goes by the path's end, then by the host's name, and takes what it does not know for
-    text-embeddings-inference. Raises `SettingsError` for what is no http address.
+    text-embeddings-inference. Raise `SettingsError` for what is no http address.
     """
     try:
         parts = urlsplit(url)
@@ -56,7 +56,7 @@ def _spoken(path: str, host: str) -> Protocol:
 
 
 def request_body(protocol: Protocol, model: str | None, query: str, passages: Sequence[str]) -> dict[str, Any]:
-    """Give what is sent; all passages are to be scored, and none of them sent back.
+    """Return what is sent; all passages are to be scored, and none of them sent back.
 
     Role tokens are broken up in all of it: many of today's rerankers are language models with a prompt around it.
     """
@@ -68,7 +68,7 @@ def request_body(protocol: Protocol, model: str | None, query: str, passages: Se
 
 
 def read_answer(protocol: Protocol, answer: Any, passages: int) -> list[float]:  # noqa: ANN401 – any JSON
-    """Give a logit for each passage; raises `ModelError` for an answer that is not one of the protocol."""
+    """Return a logit for each passage; raise `ModelError` for an answer that is not one of the protocol."""
     name = "score" if protocol == "tei" else "relevance_score"
     rows = answer if protocol == "tei" else answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(rows, list):
@@ -89,11 +89,11 @@ def read_answer(protocol: Protocol, answer: Any, passages: int) -> list[float]: 
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Tell whether it is a number that a float can be; an integer of 400 digits is none, and no infinity either."""
+    """Return whether it is a number that a float can be; an integer of 400 digits is none, and no infinity either."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -MOST < value < MOST
 
 
 def logit(relevance: float) -> float:
-    """Give ln(p / (1 - p)) of a relevance in 0..1, which a sigmoid undoes; clipped, so that it is finite."""
+    """Return ln(p / (1 - p)) of a relevance in 0..1, which a sigmoid undoes; clipped, so that it is finite."""
     p = min(max(relevance, CLIP), 1 - CLIP)
     return math.log(p / (1 - p))

@@ -35,7 +35,7 @@ UNHURRIED_S = 60.0
 def check_remote(
     url: str, protocol: Protocol | Literal["auto"], model: str | None, api_key: str = ""
 ) -> tuple[str, Protocol]:
-    """Give the whole address and the protocol; raises `SettingsError` for what cannot be asked."""
+    """Return the whole address and the protocol; raise `SettingsError` for what cannot be asked."""
     address, spoken = endpoint(url, protocol)
     if model is None and spoken != "tei":
         raise SettingsError(f"The {spoken} protocol wants a model's name: set BOTHWAYS_RERANKER_MODEL.")
@@ -47,7 +47,7 @@ def check_remote(
 class RemoteCrossEncoder:
     """Asks a reranking service over the Cohere, Jina or text-embeddings-inference protocol. Threads may share it.
 
-    `url` is the whole address or its base. Raises `SettingsError` for an address that is none, and for a protocol that
+    `url` is the whole address or its base. Raise `SettingsError` for an address that is none, and for a protocol that
     wants a model where none is given. The key is sent as a bearer token and stands in no message.
     """
 
@@ -76,11 +76,11 @@ class RemoteCrossEncoder:
         return f"{self._address} {self._model or ''}".strip()
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """Logits, one a text, in the order of `texts`; raises `ModelError`."""
+        """Logits, one a text, in the order of `texts`; raise `ModelError`."""
         return self.score_within(query, texts, timeout_s=UNHURRIED_S)
 
     def score_within(self, query: str, texts: Sequence[str], *, timeout_s: float) -> list[float]:
-        """Logits, one a text, in the order of `texts`, within `timeout_s` seconds; raises `ModelError`.
+        """Logits, one a text, in the order of `texts`, within `timeout_s` seconds; raise `ModelError`.
 
         A time-out counts as a failure: a service that is always late costs each search its whole budget.
         """
@@ -118,7 +118,7 @@ class RemoteCrossEncoder:
     async def _request(
         self, client: httpx.AsyncClient, query: str, texts: Sequence[str], deadline: float
     ) -> list[float]:
-        """Ask once, until `deadline`; raises `TimeoutError` there."""
+        """Ask once, until `deadline`; raise `TimeoutError` there."""
         left = max(0.001, deadline - time.monotonic())
         body = request_body(self._protocol, self._model, query, texts)
         most = min(MAX_ANSWER_BYTES, ANSWER_BYTES + sum(ROW_BYTES + 6 * len(text) for text in texts))

@@ -35,12 +35,12 @@ _FOLDER = Path(__file__).parent / "reranker_zh"
 
 
 def is_shipped(folder: Path) -> bool:
-    """Tell whether a folder is a reranker in the form in which we ship them."""
+    """Return whether a folder is a reranker in the form in which we ship them."""
     return (folder / MANIFEST).is_file()
 
 
 def shipped_folder() -> Path:
-    """Give the folder of the reranker that comes with the package; raises `ModelError` where it came without."""
+    """Return the folder of the reranker that comes with the package; raise `ModelError` where it came without."""
     if not is_shipped(_FOLDER):
         raise ModelError(
             f"This installation of Bothways comes without the weights of {NAME}. `bothways learn reranker` trains one "
@@ -50,9 +50,9 @@ def shipped_folder() -> Path:
 
 
 def assemble(folder: Path, *, cache_dir: Path, torch_weights: bool = False) -> Path:
-    """Give the complete model folder of a shipped one, making it below `cache_dir` where it is not there yet.
+    """Return the complete model folder of a shipped one, making it below `cache_dir` where it is not there yet.
 
-    It has the ONNX graph; with `torch_weights` also those (and so the extra `torch` is needed). Raises `ModelError`
+    It has the ONNX graph; with `torch_weights` also those (and so the extra `torch` is needed). Raise `ModelError`
     where the checksum is wrong or the layers do not fit the base model.
     """
     manifest = _read_manifest(folder)

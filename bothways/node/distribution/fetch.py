@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 def fetch_distribution(cache_dir: Path, *, progress: ShowProgress = show_progress) -> Path:
-    """Give the home folder of an Elasticsearch distribution, fetching it into `cache_dir` at the first use."""
+    """Return the home folder of an Elasticsearch distribution, fetching it into `cache_dir` at the first use."""
     if said := os.environ.get("ES_HOME"):
         return check_home(Path(said).expanduser().absolute())
     home = cache_dir / "elasticsearch" / VERSION
@@ -61,7 +61,7 @@ def is_complete(home: Path) -> bool:
 
 
 def check_home(home: Path) -> Path:
-    """Give a home folder back if an Elasticsearch lies in it."""
+    """Return a home folder back if an Elasticsearch lies in it."""
     if os.access(home / "bin/elasticsearch", os.X_OK) and (home / "lib").is_dir():
         return home
     raise NodeError(
@@ -78,7 +78,7 @@ def distribution_version(home: Path) -> str:
 
 
 def tarball_name(system: str, machine: str) -> str:
-    """Give the name of Elastic's tarball for a platform, as `platform.system()` and `platform.machine()` call it."""
+    """Return the name of Elastic's tarball for a platform, as `platform.system()` and `platform.machine()` call it."""
     try:
         return f"elasticsearch-{VERSION}-{_SYSTEMS[system]}-{_MACHINES[machine.lower()]}.tar.gz"
     except KeyError:

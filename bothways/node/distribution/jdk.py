@@ -50,7 +50,7 @@ class Java:
 
 
 def find_jdk(distribution: Path | None = None, *, usable: Callable[[Path], bool] = lambda _: True) -> Path:
-    """Give the home of the JDK to run Elasticsearch with.
+    """Return the home of the JDK to run Elasticsearch with.
 
     The distribution's own comes first, then `ES_JAVA_HOME` (which must fit, being said on purpose), then `JAVA_HOME`,
     then the best of `java` on the PATH and the usual folders: the newest that was tried with Elasticsearch, else the
@@ -77,7 +77,7 @@ def find_jdk(distribution: Path | None = None, *, usable: Callable[[Path], bool]
 
 
 def bundled_jdk(distribution: Path) -> Path | None:
-    """Give the JDK that came with an Elasticsearch distribution, if it has one."""
+    """Return the JDK that came with an Elasticsearch distribution, if it has one."""
     for folder in ("jdk", "jdk.app/Contents/Home"):
         if os.access(distribution / folder / "bin/java", os.X_OK):
             return distribution / folder
@@ -103,7 +103,7 @@ def _version(java: Java) -> int:
 
 
 def _feature(version: str) -> int:
-    """Give 25 for `25.0.3` or `25-ea`, 8 for `1.8.0_402`, 0 for what is no version."""
+    """Return 25 for `25.0.3` or `25-ea`, 8 for `1.8.0_402`, 0 for what is no version."""
     match = re.match(r"(?:1\.)?(\d+)", version)
     return int(match[1]) if match else 0
 

@@ -9,7 +9,7 @@ from bothways.core.errors import NodeError
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Give the path of an archive's member below `folder`; one that points elsewhere is a `NodeError`."""
+    """Return the path of an archive's member below `folder`; one that points elsewhere is a `NodeError`."""
     relative = PurePosixPath(name.replace("\\", "/"))
     depth = 0
     for part in relative.parts:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bothways.evaluation.report.html import html_page
-from bothways.evaluation.report.markdown import markdown_page, p_value, signed, table
+from bothways.evaluation.report.markdown import markdown_page, p_value, signed
 from bothways.evaluation.report.values import FailureList, Plan, figure, make_report
 from bothways.evaluation.report.write import ReportFolder
 from bothways.evaluation.run import run_strategies
@@ -209,7 +209,3 @@ def test_figures(name, value, text):
 def test_signs_and_small_p_values():
     assert (signed(0.0123), signed(-0.5), signed(0.0)) == ("+.012", "−.500", "+.000")
     assert (p_value(0.0001), p_value(0.04)) == ("< .001", ".040")
-
-
-def test_a_table_keeps_to_its_lines():
-    assert table(["a"], [["x|y\nz"]]) == "| a |\n| --- |\n| x\\|y z |"
