@@ -12,18 +12,22 @@ import typer
 from bothways.api.app import create_app
 from bothways.api.server import make_server
 from bothways.cli.output import err
+from bothways.cli.running import noted
 from bothways.core.errors import ListenError, UsageError
 from bothways.core.settings import Settings, load_settings
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="its port")] = None,
-    retriever: Annotated[str | None, typer.Option(help="embedding model, instead of the one set")] = None,
-    rewrite_model: Annotated[str | None, typer.Option(help="LLM model, instead of the one set")] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, max=1000, help="hits that each leg brings")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on; unset: BOTHWAYS_HOST")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="port; unset: BOTHWAYS_PORT")] = None,
+    retriever: Annotated[str | None, typer.Option(help="embedding model; unset: BOTHWAYS_EMBEDDING_MODEL")] = None,
+    rewrite_model: Annotated[str | None, typer.Option(help="language model; unset: BOTHWAYS_LLM_MODEL")] = None,
+    leg_k: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, max=1000, hidden=True, help="the former name of --leg-k")] = None,
     without_keys: Annotated[
-        bool, typer.Option("--without-keys", help="serve without API keys where other machines reach it, too")
+        bool, typer.Option("--without-keys", help="allow other machines to reach a server that has no API keys")
     ] = False,
 ) -> None:
     """Serve the REST API and the console until Ctrl-C."""
@@ -32,7 +36,7 @@ def serve(
         port=port,
         embedding_model=retriever,
         llm_model=rewrite_model,
-        leg_k=top_k,
+        leg_k=leg_k or top_k,
         without_keys=without_keys or None,
     )
     with listen(chosen.host, chosen.port) as listening:
@@ -42,7 +46,7 @@ def serve(
         address = f"http://{chosen.host}:{chosen.port}"
         err.print(f"Serving on {address}: console at {address}/console/, API at /docs; Ctrl-C ends it.", markup=False)
         # uvicorn ends in good order on Ctrl-C and then raises it again; for a server it is the usual way to end.
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), noted(chosen, address):
             server.run(sockets=[listening])
 
 
