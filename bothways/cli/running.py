@@ -66,7 +66,7 @@ def running_server(settings: Settings) -> str | None:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file; False where another process has it locked, or where files have no locks that end by themselves."""
+    """Lock an open file; False where another process has it locked, or where locks do not end with their process."""
     if sys.platform == "win32":
         return False
     try:
