@@ -29,9 +29,9 @@ from bothways.core.elastic.client import Server
 from bothways.core.errors import BothwaysError
 from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings
-from bothways.indexer.build import default_job_options, opened_parts
+from bothways.indexer.build import default_job_options, open_parts
 from bothways.indexer.parts import Parts
-from bothways.indexer.run import open_desk
+from bothways.indexer.run import open_registry
 from bothways.indexer.uploads.queue import Uploads
 from bothways.indexer.uploads.spool import Spool
 from bothways.learning.feedback.recorder import build_recorder
@@ -45,7 +45,7 @@ log = structlog.get_logger()
 def create_app(
     settings: Settings,
     build: Callable[[Settings], tuple[Searcher, Server]] = build_searcher,
-    parts: Callable[[Settings], AbstractContextManager[Parts]] = opened_parts,
+    parts: Callable[[Settings], AbstractContextManager[Parts]] = open_parts,
 ) -> FastAPI:
     """Make the application. It starts without Elasticsearch too, and says so in `/health/ready` until there is one.
 
@@ -91,7 +91,7 @@ def create_app(
     app.state.keys = load_keys(settings)
     app.state.wrong_keys = WrongKeys()
     app.state.searcher = lambda: built()[0]
-    app.state.desk = lambda: open_desk(built()[0].client)
+    app.state.registry = lambda: open_registry(built()[0].client)
     app.state.uploads = uploads
     app.state.recorder = recorder
     app.state.url = lambda: built()[1].url
@@ -127,7 +127,7 @@ def _uploads(
 
     return Uploads(
         Spool(settings.cache_dir / "uploads"),
-        desk=lambda: open_desk(built()[0].client),
+        registry=lambda: open_registry(built()[0].client),
         parts=shared_parts,
         options=default_job_options(settings, ""),
     )

@@ -18,7 +18,7 @@ from bothways.api.security.wrong_keys import WrongKeys
 from bothways.core.access import Access
 from bothways.core.errors import AccessError
 from bothways.core.settings import Settings
-from bothways.indexer.run import Desk
+from bothways.indexer.run import JobRegistry
 from bothways.indexer.uploads.queue import Uploads
 from bothways.learning.feedback.recorder import Recorder
 from bothways.search.pipeline import Searcher
@@ -88,9 +88,9 @@ def _recorder(request: Request) -> Recorder | None:
     return cast("Recorder | None", request.app.state.recorder)
 
 
-def _desk(request: Request, access: AccessDep) -> Desk:
+def _registry(request: Request, access: AccessDep) -> JobRegistry:
     _require_admin(access)
-    return cast("Desk", request.app.state.desk())
+    return cast("JobRegistry", request.app.state.registry())
 
 
 def _uploads(request: Request, access: AccessDep) -> Uploads:
@@ -111,6 +111,6 @@ def _require_admin(access: Access) -> None:
 SearcherDep = Annotated[Searcher, Depends(_searcher)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 RecorderDep = Annotated[Recorder | None, Depends(_recorder)]
-DeskDep = Annotated[Desk, Depends(_desk)]
+RegistryDep = Annotated[JobRegistry, Depends(_registry)]
 UploadsDep = Annotated[Uploads, Depends(_uploads)]
 LastSearchesDep = Annotated[LastSearches, Depends(_last_searches)]

@@ -13,9 +13,9 @@ from bothways.core.errors import SettingsError
 from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings
 from bothways.core.synonyms import read_synonyms
-from bothways.indexer.chunk.remembered import RememberedTurns
+from bothways.indexer.chunk.cached import CachedBreakpoints
 from bothways.indexer.chunk.segmentation import SegmentationModel
-from bothways.indexer.chunk.semantic import PERCENTILE, WINDOW, Turns, turns_of_vectors
+from bothways.indexer.chunk.semantic import PERCENTILE, WINDOW, Breakpoints, breakpoints_by_vectors
 from bothways.indexer.doc2query.expand import Writer
 from bothways.indexer.doc2query.filter import Answerable, QuestionFilter, RoundTrip
 from bothways.indexer.doc2query.question_writer import QuestionWriter
@@ -45,14 +45,14 @@ def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:
         embedding_model=settings.embedding_model,
         writer=writer,
         synonyms=lambda: segment_synonyms(read_synonyms(settings), segmenter),
-        segmentation=lambda: build_turns(settings, encoder),
+        segmentation=lambda: build_segmentation(settings, encoder),
         question_filter=build_filter(settings),
         prices=Prices(settings.llm_price_prompt, settings.llm_price_completion),
     )
 
 
 @contextmanager
-def opened_parts(settings: Settings) -> Iterator[Parts]:
+def open_parts(settings: Settings) -> Iterator[Parts]:
     """Give what a job needs by the settings alone, with whoever writes the questions, and let go of it after that."""
     with parts_for_order(settings, "model") as parts:
         yield parts
@@ -89,13 +89,13 @@ def default_job_options(settings: Settings, collection: str) -> JobOptions:
     )
 
 
-def build_turns(settings: Settings, encoder: Callable[[], Encoder]) -> Turns:
+def build_segmentation(settings: Settings, encoder: Callable[[], Encoder]) -> Breakpoints:
     """Choose what says where semantic chunks are cut: a model of its own, else the vectors of the collection's."""
     path = settings.cache_dir / "turns.sqlite"
     if settings.segmentation_model is not None:
-        return RememberedTurns(Lazy(lambda: SegmentationModel(settings)), settings.segmentation_model, path)
+        return CachedBreakpoints(Lazy(lambda: SegmentationModel(settings)), settings.segmentation_model, path)
     name = f"{settings.embedding_model} percentile={PERCENTILE:g} window={WINDOW}"
-    return RememberedTurns(lambda: partial(turns_of_vectors, encoder=encoder()), name, path)
+    return CachedBreakpoints(lambda: partial(breakpoints_by_vectors, encoder=encoder()), name, path)
 
 
 def build_filter(settings: Settings) -> QuestionFilter | None:

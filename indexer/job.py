@@ -18,14 +18,14 @@ from bothways.core.datatypes import Chunk, Failure
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import LLMUnavailableError, UsageError
 from bothways.indexer.bulk import bulk, delete_actions
-from bothways.indexer.changes.known import Differences, SeenChunks, gone, only_changed
+from bothways.indexer.changes.differences import Differences, SeenChunks, gone, only_changed
 from bothways.indexer.changes.origins import keep_uploads, require_nothing_left_out
-from bothways.indexer.changes.reuse import KnownText, only_unknown_texts, to_copy
+from bothways.indexer.changes.reuse import StoredText, copy_action, without_stored_texts
 from bothways.indexer.doc2query.expand import REFUSED
 from bothways.indexer.doc2query.filter import FilterReport, filter_questions, filtered
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.indexer.read.child.chunks import chunks_of
-from bothways.indexer.read.child.spares import prepare
+from bothways.indexer.read.child.pool import start_reader
 from bothways.indexer.read.files.folder import relative_name
 from bothways.indexer.report import JobReport
 from bothways.indexer.versions.publish import live_version, open_version, publish
@@ -50,7 +50,7 @@ def index_path(
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
     started = time.monotonic()
-    prepare()
+    start_reader()
     report = JobReport(collection=options.collection)
     differences = Differences()
     origin, only_sources = _scope(path, options)
@@ -83,7 +83,9 @@ def index_path(
         )
         if compare_with and not options.recreate:
             take = _copying(compare_with, origin, options, differences, parts, report)
-            changed = only_unknown_texts(changed, parts.client, index=compare_with, generations=generations, take=take)
+            changed = without_stored_texts(
+                changed, parts.client, index=compare_with, generations=generations, take=take
+            )
         if index is None:
             _dry_run(changed, parts, report)
         else:
@@ -106,16 +108,18 @@ def index_path(
 
 def _copying(
     index: str, origin: str, options: JobOptions, differences: Differences, parts: Parts, report: JobReport
-) -> Callable[[list[KnownText]], None]:
+) -> Callable[[list[StoredText]], None]:
     """Send chunks whose text is known as they come: nothing to encode or to ask, so nothing to wait for."""
 
-    def copy(known: list[KnownText]) -> None:
-        report.reused += len(known)
-        differences.refused_before += sum(text.generation.startswith(REFUSED) for text in known)
+    def copy(texts: list[StoredText]) -> None:
+        report.reused += len(texts)
+        differences.refused_before += sum(text.generation.startswith(REFUSED) for text in texts)
         if options.dry_run:
             return
         packed = parts.server.takes_packed_vectors
-        copies = (to_copy(text, index=index, origin=origin, segmenter=parts.segmenter, packed=packed) for text in known)
+        copies = (
+            copy_action(text, index=index, origin=origin, segmenter=parts.segmenter, packed=packed) for text in texts
+        )
         sent = bulk(parts.client, copies)
         differences.copied += sent.ok
         report.failures.extend(sent.failures)

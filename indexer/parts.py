@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 from bothways.core.analysis import Segmenter
 from bothways.core.datatypes import CaseSection, ChunkerName
 from bothways.core.elastic.client import Server
-from bothways.indexer.chunk.semantic import Turns
+from bothways.indexer.chunk.semantic import Breakpoints
 from bothways.indexer.doc2query.expand import Writer
 from bothways.indexer.doc2query.filter import QuestionFilter
 from bothways.indexer.read.files.folder import CASE_SECTIONS
@@ -59,6 +59,6 @@ class Parts:
     embedding_model: str
     writer: Writer | None = None
     synonyms: Callable[[], str] = str
-    segmentation: Callable[[], Turns] | None = None
+    segmentation: Callable[[], Breakpoints] | None = None
     question_filter: QuestionFilter | None = None
     prices: Prices = field(default_factory=Prices)

@@ -39,8 +39,8 @@ _NOT_RECORDED = frozenset({"collection", "dry_run"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What jobs are run with: where their records are, who may write a collection, and the seconds between."""
+class JobRegistry:
+    """The records of jobs, the leases of collections, and how often both are looked at, in seconds."""
 
     store: JobStore
     leases: Leases
@@ -48,10 +48,10 @@ class Desk:
     look_again_s: float = LOOK_AGAIN_S
 
 
-def open_desk(client: Elasticsearch) -> Desk:
-    """Prepare to run jobs."""
+def open_registry(client: Elasticsearch) -> JobRegistry:
+    """Return the registry of an Elasticsearch; its requests are short and never repeated."""
     brief = client.options(request_timeout=BRIEF_S, max_retries=0)
-    return Desk(store=JobStore(brief), leases=Leases(brief))
+    return JobRegistry(store=JobStore(brief), leases=Leases(brief))
 
 
 def run_job(
@@ -59,7 +59,7 @@ def run_job(
     options: JobOptions,
     parts: Parts,
     job: Job,
-    desk: Desk,
+    registry: JobRegistry,
     *,
     wait: bool = False,
     stop: Stop | None = None,
@@ -79,8 +79,8 @@ def run_job(
         return index_path(path, options, parts, progress)
     alias_of(options.collection)
     stop = stop or Stop()
-    record = JobRecord(desk.store, job, stop, every_s=desk.record_every_s)
-    with _alone(record, desk, wait=wait, patience=patience, on_wait=on_wait) as lease, record.kept():
+    record = JobRecord(registry.store, job, stop, every_s=registry.record_every_s)
+    with _leased(record, registry, wait=wait, patience=patience, on_wait=on_wait) as lease, record.kept():
 
         def step(report: JobReport) -> None:
             record.report = report
@@ -145,12 +145,17 @@ def options_of(job: Job) -> JobOptions:
 
 
 @contextmanager
-def _alone(
-    record: JobRecord, desk: Desk, *, wait: bool, patience: Patience, on_wait: Callable[[LeaseHeldError], None]
+def _leased(
+    record: JobRecord,
+    registry: JobRegistry,
+    *,
+    wait: bool,
+    patience: Patience,
+    on_wait: Callable[[LeaseHeldError], None],
 ) -> Iterator[Lease]:
     """Hold the lease of the job's collection, waiting for it if that is wished, and for Elasticsearch."""
     lease = through_outages(
-        lambda: _take(record, desk, wait=wait, on_wait=on_wait),
+        lambda: _take(record, registry, wait=wait, on_wait=on_wait),
         patience,
         has_got_on=lambda: False,
         pause=record.wait,
@@ -162,23 +167,25 @@ def _alone(
         yield lease
 
 
-def _take(record: JobRecord, desk: Desk, *, wait: bool, on_wait: Callable[[LeaseHeldError], None]) -> Lease:
+def _take(record: JobRecord, registry: JobRegistry, *, wait: bool, on_wait: Callable[[LeaseHeldError], None]) -> Lease:
     tell = on_wait
     while True:
         try:
-            return desk.leases.acquire(lease_name(record.job.collection), note=record.job.id, watch=not wait)
+            return registry.leases.acquire(lease_name(record.job.collection), note=record.job.id, watch=not wait)
         except LeaseHeldError as error:
             if not wait:
                 raise LeaseHeldError(_busy(error), who=error.who, note=error.note) from error
-            _wait(record, desk, error, tell)
+            _wait(record, registry, error, tell)
             tell = _nobody
 
 
-def _wait(record: JobRecord, desk: Desk, held: LeaseHeldError, tell: Callable[[LeaseHeldError], None]) -> None:
+def _wait(
+    record: JobRecord, registry: JobRegistry, held: LeaseHeldError, tell: Callable[[LeaseHeldError], None]
+) -> None:
     try:
         record.queue()
         tell(held)
-        record.wait(desk.look_again_s)
+        record.wait(registry.look_again_s)
     except BaseException as error:
         record.ended("cancelled", str(error) or "It was interrupted while it waited.")
         raise

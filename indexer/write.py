@@ -32,7 +32,7 @@ class Target:
 
 
 Write = Callable[[Iterable[Chunk], Target, Parts, JobReport, Progress], None]
-"""Brings chunks into the index and counts them in the report: `write`, or a crew that shares the chunks."""
+"""Brings chunks into the index and counts them in the report: `write`, or a leader that shares the chunks."""
 
 
 def write(changed: Iterable[Chunk], target: Target, parts: Parts, report: JobReport, progress: Progress) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from bothways.api.deps import DeskDep, KeyedRoute, UploadsDep
+from bothways.api.deps import KeyedRoute, RegistryDep, UploadsDep
 from bothways.api.http.bounds import JobPath
 from bothways.api.wire.common import JobList, JobOut, job_out
 from bothways.indexer.jobs.store import State
@@ -30,34 +30,34 @@ QUEUED: dict[int | str, dict[str, Any]] = {
 
 @router.get("/jobs")
 def list_jobs(
-    desk: DeskDep,
+    registry: RegistryDep,
     collection: Annotated[str | None, Query(description="only jobs on this collection")] = None,
     state: Annotated[State | None, Query(description="only jobs in this state")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     offset: Annotated[int, Query(ge=0, le=9000)] = 0,
 ) -> JobList:
     """List jobs, newest first."""
-    jobs, total = desk.store.find(collection=collection, state=state, size=limit, skip=offset)
+    jobs, total = registry.store.find(collection=collection, state=state, size=limit, skip=offset)
     return JobList(total=total, jobs=[job_out(job) for job in jobs])
 
 
 @router.get("/jobs/{job_id}")
-def get_job(job_id: JobPath, desk: DeskDep) -> JobOut:
+def get_job(job_id: JobPath, registry: RegistryDep) -> JobOut:
     """Say how a job stands."""
-    return job_out(desk.store.get(job_id))
+    return job_out(registry.store.get(job_id))
 
 
 @router.delete("/jobs/{job_id}", status_code=202, name="cancel_job")
-def cancel(job_id: JobPath, desk: DeskDep, uploads: UploadsDep) -> JobOut:
+def cancel(job_id: JobPath, registry: RegistryDep, uploads: UploadsDep) -> JobOut:
     """Cancel a job: one that waits at once, one that runs within seconds; what it has indexed stays."""
-    job = desk.store.cancel(job_id)
+    job = registry.store.cancel(job_id)
     uploads.cancel(job_id)
     return job_out(job)
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=QUEUED, name="retry_job")
-def retry(job_id: JobPath, desk: DeskDep, uploads: UploadsDep, response: Response) -> JobOut:
+def retry(job_id: JobPath, registry: RegistryDep, uploads: UploadsDep, response: Response) -> JobOut:
     """Queue an upload that did not succeed once more, as a new job."""
-    job = uploads.retry(desk.store.get(job_id))
+    job = uploads.retry(registry.store.get(job_id))
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job_out(job)

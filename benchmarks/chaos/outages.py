@@ -28,7 +28,7 @@ from bothways.node.connect import connect
 from bothways.core.settings import load_settings
 from bothways.indexer.build import default_job_options
 from bothways.indexer.jobs.store import JobStore
-from bothways.indexer.run import open_desk
+from bothways.indexer.run import open_registry
 from bothways.indexer.uploads.spool import Spool
 from bothways.indexer.uploads.queue import Uploads
 settings = load_settings()
@@ -40,7 +40,7 @@ def create(store, job):
     os._exit(9)
 JobStore.create = create
 spool = Spool(settings.cache_dir / "uploads")
-uploads = Uploads(spool, desk=lambda: open_desk(client), parts=None, options=default_job_options(settings, ""))
+uploads = Uploads(spool, registry=lambda: open_registry(client), parts=None, options=default_job_options(settings, ""))
 uploads.submit(sys.argv[1], [("handed-over.txt", io.BytesIO("报销单据应当附上发票。".encode()))])
 """
 

@@ -30,7 +30,7 @@ from bothways.evaluation.judged.qrels import run_lines
 from bothways.evaluation.report.markdown import table
 from bothways.indexer.build import build_parts
 from bothways.indexer.chunk import sentences
-from bothways.indexer.chunk.semantic import Turns, turns_of_vectors
+from bothways.indexer.chunk.semantic import Breakpoints, breakpoints_by_vectors
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.models.protocols import Encoder
@@ -177,12 +177,12 @@ def run_arm(
             parts.client.indices.delete(index=version)
 
 
-def turns_of(arm: Arm, encoder: Callable[[], Remembering]) -> Callable[[], Turns] | None:
+def turns_of(arm: Arm, encoder: Callable[[], Remembering]) -> Callable[[], Breakpoints] | None:
     """Cut by the vectors, with the arm's own percentile and window."""
     percentile = arm.percentile
     if percentile is None:
         return None
-    return lambda: partial(turns_of_vectors, encoder=encoder(), percentile=percentile, window=arm.window)
+    return lambda: partial(breakpoints_by_vectors, encoder=encoder(), percentile=percentile, window=arm.window)
 
 
 def ask(

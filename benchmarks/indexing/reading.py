@@ -22,8 +22,8 @@ from benchmarks.shared.corpus import ROOT
 from bothways.core.datatypes import Chunk, Failure
 from bothways.indexer.chunk import chunk
 from bothways.indexer.read import read
-from bothways.indexer.read.child.apart import Reading, chunks_apart
 from bothways.indexer.read.child.frames import Cut
+from bothways.indexer.read.child.read import ReadOptions, chunks_in_child
 
 MAX_FILE_MB = 50.0
 MAX_CHARS = 300
@@ -86,7 +86,7 @@ def _here(folder: Path) -> Iterable[Chunk]:
 
 
 def _apart(folder: Path) -> Iterable[Chunk]:
-    return chunks_apart(folder, Reading(max_file_mb=MAX_FILE_MB, on_failure=_fail), Cut("sentence", MAX_CHARS))
+    return chunks_in_child(folder, ReadOptions(max_file_mb=MAX_FILE_MB, on_failure=_fail), Cut("sentence", MAX_CHARS))
 
 
 def _fail(failure: Failure) -> None:

@@ -16,7 +16,7 @@ from bothways.core.elastic.lease import Leases
 from bothways.core.errors import UsageError
 from bothways.core.settings import Settings
 from bothways.indexer.workers.shards import Questions, Shards
-from bothways.indexer.workers.workers import Crew
+from bothways.indexer.workers.workers import Leader
 from bothways.indexer.write import Write, write
 from bothways.models.onnx.graph import cores
 from bothways.node.connect import connect
@@ -92,7 +92,7 @@ def writing(
     workers: int | None,
     engine: str,
 ) -> Write:
-    """Choose what brings the chunks of a job into the index: this process, a crew on this machine, or one on Ray."""
+    """Return what brings the chunks of a job into the index: this process, workers on this machine, or Ray."""
     if engine not in ENGINES:
         raise UsageError(f"There is no engine {engine[:40]!r}; there are: {', '.join(ENGINES)}.")
     if engine == "local" and workers is None:
@@ -100,12 +100,12 @@ def writing(
     client, _ = connect(settings)
     shards = Shards(client, Leases(client))
     if engine == "ray":
-        from bothways.indexer.workers.ray_engine import RayCrew, require_ray
+        from bothways.indexer.workers.ray_engine import RayLeader, require_ray
 
         require_ray()
-        return RayCrew(
-            Crew(shards=shards, job=helpers.job, collection=collection, questions=questions), settings, workers or 1
+        return RayLeader(
+            Leader(shards=shards, job=helpers.job, collection=collection, questions=questions), settings, workers or 1
         ).write
-    return Crew(
-        shards=shards, job=helpers.job, collection=collection, questions=questions, on_handed_out=helpers.want
+    return Leader(
+        shards=shards, job=helpers.job, collection=collection, questions=questions, on_share=helpers.want
     ).write

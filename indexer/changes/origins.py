@@ -21,8 +21,8 @@ from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.elastic.vectors import from_stored
 from bothways.core.errors import UsageError
 from bothways.indexer.bulk import bulk, delete_actions, to_action
-from bothways.indexer.changes.known import SeenChunks, gone
-from bothways.indexer.changes.reuse import KnownText, to_copy
+from bothways.indexer.changes.differences import SeenChunks, gone
+from bothways.indexer.changes.reuse import StoredText, copy_action
 from bothways.indexer.embed import embed
 from bothways.indexer.parts import UPLOADED, Parts
 from bothways.indexer.report import JobReport
@@ -156,13 +156,13 @@ def _actions(
         return
     if as_they_are and all("text_sem" in row for row in rows):
         for row in rows:
-            known = KnownText(
+            stored = StoredText(
                 chunk=_chunk(row),
                 generation=row["generation"],
                 vector=from_stored(row["text_sem"]),
                 questions=tuple(row["questions"]),
             )
-            yield to_copy(known, index=index, origin=UPLOADED, segmenter=segmenter, packed=packed)
+            yield copy_action(stored, index=index, origin=UPLOADED, segmenter=segmenter, packed=packed)
         return
     expanded = (
         ExpandedChunk(_chunk(row), tuple(question["text"] for question in row["questions"]), row["generation"])

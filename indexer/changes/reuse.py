@@ -29,7 +29,7 @@ _WANTED = ["text_hash", "title", "generation", "text_sem", "questions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownText:
+class StoredText:
     """A chunk to be written, with what the index holds for its text: vector (d,), questions as they are stored."""
 
     chunk: Chunk
@@ -38,13 +38,13 @@ class KnownText:
     questions: tuple[Mapping[str, Any], ...]
 
 
-def only_unknown_texts(
+def without_stored_texts(
     chunks: Iterable[Chunk],
     client: Elasticsearch,
     *,
     index: str,
     generations: frozenset[str] | None,
-    take: Callable[[list[KnownText]], None],
+    take: Callable[[list[StoredText]], None],
 ) -> Iterator[Chunk]:
     """Pass on the chunks whose text the index lacks, lazily and in order; give the others to `take` by the window.
 
@@ -57,19 +57,21 @@ def only_unknown_texts(
     for window in batched(chunks, WINDOW):
         held = _held(client, index, window, generations)
         found = [(chunk, _of(chunk, held)) for chunk in window]
-        known = [_known(chunk, source) for chunk, source in found if source is not None]
-        if known:
-            take(known)
+        stored = [_stored(chunk, source) for chunk, source in found if source is not None]
+        if stored:
+            take(stored)
         yield from (chunk for chunk, source in found if source is None)
 
 
-def to_copy(known: KnownText, *, index: str, origin: str, segmenter: Segmenter, packed: bool = True) -> dict[str, Any]:
-    """Build the `_bulk` action of a chunk whose text is known: all is new but the vectors and the questions."""
-    expanded = ExpandedChunk(known.chunk, (), known.generation)
-    embedded = EmbeddedChunk(expanded, known.vector, known.vector[np.newaxis][:0])
+def copy_action(
+    stored: StoredText, *, index: str, origin: str, segmenter: Segmenter, packed: bool = True
+) -> dict[str, Any]:
+    """Build the `_bulk` action of a chunk whose text the index holds: vectors and questions are taken over."""
+    expanded = ExpandedChunk(stored.chunk, (), stored.generation)
+    embedded = EmbeddedChunk(expanded, stored.vector, stored.vector[np.newaxis][:0])
     action = to_action(embedded, index=index, origin=origin, segmenter=segmenter, packed=packed)
-    action["questions"] = [_question(question, packed) for question in known.questions]
-    action["question_count"] = len(known.questions)
+    action["questions"] = [_question(question, packed) for question in stored.questions]
+    action["question_count"] = len(stored.questions)
     return action
 
 
@@ -94,7 +96,7 @@ def _held(
     if generations is not None:
         learnt = [{"prefix": {"generation": f"{generation}{LEARNT}"}} for generation in sorted(generations)]
         filters.append({"bool": {"should": [{"terms": {"generation": sorted(generations)}}, *learnt]}})
-    with elasticsearch_errors("looking for texts that are known"):
+    with elasticsearch_errors("looking for texts that the index holds"):
         found = client.search(
             index=index,
             query={"bool": {"filter": filters}},
@@ -116,8 +118,8 @@ def _of(chunk: Chunk, held: Mapping[str, dict[str, Any]]) -> dict[str, Any] | No
     return None
 
 
-def _known(chunk: Chunk, source: Mapping[str, Any]) -> KnownText:
-    return KnownText(
+def _stored(chunk: Chunk, source: Mapping[str, Any]) -> StoredText:
+    return StoredText(
         chunk=chunk,
         generation=source["generation"],
         vector=from_stored(source["text_sem"]),

@@ -1,7 +1,7 @@
 """From documents to chunks, in one of four ways; each cuts where the text itself has a joint, and none loses a word.
 
 `sentence`: pieces of about equal length, cut at the ends of blocks, else of sentences. `section`: a block that fits is
-never cut. `statute`: at articles, then 款, then 项. `semantic`: where the text turns to something else. A text that
+never cut. `statute`: at articles, then 款, then 项. `semantic`: where the topic changes. A text that
 fits into one chunk is one, whatever the way.
 """
 
@@ -13,7 +13,7 @@ from functools import partial
 from bothways.core.datatypes import Chunk, ChunkerName, Document
 from bothways.indexer.chunk.atoms import pieces, whole_atoms
 from bothways.indexer.chunk.piece import Cut, Piece
-from bothways.indexer.chunk.semantic import Turns, cut_semantic, turns_of_vectors
+from bothways.indexer.chunk.semantic import Breakpoints, breakpoints_by_vectors, cut_semantic
 from bothways.indexer.chunk.sentences import sentences
 from bothways.indexer.chunk.statute import cut_statute
 from bothways.models.protocols import Encoder
@@ -27,7 +27,7 @@ def chunk(
     *,
     max_chars: int = 300,
     encoder: Callable[[], Encoder] | None = None,
-    segmentation: Callable[[], Turns] | None = None,
+    segmentation: Callable[[], Breakpoints] | None = None,
 ) -> Iterator[Chunk]:
     """Cut each document into chunks of at most `max_chars` characters, lazily and in order.
 
@@ -57,7 +57,7 @@ def _cut(
     chunker: ChunkerName,
     max_chars: int,
     encoder: Callable[[], Encoder] | None,
-    segmentation: Callable[[], Turns] | None,
+    segmentation: Callable[[], Breakpoints] | None,
 ) -> Cut:
     match chunker:
         case "sentence":
@@ -67,16 +67,16 @@ def _cut(
         case "statute":
             return partial(cut_statute, max_chars=max_chars)
         case "semantic":
-            turns = _turns(encoder, segmentation)
-            return partial(cut_semantic, max_chars=max_chars, turns=turns)
+            breakpoints = _breakpoints(encoder, segmentation)
+            return partial(cut_semantic, max_chars=max_chars, breakpoints=breakpoints)
 
 
-def _turns(encoder: Callable[[], Encoder] | None, segmentation: Callable[[], Turns] | None) -> Turns:
-    def turns(texts: Sequence[str]) -> Sequence[int]:
+def _breakpoints(encoder: Callable[[], Encoder] | None, segmentation: Callable[[], Breakpoints] | None) -> Breakpoints:
+    def breakpoints(texts: Sequence[str]) -> Sequence[int]:
         if segmentation is not None:
             return segmentation()(texts)
         if encoder is not None:
-            return turns_of_vectors(texts, encoder())
+            return breakpoints_by_vectors(texts, encoder())
         raise ValueError("semantic chunks need an encoder or a segmentation model")
 
-    return turns
+    return breakpoints

@@ -1,4 +1,4 @@
-"""Where a text turns, as a document-segmentation model says: any transformers model that labels tokens.
+"""Where the topic of a text changes, by a document-segmentation model: any transformers model that labels tokens.
 
 Its labels are those of such models at large: every token is "O" (or the first label, where none is called so), but the
 last one of a segment. Needs the extra `torch`.

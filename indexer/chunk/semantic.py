@@ -1,7 +1,7 @@
-"""Semantic chunks: cut where the text turns to something else, as its sentences' vectors or a model of its own say.
+"""Semantic chunks: cut where the topic changes, as the vectors of the sentences or a segmentation model say.
 
-What fits is one chunk and costs nothing. Of a longer text, the stretches between two turns are the chunks: short ones
-join a neighbour, and one that is too long is cut at its sentences like any other text.
+What fits is one chunk and costs nothing. Of a longer text, the stretches between two breakpoints are the chunks: short
+ones join a neighbour, and one that is too long is cut at its sentences like any other text.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from bothways.indexer.chunk.atoms import Atom, assemble, join, sentence_atoms, t
 from bothways.indexer.chunk.piece import Piece
 from bothways.models.protocols import Encoder
 
-Turns = Callable[[Sequence[str]], Sequence[int]]
-"""The sentences of a text, in order and with their white space, to those after which it turns to something else."""
+Breakpoints = Callable[[Sequence[str]], Sequence[int]]
+"""The sentences of a text, in order and with white space, to the numbers of those after which the topic changes."""
 
 PERCENTILE = 75.0
 WINDOW = 2
@@ -27,27 +27,27 @@ _AT_ONCE = 512
 _DECIMALS = 6  # of a distance: what lies behind them depends on the machine and the batch
 
 
-def cut_semantic(document: Document, max_chars: int, turns: Turns) -> Iterator[Piece]:
-    """Cut a document at its turns, into pieces of a fifth of `max_chars` to `max_chars` characters where it can be."""
+def cut_semantic(document: Document, max_chars: int, breakpoints: Breakpoints) -> Iterator[Piece]:
+    """Cut a document at its breakpoints, into pieces of a fifth of `max_chars` to `max_chars` characters if it can."""
     blocks = tidy(document.blocks)
     whole = "\n".join(blocks).strip()
     if len(whole) <= max_chars:
         yield from [Piece(whole)] if whole else []
         return
     atoms = [atom for block in blocks for atom in sentence_atoms(block, max_chars)]
-    places = [0, *(turn + 1 for turn in turns([atom.text for atom in atoms])), len(atoms)]
-    stretches = [atoms[start:end] for start, end in pairwise(places) if start < end]
+    cuts = [0, *(last + 1 for last in breakpoints([atom.text for atom in atoms])), len(atoms)]
+    stretches = [atoms[start:end] for start, end in pairwise(cuts) if start < end]
     for stretch in _joined(stretches, max_chars):
         yield from map(Piece, assemble(stretch, max_chars))
 
 
-def turns_of_vectors(
+def breakpoints_by_vectors(
     texts: Sequence[str], encoder: Encoder, *, percentile: float = PERCENTILE, window: int = WINDOW
 ) -> list[int]:
-    """Find the joints of a text whose two sides are furthest apart: peaks from a percentile of all its joints on.
+    """Return the joints of a text whose two sides are furthest apart: peaks from a percentile of all its joints on.
 
-    A side is the mean of the vectors of up to `window` sentences, and how far two sides are apart is 1 - cosine. A turn
-    shows in all the windows that reach over it; of those joints the highest is the turn, so that it is cut once.
+    A side is the mean of the vectors of up to `window` sentences, and how far two sides are apart is 1 - cosine. A
+    change of topic shows in all the windows that reach over it; of those joints the highest is the breakpoint.
     """
     if len(texts) < 2:
         return []
@@ -56,7 +56,9 @@ def turns_of_vectors(
     )
     far = (distances >= np.percentile(distances, percentile)) & (distances > distances.min())
     above = np.flatnonzero(far).tolist()
-    return [turn for turn in above if distances[turn] >= distances[max(0, turn - window + 1) : turn + window].max()]
+    return [
+        joint for joint in above if distances[joint] >= distances[max(0, joint - window + 1) : joint + window].max()
+    ]
 
 
 def _distances(texts: Sequence[str], start: int, encoder: Encoder, window: int) -> npt.NDArray[np.float64]:

@@ -93,7 +93,7 @@ def expand(
     try:
         while True:
             for chunk in islice(source, 2 * concurrency - len(waiting)):
-                waiting.append((chunk, pool.submit(_in_turn, writer, chunk, _turns(concurrency))))
+                waiting.append((chunk, pool.submit(_write, writer, chunk, _permits(concurrency))))
             if not waiting:
                 return
             yield _finished(*waiting.popleft(), writer, on_failure)
@@ -102,13 +102,13 @@ def expand(
 
 
 @lru_cache
-def _turns(concurrency: int) -> Semaphore:
-    """Return what the jobs of this process take turns by: the language model is one for all of them."""
+def _permits(concurrency: int) -> Semaphore:
+    """Return what limits the calls of all jobs of this process together: they share one language model."""
     return Semaphore(concurrency)
 
 
-def _in_turn(writer: Writer, chunk: Chunk, turns: Semaphore) -> tuple[str, ...]:
-    with turns:
+def _write(writer: Writer, chunk: Chunk, permits: Semaphore) -> tuple[str, ...]:
+    with permits:
         return writer.write(chunk)
 
 

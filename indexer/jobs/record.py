@@ -25,7 +25,7 @@ from bothways.core.errors import (
     LeaseLostError,
 )
 from bothways.core.machine.holder import Holder
-from bothways.indexer.jobs.store import Job, JobStore, State, told_by
+from bothways.indexer.jobs.store import Job, JobStore, State, report_fields
 from bothways.indexer.report import JobReport
 
 log = structlog.get_logger()
@@ -121,7 +121,7 @@ class JobRecord:
 
     def _told(self) -> dict[str, Any]:
         seconds = round(time.monotonic() - self._started, 3)
-        return {"seconds": seconds, **(told_by(self.report) if self.report is not None else {})}
+        return {"seconds": seconds, **(report_fields(self.report) if self.report is not None else {})}
 
     def _create(self, **changes: Any) -> None:  # noqa: ANN401 – fields of Job
         def create() -> None:

@@ -85,7 +85,7 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def told_by(report: JobReport) -> dict[str, Any]:
+def report_fields(report: JobReport) -> dict[str, Any]:
     """Give the part of a record that a report tells: all its numbers, the first failures and skipped files."""
     numbers = {name: value for name, value in report.as_dict().items() if isinstance(value, int | float)}
     numbers.pop("seconds", None)

@@ -3,7 +3,7 @@
 One file is open at a time and records stream, so the size of a folder does not matter. A file that cannot be read is
 handed to `on_failure`, one that is no document to `on_skip`, and the rest goes on.
 
-`read` works in the caller's process; jobs use `read_apart` of indexer/read/child/apart.py, which no file can end or
+`read` works in the caller's process; jobs use `read_in_child` of indexer/read/child/read.py, which no file can end or
 block.
 """
 

@@ -15,7 +15,7 @@ from bothways.core.errors import BothwaysError, ElasticsearchError
 from bothways.core.machine.private_files import FILE
 from bothways.core.synonyms import Rule, rules_text, split_rules
 from bothways.indexer.synonyms.acting import not_acting, reload, require_reloaded
-from bothways.indexer.synonyms.places import FilePlace, IndexPlace, Place, SetPlace
+from bothways.indexer.synonyms.sources import IndexSynonyms, SynonymFile, SynonymSet, SynonymSource
 
 _NAMED = 5
 
@@ -46,7 +46,7 @@ class Applied:
         }
 
 
-def apply(client: Elasticsearch, place: Place, rules: Sequence[Rule], *, add: bool, lock: Path) -> Applied:
+def apply(client: Elasticsearch, place: SynonymSource, rules: Sequence[Rule], *, add: bool, lock: Path) -> Applied:
     """Put checked rules in the place of those that are there, or with `add` beside them.
 
     Each of `rules` is proved in every live index that reads the place. Raises `ElasticsearchError` when the server
@@ -63,11 +63,11 @@ def apply(client: Elasticsearch, place: Place, rules: Sequence[Rule], *, add: bo
             removed=[rule for meaning, rule in known.items() if meaning not in wanted],
             kept=[rule for meaning, rule in wanted.items() if meaning in known],
             proved_in=place.live,
-            in_force=not isinstance(place, IndexPlace),
+            in_force=not isinstance(place, IndexSynonyms),
         )
-        if isinstance(place, FilePlace):
+        if isinstance(place, SynonymFile):
             _apply_file(client, place, now, rules)
-        elif isinstance(place, SetPlace):
+        elif isinstance(place, SynonymSet):
             _apply_set(client, place, now, rules)
     return change
 
@@ -91,14 +91,14 @@ class InForce:
         }
 
 
-def in_force(client: Elasticsearch, place: Place) -> InForce:
+def in_force(client: Elasticsearch, place: SynonymSource) -> InForce:
     """Read a place, and ask every live index that uses it which of the rules do not act there."""
     rules = split_rules(place.read() or "")
     idle = {rule: None for index in place.live for rule in not_acting(client, index, rules)}
     return InForce(place=place.name, rules=rules, used_by=place.live, idle=list(idle))
 
 
-def _apply_file(client: Elasticsearch, place: FilePlace, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
+def _apply_file(client: Elasticsearch, place: SynonymFile, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
     before = place.read()
     place.write(rules_text(now))
 
@@ -113,7 +113,7 @@ def _apply_file(client: Elasticsearch, place: FilePlace, now: Sequence[Rule], as
         _prove(client, place, asked)
 
 
-def _apply_set(client: Elasticsearch, place: SetPlace, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
+def _apply_set(client: Elasticsearch, place: SynonymSet, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
     before = split_rules(place.read() or "")
 
     def put_back() -> None:
@@ -125,7 +125,7 @@ def _apply_set(client: Elasticsearch, place: SetPlace, now: Sequence[Rule], aske
 
 
 @contextmanager
-def _or_as_before(place: Place, put_back: Callable[[], None]) -> Iterator[None]:
+def _or_as_before(place: SynonymSource, put_back: Callable[[], None]) -> Iterator[None]:
     """Put the old rules back when the new ones fail, whatever stopped them."""
     try:
         yield
@@ -141,7 +141,7 @@ def _or_as_before(place: Place, put_back: Callable[[], None]) -> Iterator[None]:
         raise
 
 
-def _prove(client: Elasticsearch, place: Place, rules: Sequence[Rule]) -> None:
+def _prove(client: Elasticsearch, place: SynonymSource, rules: Sequence[Rule]) -> None:
     for index in place.live:
         if idle := not_acting(client, index, rules):
             named = "; ".join(str(rule) for rule in idle[:_NAMED])

@@ -2,7 +2,7 @@
 
 The queue is the spool on disk, so a server that starts again goes on with what the one before left. Several servers on
 one machine share it: a file lock for each collection lets one of them work on it at a time. Uploads to one collection
-run in the order in which they came, and no collection waits for the whole queue of another (indexer/uploads/slots.py).
+run in the order in which they came; no collection waits for the whole queue of another (uploads/scheduler.py).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from bothways.indexer.jobs.store import Job, new_id
 from bothways.indexer.parts import UPLOADED, JobOptions, Parts
 from bothways.indexer.read import READERS
 from bothways.indexer.read.other import not_read
-from bothways.indexer.run import Desk, options_of, recorded_options, run_job
-from bothways.indexer.uploads.slots import Slots
+from bothways.indexer.run import JobRegistry, options_of, recorded_options, run_job
+from bothways.indexer.uploads.orphans import SPOOL, end_orphans
+from bothways.indexer.uploads.scheduler import Scheduler
 from bothways.indexer.uploads.spool import Spool, Upload
-from bothways.indexer.uploads.stranded import SPOOL, end_stranded
 from bothways.indexer.versions.acl import checked
 
 log = structlog.get_logger()
@@ -55,23 +55,23 @@ _Outcome = Literal["ended", "later", "stopped"]
 
 
 class Uploads:
-    """The uploads of one server. `desk` and `parts` may fail while Elasticsearch is away; then it is tried again."""
+    """The uploads of one server. `registry` and `parts` may fail while Elasticsearch is away; they are called again."""
 
     def __init__(
         self,
         spool: Spool,
         *,
-        desk: Callable[[], Desk],
+        registry: Callable[[], JobRegistry],
         parts: Callable[[], AbstractContextManager[Parts]],
         options: JobOptions,
         again_after_s: float = 5.0,
     ) -> None:
         self._spool = spool
-        self._desk = desk
+        self._registry = registry
         self._parts = parts
         self._options = replace(options, origin=ORIGIN)
         self._again_after_s = again_after_s
-        self._slots = Slots()
+        self._scheduler = Scheduler()
         self._running: dict[str, Stop] = {}
         self._thread: threading.Thread | None = None
         self._jobs: set[threading.Thread] = set()
@@ -94,7 +94,7 @@ class Uploads:
             chosen = replace(self._options, collection=collection, acl_field=acl_field)
             options = recorded_options(chosen, **{SPOOL: self._spool.name})
             job = Job(id=job_id, collection=collection, kind="upload", files=incoming.names, options=options)
-            created.append(self._desk().store.create(job))
+            created.append(self._registry().store.create(job))
         (job,) = created
         self.start()
         return job
@@ -112,7 +112,7 @@ class Uploads:
         new = Job(
             id=new_id(), collection=job.collection, kind="upload", files=job.files, options=job.options, retry_of=job.id
         )
-        new = self._desk().store.create(new)
+        new = self._registry().store.create(new)
         with self._ended_where_it_fails([new]):
             self._spool.again(job.id, new.id)
         if start:
@@ -126,14 +126,14 @@ class Uploads:
             yield
         except BothwaysError as error:
             for job in jobs:
-                JobRecord(self._desk().store, job, Stop()).ended("failed", str(error))
+                JobRecord(self._registry().store, job, Stop()).ended("failed", str(error))
             raise
 
     def cancel(self, job_id: str) -> None:
         """End a job of this process at its next step, without waiting for its heartbeat."""
         if stop := self._running.get(job_id):
             stop.cancelled.set()
-        self._slots.try_at_once()  # one that waits is put aside now
+        self._scheduler.retry_now()  # one that waits is put aside now
         self._wake.set()
 
     def start(self) -> None:
@@ -155,7 +155,7 @@ class Uploads:
         """Do it when Elasticsearch is there: a server starts without it, too."""
         while not self._ending.is_set():
             try:
-                end_stranded(self._desk().store, self._spool)
+                end_orphans(self._registry().store, self._spool)
             except ElasticsearchUnavailableError:
                 self._ending.wait(self._again_after_s)
             except (BothwaysError, OSError) as error:
@@ -191,7 +191,7 @@ class Uploads:
         return bool(later)
 
     def _work(self) -> None:
-        """Give out slots whenever something has changed, until the server ends."""
+        """Give out scheduler whenever something has changed, until the server ends."""
         pause: float | None = None
         while not self._ending.is_set():
             self._wake.wait(pause)
@@ -206,14 +206,14 @@ class Uploads:
     def _begin_jobs(self) -> float | None:
         """Start a thread for each collection that may go; returns the seconds after which to look again, if any."""
         waiting = self._waiting()
-        while not self._ending.is_set() and (collection := self._slots.take(waiting)) is not None:
+        while not self._ending.is_set() and (collection := self._scheduler.take(waiting)) is not None:
             thread = threading.Thread(
                 target=self._in_slot, args=(collection,), name=f"upload {collection}", daemon=True
             )
             with self._lock:
                 self._jobs.add(thread)
             thread.start()
-        return self._slots.next_try_s(waiting)
+        return self._scheduler.next_try_s(waiting)
 
     def _waiting(self) -> list[str]:
         """Name the collections that uploads wait for, the one of the oldest upload first."""
@@ -224,7 +224,7 @@ class Uploads:
         try:
             is_done = self._serve(collection)
         finally:
-            self._slots.give_back(collection, again_after_s=0.0 if is_done else self._again_after_s)
+            self._scheduler.release(collection, again_after_s=0.0 if is_done else self._again_after_s)
             with self._lock:
                 self._jobs.discard(threading.current_thread())
             self._wake.set()
@@ -272,9 +272,9 @@ class Uploads:
 
     def _attempt(self, upload: Upload) -> bool:
         """Run one upload; gives whether it succeeded. Raises what `run_job` raises."""
-        desk, stop = self._desk(), Stop()
-        job = _record_of(upload, desk, self._options)
-        record = JobRecord(desk.store, job, stop)
+        registry, stop = self._registry(), Stop()
+        job = _record_of(upload, registry, self._options)
+        record = JobRecord(registry.store, job, stop)
         if job.state == "cancelled":
             return False
         if upload.attempts >= ATTEMPTS:
@@ -288,7 +288,7 @@ class Uploads:
         try:
             with ExitStack() as opened:
                 parts = self._open(opened, record)
-                return run_job(upload.folder, options_of(job), parts, job, desk, stop=stop).succeeded
+                return run_job(upload.folder, options_of(job), parts, job, registry, stop=stop).succeeded
         finally:
             with self._lock:
                 del self._running[job.id]
@@ -318,9 +318,9 @@ def _require_readable(name: str) -> None:
         raise UsageError(f"{name[:80]!r}: {not_read(suffix[:20])} These types are: {', '.join(sorted(READERS))}.")
 
 
-def _record_of(upload: Upload, desk: Desk, usual: JobOptions) -> Job:
+def _record_of(upload: Upload, registry: JobRegistry, usual: JobOptions) -> Job:
     try:
-        return desk.store.get(upload.id)
+        return registry.store.get(upload.id)
     except JobNotFoundError:
         # Somebody removed the records; the files are what counts.
         names = tuple(sorted(path.name for path in upload.folder.iterdir()))

@@ -16,7 +16,7 @@ from bothways.core.collections.version_state import as_state, now, state_of
 from bothways.core.elastic.build_mode import wake
 from bothways.core.errors import AliasError, UsageError
 from bothways.indexer.versions.acl import acl_to_keep, write_acl
-from bothways.indexer.versions.retire import remove_version
+from bothways.indexer.versions.remove import remove_version
 from bothways.indexer.versions.rollback import Version, list_versions
 from bothways.indexer.versions.versions import note, swap_alias
 

@@ -19,7 +19,7 @@ from bothways.indexer.report import JobReport
 from bothways.indexer.versions.acl import acl_to_keep, keep_acl, write_acl
 from bothways.indexer.versions.check import check_version
 from bothways.indexer.versions.merge import merge
-from bothways.indexer.versions.retire import retire, settle_states
+from bothways.indexer.versions.remove import note_states, remove_versions
 from bothways.indexer.versions.versions import add_new_fields, chunk_mapping, create_version, note, swap_alias
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
     """
     view = _sound(_view(options, parts), parts)
     live = view.live
-    settle_states(parts.client, view)
+    note_states(parts.client, view)
     if options.acl_field and view.versions:
         write_acl(parts.client, options.collection, options.acl_field)
     if live and not options.recreate:
@@ -74,7 +74,7 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
     )
     created = create_version(parts.client, view.alias, without_graphs(mapping), synonyms=parts.synonyms())
     # Only now, so that no name is used twice: somebody may still search what was gone back from.
-    retire(parts.client, view, newer, only=_REPLACED)
+    remove_versions(parts.client, view, newer, only=_REPLACED)
     quieten(parts.client, created)
     if live is None:
         _set_first_alias(view, created, parts)
@@ -114,7 +114,7 @@ def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) ->
     view = _view(options, parts)
     if view.live == index:
         finish(parts.client, index)
-        settle_states(parts.client, view)
+        note_states(parts.client, view)
         return
     live = view.require_live()  # it was there when the job began
     report.held = _reason_to_wait(report, parts.client, live) or _failed_check(index, parts, report)
@@ -124,7 +124,7 @@ def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) ->
     keep_acl(parts.client, of=live, to=index)
     keep_reranker(parts.client, of=live, to=index)
     go_live(parts.client, view, live, index)
-    retire(parts.client, view, (old for old in view.versions if old not in {index, live}), only=DONE_WITH)
+    remove_versions(parts.client, view, (old for old in view.versions if old not in {index, live}), only=DONE_WITH)
 
 
 def go_live(client: Elasticsearch, view: AliasView, live: str, index: str) -> None:

@@ -16,7 +16,7 @@ from bothways.core.collections.alias import is_version
 from bothways.core.collections.collection import ACL_FIELD, SCHEMA_VERSION, version_of
 from bothways.core.collections.version_state import as_state
 from bothways.core.elastic.client import elasticsearch_errors, reason
-from bothways.indexer.synonyms.places import FILTER, set_for_new_index
+from bothways.indexer.synonyms.sources import FILTER, set_for_new_index
 
 log = structlog.get_logger()
 

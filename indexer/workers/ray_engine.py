@@ -1,7 +1,7 @@
-"""A crew on a Ray cluster: Ray Data brings the shards of a job to workers wherever the cluster has room.
+"""A job shared on a Ray cluster: Ray Data brings its shards to workers wherever the cluster has room.
 
 Ray starts the workers, replaces those that die with their machine, and scales their number; which chunks there are and
-what became of them stays in Elasticsearch, as for every crew. Needs `pip install "bothways[ray]"` on all machines.
+what became of them stays in Elasticsearch, as for all workers. Needs `pip install "bothways[ray]"` on all machines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bothways.indexer.jobs.store import JobStore
 from bothways.indexer.parts import Parts
 from bothways.indexer.report import JobReport
 from bothways.indexer.workers.shards import Shards
-from bothways.indexer.workers.workers import LOOK_AGAIN_S, Crew, opened_for, work_on
+from bothways.indexer.workers.workers import LOOK_AGAIN_S, Leader, parts_for_shard, write_shard
 from bothways.indexer.write import Progress, Target
 from bothways.node.connect import connect
 
@@ -32,13 +32,13 @@ INSTALL_RAY = 'pip install "bothways[ray]"'
 
 
 @dataclass(frozen=True, slots=True)
-class RayCrew:
-    """The leader's side: hands all chunks out, then has Ray Data map over the shards with up to `workers` actors.
+class RayLeader:
+    """Offers all chunks of a job, then has Ray Data map over the shards with up to `workers` actors.
 
     `RAY_ADDRESS` names the cluster, as Ray has it; without it, a Ray of this machine's own is started and ended.
     """
 
-    crew: Crew
+    leader: Leader
     settings: Settings
     workers: int
 
@@ -46,10 +46,10 @@ class RayCrew:
         self, changed: Iterable[Chunk], target: Target, parts: Parts, report: JobReport, progress: Progress
     ) -> None:
         """Bring chunks into the index; `report` gets everybody's counts and failures."""
-        shards, job = self.crew.shards, self.crew.job
+        shards, job = self.leader.shards, self.leader.job
         try:
             offered = []
-            for number in self.crew.handed_out(changed, target, parts):
+            for number in self.leader.share(changed, target, parts):
                 offered.append({"number": number})
                 progress(report)
             if not offered:
@@ -79,7 +79,7 @@ class RayWorker:
         self._job = job
         self._shards = Shards(client, Leases(client))
         self._store = JobStore(client)
-        self._opened = ExitStack()
+        self._stack = ExitStack()
         self._parts: Parts | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -94,10 +94,10 @@ class RayWorker:
             with self._shards.claimed(self._job, number) as claim:
                 if claim is not None:
                     if self._parts is None:
-                        self._parts = opened_for(
-                            claim[0].order, lambda order: parts_for_order(self._settings, order.questions), self._opened
+                        self._parts = parts_for_shard(
+                            claim[0].order, lambda order: parts_for_order(self._settings, order.questions), self._stack
                         )
-                    work_on(*claim, self._parts, self._shards, check=lambda: None)
+                    write_shard(*claim, self._parts, self._shards, check=lambda: None)
                     return
             if not self._shards.is_waiting(self._job, number):
                 return  # done by a worker that died after it

@@ -1,7 +1,7 @@
-"""A job that several workers share: one reads, hands out and ends it; all expand, embed and send.
+"""A job that several workers share: the leader reads, offers shards and ends it; all expand, embed and send.
 
-The leader is the process that holds the collection's lease. It works on shards as the others do, so a crew of one gets
-the job done too, and workers may come and go, on this machine or on others.
+The leader is the process that holds the collection's lease. It works on shards as the others do, so it also finishes
+the job alone; workers may come and go, on this machine or on others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bothways.core.errors import (
     LeaseLostError,
     LLMUnavailableError,
 )
-from bothways.indexer.changes.known import Differences, only_changed
+from bothways.indexer.changes.differences import Differences, only_changed
 from bothways.indexer.jobs.outage import Patience, through_outages
 from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import Job, JobStore
@@ -46,12 +46,12 @@ APPEARS_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crew:
-    """The leader's side: hands out the chunks of one job, works along, and adds up what all have written.
+class Leader:
+    """Offers the chunks of one job to all workers, works along, and adds up what all have written.
 
-    `ahead` bounds the shards that are handed out and not done. `numbers` are those of the shards: none is used twice,
-    so that a worker that is late does not end a shard of the job's next attempt. `on_handed_out` hears before each
-    shard how many there are beside it, which is how many helpers would have something to do.
+    `ahead` bounds the shards that are offered and not done. `numbers` are those of the shards: none is used twice, so
+    that a late worker does not end a shard of the job's next attempt. `on_share` is called before each shard with the
+    number of shards before it, which is how many more workers would have something to do.
     """
 
     shards: Shards
@@ -62,13 +62,13 @@ class Crew:
     size: int = SIZE
     look_again_s: float = LOOK_AGAIN_S
     numbers: Iterator[int] = field(default_factory=count)
-    on_handed_out: Callable[[int], None] = lambda _: None
+    on_share: Callable[[int], None] = lambda _: None
 
     def write(
         self, changed: Iterable[Chunk], target: Target, parts: Parts, report: JobReport, progress: Progress
     ) -> None:
         """Bring chunks into the index, with whoever helps; `report` gets everybody's counts and failures."""
-        waiting = self.handed_out(changed, target, parts)
+        waiting = self.share(changed, target, parts)
         out, more = 0, True
         try:
             while more or out:
@@ -86,12 +86,12 @@ class Crew:
         finally:
             self.shards.clear(job=self.job)
 
-    def handed_out(self, changed: Iterable[Chunk], target: Target, parts: Parts) -> Iterator[int]:
+    def share(self, changed: Iterable[Chunk], target: Target, parts: Parts) -> Iterator[int]:
         """Offer the chunks to all workers, a shard a step; gives the shards' numbers."""
         order = order_of(self.collection, target, parts, self.questions)
         self.shards.clear(collection=self.collection)  # of jobs that died
         for before, chunks in enumerate(batched(changed, self.size)):
-            self.on_handed_out(before)
+            self.on_share(before)
             number = next(self.numbers)
             self.shards.add(Shard(job=self.job, number=number, order=order, chunks=chunks))
             yield number
@@ -100,7 +100,7 @@ class Crew:
         with self.shards.claimed(self.job) as claim:
             if claim is None:
                 return False
-            work_on(*claim, parts, self.shards, check=lambda: progress(report))
+            write_shard(*claim, parts, self.shards, check=lambda: progress(report))
             return True
 
 
@@ -120,9 +120,11 @@ def order_of(collection: str, target: Target, parts: Parts, questions: Questions
     )
 
 
-def opened_for(order: Order, parts_for: Callable[[Order], AbstractContextManager[Parts]], opened: ExitStack) -> Parts:
+def parts_for_shard(
+    order: Order, parts_for: Callable[[Order], AbstractContextManager[Parts]], stack: ExitStack
+) -> Parts:
     """Open what an order asks for; raises `IncompatibleCollectionError` where this process has something else."""
-    parts = opened.enter_context(parts_for(order))
+    parts = stack.enter_context(parts_for(order))
     mine = order_of(order.collection, order.target, parts, order.questions)
     for what, wanted, have in (
         ("embedding model", order.embedding_model, mine.embedding_model),
@@ -137,7 +139,7 @@ def opened_for(order: Order, parts_for: Callable[[Order], AbstractContextManager
     return parts
 
 
-def work_on(shard: Shard, lease: Lease, parts: Parts, shards: Shards, *, check: Callable[[], None]) -> None:
+def write_shard(shard: Shard, lease: Lease, parts: Parts, shards: Shards, *, check: Callable[[], None]) -> None:
     """Bring the chunks of one shard into the index; what a worker that died has done of it is not done again.
 
     `check` is called again and again, and raises when the work is to end. Raises `LeaseLostError` where another worker
@@ -188,20 +190,20 @@ class Worker:
         Raises `JobNotFoundError`, `JobStateError` for a job whose chunks are not shared,
         `IncompatibleCollectionError` where this process has not what the job asks for.
         """
-        job = self._found(job_id)
-        with ExitStack() as opened:
+        job = self._wait_for(job_id)
+        with ExitStack() as stack:
             while not job.has_ended:
                 job = through_outages(
-                    lambda: self._turn(job_id, opened), self.patience, has_got_on=lambda: False, pause=self._pause
+                    lambda: self._step(job_id, stack), self.patience, has_got_on=lambda: False, pause=self._pause
                 )
         return job
 
-    def _turn(self, job_id: str, opened: ExitStack) -> Job:
+    def _step(self, job_id: str, stack: ExitStack) -> Job:
         """Work on one shard, or wait a moment where none is free; gives the job as it is then."""
         with self.shards.claimed(job_id) as claim:
             if claim is not None:
                 if self._parts is None:
-                    self._parts = opened_for(claim[0].order, self.parts_for, opened)
+                    self._parts = parts_for_shard(claim[0].order, self.parts_for, stack)
                 self._work(*claim, self._parts)
         if claim is None:
             self._pause(self.look_again_s)
@@ -224,14 +226,14 @@ class Worker:
                     raise JobStateError(f"The job {job.id} is {job.state}.")
 
         try:
-            work_on(shard, lease, parts, self.shards, check=check)
+            write_shard(shard, lease, parts, self.shards, check=check)
         except (LeaseLostError, JobStateError) as error:
             log.info("shard_left", shard=shard.id, reason=str(error))
             return
         self.shards_done += 1
         self.chunks_done += len(shard.chunks)
 
-    def _found(self, job_id: str) -> Job:
+    def _wait_for(self, job_id: str) -> Job:
         """Read the record, which a worker that starts together with its job may have to wait for."""
         give_up = time.monotonic() + self.appears_within_s
         while True:

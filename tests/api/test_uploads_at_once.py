@@ -9,8 +9,8 @@ import pytest
 from filelock import FileLock
 
 from bothways.core.errors import StorageFullError
-from bothways.indexer.read.child.spares import end_spare_processes
-from bothways.indexer.uploads.slots import AT_ONCE
+from bothways.indexer.read.child.pool import end_readers
+from bothways.indexer.uploads.scheduler import AT_ONCE
 from tests.api.test_uploads import LEAVE, Pausing, documents, ended, files, serve, until
 from tests.fakes import FixedWriter
 
@@ -41,9 +41,9 @@ def hanging(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "docx.py").write_text("while True: pass", encoding="utf-8")
     monkeypatch.syspath_prepend(folder)
-    end_spare_processes()
+    end_readers()
     yield
-    end_spare_processes()
+    end_readers()
 
 
 def of(collection):

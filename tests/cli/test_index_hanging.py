@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from bothways.indexer.run import open_desk
+from bothways.indexer.run import open_registry
 from tests.cli.verbs.test_jobs import INDEX
 
 pytestmark = pytest.mark.elasticsearch
@@ -61,8 +61,8 @@ def index(es_url, es, folder, collection, tmp_path):
 def hanging(index, es, collection):
     """The command while the file hangs: the process, the one that reads for it, and the job's record."""
     process = index("while True: pass")
-    desk = open_desk(es[0])
-    (job,) = until(lambda: desk.store.find(collection=collection, state="running")[0])
+    registry = open_registry(es[0])
+    (job,) = until(lambda: registry.store.find(collection=collection, state="running")[0])
     (reader,) = until(lambda: [one for one in psutil.Process(process.pid).children() if cpu_of(one) > 1])
     return process, reader, job
 
@@ -92,12 +92,12 @@ def test_it_ends_at_once_like_any_job(hanging, es, how):
     assert "Interrupted" in err
     assert "Traceback" not in err
     assert gone(reader)
-    assert open_desk(es[0]).store.get(job.id).state == "cancelled"
+    assert open_registry(es[0]).store.get(job.id).state == "cancelled"
 
 
 def test_it_is_cancelled_from_elsewhere(hanging, es):
     process, reader, job = hanging
-    store = open_desk(es[0]).store
+    store = open_registry(es[0]).store
     store.cancel(job.id)
     started = time.monotonic()
     _, err = process.communicate(timeout=20)

@@ -11,8 +11,8 @@ import pytest
 from bothways.core.datatypes import Document
 from bothways.indexer.chunk import chunk
 from bothways.indexer.chunk import semantic as module
-from bothways.indexer.chunk.remembered import RememberedTurns
-from bothways.indexer.chunk.semantic import Turns, cut_semantic, turns_of_vectors
+from bothways.indexer.chunk.cached import CachedBreakpoints
+from bothways.indexer.chunk.semantic import Breakpoints, breakpoints_by_vectors, cut_semantic
 from tests.fakes import HashEncoder
 
 
@@ -40,7 +40,7 @@ def texts_of(*topics: str, length: int = 20, max_chars: int = 100) -> list[str]:
     document = Document(
         doc_id="id", title="题", blocks=("".join(sentence(topic, length) for topic in topics),), source="a.txt"
     )
-    turns = partial(turns_of_vectors, encoder=TopicEncoder(), percentile=75, window=1)
+    turns = partial(breakpoints_by_vectors, encoder=TopicEncoder(), percentile=75, window=1)
     return [piece.text for piece in cut_semantic(document, max_chars, turns)]
 
 
@@ -69,21 +69,21 @@ def test_two_sides_are_the_means_of_a_window() -> None:
     shared = 1 - 1 / np.sqrt(2)
     distances = module._distances(topics, 0, TopicEncoder(), 2)
     assert distances == pytest.approx([shared, shared, shared, 1 / 2, 1, shared], abs=1e-6)
-    assert turns_of_vectors(topics, TopicEncoder(), percentile=75, window=1) == [1, 2, 4]
-    assert turns_of_vectors(topics, TopicEncoder(), percentile=75, window=2) == [4]
+    assert breakpoints_by_vectors(topics, TopicEncoder(), percentile=75, window=1) == [1, 2, 4]
+    assert breakpoints_by_vectors(topics, TopicEncoder(), percentile=75, window=2) == [4]
 
 
 def test_distances_do_not_depend_on_how_many_sentences_are_encoded_at_once(monkeypatch) -> None:
     rng = np.random.default_rng(1)
     texts = ["".join(map(chr, rng.integers(0x4E00, 0x4E40, 12))) for _ in range(50)]
-    whole = turns_of_vectors(texts, HashEncoder(), percentile=70, window=3)
+    whole = breakpoints_by_vectors(texts, HashEncoder(), percentile=70, window=3)
     monkeypatch.setattr(module, "_AT_ONCE", 7)
-    assert turns_of_vectors(texts, HashEncoder(), percentile=70, window=3) == whole
+    assert breakpoints_by_vectors(texts, HashEncoder(), percentile=70, window=3) == whole
     assert 0 < len(whole) < 15  # of 49 joints, 15 lie above the 70th percentile, and not all of them are peaks
 
 
 def test_one_sentence_has_no_turn() -> None:
-    assert turns_of_vectors(["甲。"], TopicEncoder()) == []
+    assert breakpoints_by_vectors(["甲。"], TopicEncoder()) == []
 
 
 def test_what_fits_is_not_encoded_and_loads_nothing() -> None:
@@ -124,7 +124,7 @@ def test_without_encoder_and_model_it_is_refused() -> None:
 def test_a_second_run_asks_no_model(tmp_path) -> None:
     loaded = 0
 
-    def load() -> Turns:
+    def load() -> Breakpoints:
         nonlocal loaded
         loaded += 1
         return lambda texts: [len(texts) // 2]
@@ -137,5 +137,5 @@ def test_a_second_run_asks_no_model(tmp_path) -> None:
         ("b", ["甲。", "乙。"], [1], 3),
         ("a", ["甲。乙。"], [0], 4),
     ):
-        assert RememberedTurns(load, name, path)(texts) == expected
+        assert CachedBreakpoints(load, name, path)(texts) == expected
         assert loaded == times

@@ -18,15 +18,15 @@ from bothways.core.machine.holder import Holder
 from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import NAMED, Job, JobStore, new_id
 from bothways.indexer.parts import JobOptions, Parts
-from bothways.indexer.run import Desk, open_desk, options_of, recorded_options, run_job
+from bothways.indexer.run import JobRegistry, open_registry, options_of, recorded_options, run_job
 from tests.fakes import Clock, DyingWriter, FixedWriter, HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
 
 
 @pytest.fixture
-def desk(es, clock):
-    return Desk(store=JobStore(es[0]), leases=Leases(es[0], clock=clock), record_every_s=0.2, look_again_s=0.05)
+def registry(es, clock):
+    return JobRegistry(store=JobStore(es[0]), leases=Leases(es[0], clock=clock), record_every_s=0.2, look_again_s=0.05)
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def run(es, segmenter, collection, folder, desk):
+def run(es, segmenter, collection, folder, registry):
     """Run a job on the folder: `run(writer=..., ...)`; `run.last` is its record."""
     client, server = es
     encoder = HashEncoder()
 
-    def go(path=folder, *, writer=None, own_desk=desk, options=None, **more):
+    def go(path=folder, *, writer=None, own_registry=registry, options=None, **more):
         options = options or JobOptions(collection=collection, concurrency=1)
         parts = Parts(
             client=client,
@@ -56,15 +56,15 @@ def run(es, segmenter, collection, folder, desk):
         )
         job = Job(id=new_id(), collection=collection, source=str(path), options=recorded_options(options))
         go.ids.append(job.id)
-        return run_job(path, options, parts, job, own_desk, **more)
+        return run_job(path, options, parts, job, own_registry, **more)
 
     go.ids = []
     return go
 
 
 @pytest.fixture
-def record(run, desk):
-    return lambda: desk.store.get(run.ids[-1])
+def record(run, registry):
+    return lambda: registry.store.get(run.ids[-1])
 
 
 class Pausing(FixedWriter):
@@ -111,7 +111,7 @@ def started(run):
         thread.join(20)
 
 
-def test_a_job_is_recorded(run, record, folder, collection, desk):
+def test_a_job_is_recorded(run, record, folder, collection, registry):
     (folder / "broken.json").write_text("{", encoding="utf-8")
     (folder / "picture.png").write_bytes(b"x")
     report = run(writer=FixedWriter(refuse=["第3条"]))
@@ -133,9 +133,9 @@ def test_a_job_is_recorded(run, record, folder, collection, desk):
     (folder / "broken.json").unlink()
     run(writer=FixedWriter())
     assert (record().state, record().error) == ("done", "")
-    found, total = desk.store.find(collection=collection)
+    found, total = registry.store.find(collection=collection)
     assert ([job.id for job in found], total) == (run.ids[::-1], 2)
-    assert [job.id for job in desk.store.find(collection=collection, state="failed")[0]] == run.ids[:1]
+    assert [job.id for job in registry.store.find(collection=collection, state="failed")[0]] == run.ids[:1]
 
 
 def test_only_the_first_failures_are_named(run, record, folder):
@@ -145,12 +145,12 @@ def test_only_the_first_failures_are_named(run, record, folder):
     assert (len(record().failures), record().counts["failures"]) == (NAMED, NAMED + 9)
 
 
-def test_a_dry_run_is_no_job(run, desk, collection):
+def test_a_dry_run_is_no_job(run, registry, collection):
     run(options=JobOptions(collection=collection, dry_run=True))
-    assert desk.store.find(collection=collection) == ([], 0)
+    assert registry.store.find(collection=collection) == ([], 0)
 
 
-def test_a_second_job_is_told_who_is_at_it_since_when(run, started, desk, collection):
+def test_a_second_job_is_told_who_is_at_it_since_when(run, started, registry, collection):
     first = started()
     with pytest.raises(LeaseHeldError) as refused:
         run()
@@ -159,11 +159,11 @@ def test_a_second_job_is_told_who_is_at_it_since_when(run, started, desk, collec
     assert "--wait" in str(refused.value)
     first.join()
     assert first.report.succeeded
-    assert [job.id for job in desk.store.find(collection=collection)[0]] == run.ids[:1]
+    assert [job.id for job in registry.store.find(collection=collection)[0]] == run.ids[:1]
     assert run().unchanged == 20
 
 
-def test_a_second_job_waits(run, started, desk):
+def test_a_second_job_waits(run, started, registry):
     first = started()
     told = []
 
@@ -174,25 +174,25 @@ def test_a_second_job_waits(run, started, desk):
     second = run(wait=True, on_wait=on_wait)
     assert told == [Holder.here().who]
     assert (first.report.indexed, second.indexed, second.unchanged) == (20, 0, 20)
-    one, other = (desk.store.get(job_id) for job_id in run.ids)
+    one, other = (registry.store.get(job_id) for job_id in run.ids)
     assert (one.state, other.state) == ("done", "done")
     assert other.started >= one.finished
 
 
-def test_a_job_that_waits_is_cancelled(run, started, desk):
+def test_a_job_that_waits_is_cancelled(run, started, registry):
     first = started()
     with pytest.raises(JobCancelledError):
-        run(wait=True, on_wait=lambda _: cancel_when_queued(desk, run))
-    assert desk.store.get(run.ids[1]).state == "cancelled"
+        run(wait=True, on_wait=lambda _: cancel_when_queued(registry, run))
+    assert registry.store.get(run.ids[1]).state == "cancelled"
     first.join()
     assert first.report.succeeded
 
 
-def cancel_when_queued(desk, run):
+def cancel_when_queued(registry, run):
     def cancel():
         while True:
             try:
-                desk.store.cancel(run.ids[1])
+                registry.store.cancel(run.ids[1])
                 return
             except JobNotFoundError:
                 pass
@@ -200,29 +200,29 @@ def cancel_when_queued(desk, run):
     threading.Thread(target=cancel).start()
 
 
-def test_a_running_job_is_cancelled_by_its_record(run, started, desk, stored, es, collection):
+def test_a_running_job_is_cancelled_by_its_record(run, started, registry, stored, es, collection):
     ended = started()
-    job = desk.store.cancel(run.ids[0])
+    job = registry.store.cancel(run.ids[0])
     assert (job.state, job.cancel_requested) == ("running", True)
     stop = threading.Event()
     while not stop.wait(0.02):
-        heartbeat = desk.store.get(run.ids[0]).heartbeat
+        heartbeat = registry.store.get(run.ids[0]).heartbeat
         if heartbeat > job.heartbeat:
             stop.set()
     ended.join()
     assert isinstance(ended.error, JobCancelledError)
-    assert desk.store.get(run.ids[0]).state == "cancelled"
+    assert registry.store.get(run.ids[0]).state == "cancelled"
     with pytest.raises(JobStateError, match="cancelled already"):
-        desk.store.cancel(run.ids[0])
+        registry.store.cancel(run.ids[0])
     es[0].indices.refresh(index=f"bothways-{collection}")
     there = len(stored())
     assert run().indexed == 20 - there  # it goes on where that one stopped, and the lease is free
 
 
 def test_a_stop_in_this_process_needs_no_heartbeat(run, started, es, clock):
-    slow = Desk(store=JobStore(es[0]), leases=Leases(es[0], clock=clock), record_every_s=1000)
+    slow = JobRegistry(store=JobStore(es[0]), leases=Leases(es[0], clock=clock), record_every_s=1000)
     stop = Stop()
-    ended = started(own_desk=slow, stop=stop)
+    ended = started(own_registry=slow, stop=stop)
     stop.cancelled.set()
     ended.join()
     assert isinstance(ended.error, JobCancelledError)
@@ -248,7 +248,7 @@ def _raise(_):
     raise IncompatibleCollectionError("built with another")
 
 
-def test_a_job_that_slept_stops_before_it_writes_on(run, started, clock, es, collection, stored, desk):
+def test_a_job_that_slept_stops_before_it_writes_on(run, started, clock, es, collection, stored, registry):
     ended = started()
     clock.now += 31  # the laptop was closed
     ticks = Clock()
@@ -259,21 +259,21 @@ def test_a_job_that_slept_stops_before_it_writes_on(run, started, clock, es, col
     before = set(stored())
     ended.join()
     assert isinstance(ended.error, LeaseLostError)
-    assert desk.store.get(run.ids[0]).state == "lost"
+    assert registry.store.get(run.ids[0]).state == "lost"
     es[0].indices.refresh(index=f"bothways-{collection}")
     assert set(stored()) == before
     lease.renew()  # nobody took it from the new holder
 
 
 def test_kill_9_leaves_a_lost_job_and_its_lease_to_the_next(run, es, es_url, collection):
-    desk = open_desk(es[0])
+    registry = open_registry(es[0])
     code = (
         "import sys; from bothways.node.connect import connect\n"
         "from bothways.core.settings import load_settings\n"
-        "from bothways.indexer.run import open_desk; from bothways.indexer.jobs.store import Job\n"
-        "desk = open_desk(connect(load_settings(es_url=sys.argv[1]))[0])\n"
-        "job = desk.store.create(Job(id=sys.argv[3], collection=sys.argv[2], state='running'))\n"
-        "desk.leases.acquire('collection ' + sys.argv[2], note=job.id)\n"
+        "from bothways.indexer.run import open_registry; from bothways.indexer.jobs.store import Job\n"
+        "registry = open_registry(connect(load_settings(es_url=sys.argv[1]))[0])\n"
+        "job = registry.store.create(Job(id=sys.argv[3], collection=sys.argv[2], state='running'))\n"
+        "registry.leases.acquire('collection ' + sys.argv[2], note=job.id)\n"
         "print('runs', flush=True); sys.stdin.read()"
     )
     job_id = new_id()
@@ -285,14 +285,14 @@ def test_kill_9_leaves_a_lost_job_and_its_lease_to_the_next(run, es, es_url, col
     ) as other:
         assert other.stdout.readline() == "runs\n"
         with pytest.raises(LeaseHeldError, match=rf":{other.pid} since"):
-            run(own_desk=desk)
-        assert [job.state for job in desk.store.find(collection=collection)[0]] == ["running"]
+            run(own_registry=registry)
+        assert [job.state for job in registry.store.find(collection=collection)[0]] == ["running"]
         other.kill()
         other.wait()
-    (job,) = desk.store.find(collection=collection, state="lost")[0]
+    (job,) = registry.store.find(collection=collection, state="lost")[0]
     assert (job.id, job.error) == (job_id, f"{job.holder.who} was not heard of since {job.heartbeat or job.created}.")
-    assert run(own_desk=desk).succeeded
-    assert desk.store.get(job_id).state == "lost"
+    assert run(own_registry=registry).succeeded
+    assert registry.store.get(job_id).state == "lost"
 
 
 def test_a_job_of_another_machine_that_falls_silent_is_lost(es, collection):
@@ -316,9 +316,11 @@ def test_without_the_jobs_index_the_job_goes_on(run, es, clock, collection, fold
     index = f"{collection}-blocked"
     client.indices.create(index=index, settings={"index.blocks.write": True})
     try:
-        blocked = Desk(store=JobStore(client, index=index), leases=Leases(client, clock=clock), record_every_s=0.01)
+        blocked = JobRegistry(
+            store=JobStore(client, index=index), leases=Leases(client, clock=clock), record_every_s=0.01
+        )
         with structlog.testing.capture_logs() as logs:
-            report = run(own_desk=blocked)
+            report = run(own_registry=blocked)
     finally:
         client.indices.delete(index=index)
     assert (report.succeeded, report.indexed) == (True, 20)
@@ -343,9 +345,9 @@ def test_old_records_are_removed(es, collection):
 
 
 @pytest.mark.parametrize("job_id", ["nothing", "", "../x", "a b", "A", "x" * 100])
-def test_unknown_ids(desk, job_id):
+def test_unknown_ids(registry, job_id):
     with pytest.raises(JobNotFoundError):
-        desk.store.get(job_id)
+        registry.store.get(job_id)
 
 
 def test_options_come_back_from_json(collection):

@@ -14,7 +14,7 @@ from bothways.indexer.jobs.outage import Patience
 from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import Job, JobStore, new_id
 from bothways.indexer.parts import JobOptions, Parts
-from bothways.indexer.run import open_desk, recorded_options, run_job
+from bothways.indexer.run import open_registry, recorded_options, run_job
 from bothways.node.connect import connect
 from tests.es_proxy import Proxy
 from tests.fakes import FixedWriter, HashEncoder
@@ -65,7 +65,9 @@ def job(es, proxy, segmenter, collection, folder, monkeypatch):
             (on_wait or (lambda: None))()
 
         patience = Patience(wait_s, tell)
-        return run_job(folder, chosen, parts, made, open_desk(client), patience=patience, progress=progress, stop=stop)
+        return run_job(
+            folder, chosen, parts, made, open_registry(client), patience=patience, progress=progress, stop=stop
+        )
 
     run.ids, run.said = [], []
     run.record = lambda: JobStore(es[0]).get(run.ids[-1])

@@ -10,11 +10,11 @@ from bothways.core.elastic.lease import Leases
 from bothways.core.errors import MissingExtraError
 from bothways.indexer.build import build_parts, build_writer, default_job_options
 from bothways.indexer.jobs.store import Job, new_id
-from bothways.indexer.run import open_desk, recorded_options, run_job
+from bothways.indexer.run import open_registry, recorded_options, run_job
 from bothways.indexer.workers import ray_engine
-from bothways.indexer.workers.ray_engine import RayCrew
+from bothways.indexer.workers.ray_engine import RayLeader
 from bothways.indexer.workers.shards import Shards
-from bothways.indexer.workers.workers import Crew
+from bothways.indexer.workers.workers import Leader
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -36,20 +36,21 @@ def test_a_job_on_ray(es, es_settings, collection, tmp_path, monkeypatch, stored
         source=str(tmp_path),
         options=recorded_options(options, workers=2, engine="ray"),
     )
-    desk = open_desk(es[0])
+    registry = open_registry(es[0])
     parts = build_parts(es_settings, writer=build_writer(es_settings, questions))
-    crew = RayCrew(
-        Crew(shards=Shards(es[0], Leases(es[0])), job=job.id, collection=collection, questions=str(questions), size=4),
+    shards = Shards(es[0], Leases(es[0]))
+    leader = RayLeader(
+        Leader(shards=shards, job=job.id, collection=collection, questions=str(questions), size=4),
         es_settings,
         workers=2,
     )
-    report = run_job(tmp_path / "docs", options, parts, job, desk, write_chunks=crew.write)
+    report = run_job(tmp_path / "docs", options, parts, job, registry, write_chunks=leader.write)
     assert (report.chunks, report.indexed, report.questions, report.encoded) == (9, 9, 9, 18)
     assert report.succeeded
     assert {chunk["questions"][0]["text"] for chunk in stored().values()} == {f"能休r{i}天吗" for i in range(9)}
 
     again = Job(id=new_id(), collection=collection, source=str(tmp_path), options=job.options)
-    report = run_job(tmp_path / "docs", options, parts, again, desk, write_chunks=crew.write)
+    report = run_job(tmp_path / "docs", options, parts, again, registry, write_chunks=leader.write)
     assert (report.unchanged, report.indexed) == (9, 0)
 
 

@@ -15,9 +15,9 @@ from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import CollectionNotFoundError, ElasticsearchError, SynonymsError
 from bothways.core.settings import load_settings
 from bothways.core.synonyms import APPLIED, Rule, parse_rules
-from bothways.indexer.synonyms import FilePlace, IndexPlace, SetPlace, apply, find_places, in_force
+from bothways.indexer.synonyms import IndexSynonyms, SynonymFile, SynonymSet, apply, find_sources, in_force
 from bothways.indexer.synonyms.acting import not_acting, require_reloaded, spells
-from bothways.indexer.synonyms.places import server_file, set_for_new_index
+from bothways.indexer.synonyms.sources import server_file, set_for_new_index
 from bothways.indexer.versions.versions import chunk_mapping, create_version, swap_alias
 from bothways.learning.synonyms.association import Bounds
 from bothways.learning.synonyms.build import mine_synonyms
@@ -64,7 +64,7 @@ def own_file(es, es_node, es_settings, collection, make, monkeypatch):
         if os.geteuid() == 0:
             os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)
         index = make(synonyms_path=relative, updateable=True, lenient=False)
-        (place,) = find_places(client, es_settings, collection)
+        (place,) = find_sources(client, es_settings, collection)
         assert (place.path, place.live) == (path, (index,))
         yield place
     finally:
@@ -138,7 +138,7 @@ def test_what_the_server_refuses_is_rolled_back(es, own_file, tmp_path):
 
 
 def test_a_file_that_the_server_does_not_read_is_noticed_and_rolled_back(own_file, put, tmp_path):
-    elsewhere = FilePlace(tmp_path / "other.txt", own_file.indices, own_file.live)
+    elsewhere = SynonymFile(tmp_path / "other.txt", own_file.indices, own_file.live)
     with pytest.raises(ElasticsearchError, match=r"1 of 2 rules do not act in .*离职, 辞职.*is .*other.txt what this"):
         put(elsewhere, "老公, 丈夫\n离职, 辞职\n")
     assert not elsewhere.path.exists()
@@ -146,7 +146,7 @@ def test_a_file_that_the_server_does_not_read_is_noticed_and_rolled_back(own_fil
 
 def test_a_file_that_cannot_be_written(own_file, put, tmp_path):
     with pytest.raises(SynonymsError, match="cannot be written"):
-        put(FilePlace(tmp_path / "no folder" / "x.txt", own_file.indices, own_file.live), "a, b\n")
+        put(SynonymFile(tmp_path / "no folder" / "x.txt", own_file.indices, own_file.live), "a, b\n")
 
 
 def test_show_tells_what_does_not_act(es, own_file):
@@ -172,8 +172,8 @@ def test_many_rules_with_signs_beyond_16_bits_are_told_apart(es, own_file, put, 
 def test_rules_of_an_index_wait_for_its_next_version(es, es_settings, collection, make, put):
     client, _ = es
     index = make(synonyms=["老公, 丈夫"])
-    (place,) = find_places(client, es_settings, collection)
-    assert isinstance(place, IndexPlace)
+    (place,) = find_sources(client, es_settings, collection)
+    assert isinstance(place, IndexSynonyms)
     change = put(place, "离职, 辞职\n")
     assert ([str(r) for r in change.added], [str(r) for r in change.removed]) == (["离职, 辞职"], ["老公, 丈夫"])
     assert not change.in_force
@@ -182,7 +182,7 @@ def test_rules_of_an_index_wait_for_its_next_version(es, es_settings, collection
 
 def test_no_such_collection(es, es_settings, collection):
     with pytest.raises(CollectionNotFoundError):
-        find_places(es[0], es_settings, collection)
+        find_sources(es[0], es_settings, collection)
 
 
 def test_a_file_of_a_foreign_server_is_found_where_it_is_mounted(tmp_path):
@@ -267,7 +267,7 @@ def synonyms_api():
 
 def test_a_set_is_written_and_read_in_pages(synonyms_api, put):
     client, sets = synonyms_api
-    place = SetPlace(client=client, set_id="law")
+    place = SynonymSet(client=client, set_id="law")
     assert place.read() is None
     put(place, "离职, 解除劳动合同\n老公 => 丈夫\n")
     assert [rule["synonyms"] for rule in sets["law"]] == ["离职, 解除 劳动合同", "老公 => 丈夫"]
@@ -313,8 +313,8 @@ def test_a_real_set(es, es_settings, collection, make, put):
         pytest.skip(f"no synonyms API: {error.message[:60]}")
     try:
         index = make(synonyms_set=collection, updateable=True)
-        (place,) = find_places(client, es_settings, collection)
-        assert isinstance(place, SetPlace)
+        (place,) = find_sources(client, es_settings, collection)
+        assert isinstance(place, SynonymSet)
         change = put(place, "离职, 解除劳动合同\n")
         assert [str(rule) for rule in change.removed] == ["老公, 丈夫"]
         assert words_of(client, index, "离职") == {"离职", "解除", "劳动合同"}

@@ -26,7 +26,7 @@ from bothways.indexer.build import build_parts, build_writer, default_job_option
 from bothways.indexer.doc2query.question_writer import TOKENS_A_QUESTION
 from bothways.indexer.jobs.store import Job, new_id
 from bothways.indexer.report import JobReport
-from bothways.indexer.run import open_desk, recorded_options, run_job
+from bothways.indexer.run import open_registry, recorded_options, run_job
 from bothways.indexer.versions.acl import checked
 
 LOG_EVERY_S = 10.0
@@ -112,7 +112,7 @@ def index(
     asked = "none" if writer is None else "model" if questions is None else str(questions.expanduser().resolve())
     helpers = LocalHelpers(job=job.id, most=(workers or 1) - 1, environment=environment_of(chosen))
     try:
-        crew = writing(chosen, helpers, collection=collection, questions=asked, workers=workers, engine=engine)
+        write_chunks = writing(chosen, helpers, collection=collection, questions=asked, workers=workers, engine=engine)
         parts = build_parts(chosen, writer=writer)
         with _progress() as progress, ended_by_sigterm(), helpers:
             report = run_job(
@@ -120,10 +120,10 @@ def index(
                 options,
                 parts,
                 job,
-                open_desk(parts.client),
+                open_registry(parts.client),
                 wait=wait,
                 patience=patience_of(chosen),
-                write_chunks=crew,
+                write_chunks=write_chunks,
                 on_wait=_say_waiting,
                 progress=progress,
             )

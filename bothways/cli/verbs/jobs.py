@@ -16,9 +16,9 @@ from bothways.cli.outages import patience_of
 from bothways.cli.output import err, out, plain, print_json, printable
 from bothways.cli.workers import LocalHelpers, environment_of, shared
 from bothways.core.settings import Settings, settings
-from bothways.indexer.build import default_job_options, opened_parts, parts_for_order
+from bothways.indexer.build import default_job_options, open_parts, parts_for_order
 from bothways.indexer.jobs.store import Job, JobStore, State, new_id
-from bothways.indexer.run import open_desk
+from bothways.indexer.run import open_registry
 from bothways.indexer.uploads.queue import Uploads, require_retryable
 from bothways.indexer.uploads.spool import Spool
 from bothways.indexer.workers.shards import Shards
@@ -104,10 +104,10 @@ def join(
     """Help with a job that was started with --workers, on this or another machine."""
     chosen = shared(settings(), workers)
     client, _ = connect(chosen)
-    desk = open_desk(client)
+    registry = open_registry(client)
     worker = Worker(
-        shards=Shards(client, desk.leases),
-        store=desk.store,
+        shards=Shards(client, registry.leases),
+        store=registry.store,
         parts_for=lambda order: parts_for_order(chosen, order.questions),
         patience=patience_of(chosen),
     )
@@ -135,23 +135,23 @@ def retry(ctx: typer.Context, job_id: JobId, as_json: JsonOption = False) -> Non
 def _retry_upload(job: Job, chosen: Settings, *, as_json: bool) -> NoReturn:
     """Queue the files again and run what waits for their collection here, unless a server of this machine is at it."""
     client, _ = connect(chosen)
-    desk = open_desk(client)
+    registry = open_registry(client)
     uploads = Uploads(
         Spool(chosen.cache_dir / "uploads"),
-        desk=lambda: desk,
-        parts=lambda: opened_parts(chosen),
+        registry=lambda: registry,
+        parts=lambda: open_parts(chosen),
         options=default_job_options(chosen, job.collection),
     )
     new = uploads.retry(job, start=False)
     uploads.run_waiting(job.collection)
-    ended = desk.store.get(new.id)
+    ended = registry.store.get(new.id)
     _show(ended, as_json=as_json)
     raise typer.Exit(1 if ended.state in {"failed", "cancelled", "lost"} else 0)
 
 
 def _store() -> JobStore:
     client, _ = connect(settings())
-    return open_desk(client).store
+    return open_registry(client).store
 
 
 def _source(job: Job) -> str:

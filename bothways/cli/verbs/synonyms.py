@@ -16,7 +16,7 @@ from bothways.core.collections.collection import list_collections
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import Settings, settings
 from bothways.core.synonyms import Rule, read_rules_file
-from bothways.indexer.synonyms import Applied, apply, find_places, in_force
+from bothways.indexer.synonyms import Applied, apply, find_sources, in_force
 from bothways.node.connect import connect
 
 NOBODY = "no collection yet"
@@ -40,7 +40,7 @@ def apply_command(
     segmenter = load_segmenter(chosen)
     rules = read_rules_file(file, segmenter)
     client, _ = connect(chosen)
-    places = find_places(client, chosen, collection)
+    places = find_sources(client, chosen, collection)
     private_folder(chosen.cache_dir, narrow=False)
     lock = chosen.cache_dir / "synonyms.lock"
     applied = [apply(client, place, rules, add=add, lock=lock) for place in places]
@@ -56,7 +56,7 @@ def apply_command(
 def show(collection: OneCollection = None, as_json: JsonOption = False) -> None:
     """Show the rules in force, which indices use them, and which do not act."""
     client, _ = connect(settings())
-    found = [in_force(client, place) for place in find_places(client, settings(), collection)]
+    found = [in_force(client, place) for place in find_sources(client, settings(), collection)]
     if as_json:
         print_json([one.as_dict() for one in found])
         return

@@ -12,7 +12,7 @@ from bothways.core.collections.collection import open_collection
 from bothways.core.errors import SynonymsError, UsageError
 from bothways.core.settings import Settings
 from bothways.core.synonyms import Rule, read_synonyms, split_rules
-from bothways.indexer.synonyms import find_places
+from bothways.indexer.synonyms import find_sources
 from bothways.learning.synonyms.association import Bounds
 from bothways.learning.synonyms.judge import Judge
 from bothways.learning.synonyms.mine import Mined, Progress, mine
@@ -73,7 +73,7 @@ def build_judge(settings: Settings) -> Judge | None:
 def known_rules(client: Elasticsearch, settings: Settings, collection: str) -> list[Rule]:
     """Give the rules that a collection searches with; where its server's file is out of reach, those that are set."""
     try:
-        texts = [place.read() or "" for place in find_places(client, settings, collection)]
+        texts = [place.read() or "" for place in find_sources(client, settings, collection)]
     except SynonymsError:
         texts = [read_synonyms(settings)]
     return [rule for text in texts for rule in split_rules(text)]

@@ -15,7 +15,7 @@ from bothways.core.elastic.lease import Lease
 from bothways.core.errors import UsageError
 from bothways.indexer.versions.acl import keep_acl
 from bothways.indexer.versions.publish import DONE_WITH, go_live
-from bothways.indexer.versions.retire import retire
+from bothways.indexer.versions.remove import remove_versions
 from bothways.indexer.versions.rollback import rollback
 from bothways.indexer.versions.versions import note
 from bothways.learning.weekly.history import History, Record
@@ -49,7 +49,7 @@ def promote_index(
     go_live(client, view, live.index, candidate.index)
     note(client, candidate.index, **{BUILT_FROM: live.built_from})
     others = [index for index in view.versions if index not in {live.index, candidate.index}]
-    retire(client, view, others, only=DONE_WITH)
+    remove_versions(client, view, others, only=DONE_WITH)
     log.info("promoted", collection=live.name, index=candidate.index, instead_of=live.index)
     return history.mark(kept, "promoted")
 
@@ -79,7 +79,7 @@ def refuse(client: Elasticsearch, candidate: Collection, reasons: Sequence[str],
     """Keep a refused candidate out of use, under its name, or remove it."""
     if remove:
         view = view_alias(client, candidate.name, alias_of(candidate.name))
-        retire(client, view, [candidate.index], only=("candidate",))
+        remove_versions(client, view, [candidate.index], only=("candidate",))
         return
     note(client, candidate.index, failed_check=f"refused by the promotion gate: {'; '.join(reasons)}"[:1000])
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from bothways.core.datatypes import Chunk, Document
 from bothways.indexer.chunk import chunk
 from bothways.indexer.parts import JobOptions, Parts
-from bothways.indexer.read.child.apart import Reading, ReadLimits, chunks_apart, read_apart
 from bothways.indexer.read.child.frames import Cut
+from bothways.indexer.read.child.read import ReadLimits, ReadOptions, chunks_in_child, read_in_child
 from bothways.indexer.report import JobReport
 from bothways.indexer.write import Progress
 
@@ -24,7 +24,7 @@ def chunks_of(
     `report` counts documents and gets failures and skips. `progress`, which ends the job where it is cancelled, is
     told while a file is waited for, too. Semantic chunks are cut in this process, which has the models for it.
     """
-    how = Reading(
+    how = ReadOptions(
         max_file_mb=options.max_file_mb,
         case_sections=options.case_sections,
         limits=ReadLimits(options.read_timeout_s, options.read_memory_mb),
@@ -37,10 +37,10 @@ def chunks_of(
         report.documents += 1
 
     if options.chunker != "semantic":
-        with closing(chunks_apart(path, how, Cut(options.chunker, options.max_chars), count)) as chunks:
+        with closing(chunks_in_child(path, how, Cut(options.chunker, options.max_chars), count)) as chunks:
             yield chunks
         return
-    with closing(read_apart(path, how)) as documents:
+    with closing(read_in_child(path, how)) as documents:
         yield chunk(
             _counted(documents, count),
             options.chunker,

@@ -16,7 +16,7 @@ from bothways.core.elastic.lease import Leases
 from bothways.core.machine.holder import Holder
 from bothways.core.settings import settings
 from bothways.indexer.jobs.store import Job, new_id
-from bothways.indexer.run import open_desk
+from bothways.indexer.run import open_registry
 from bothways.indexer.uploads.spool import Spool
 
 pytestmark = pytest.mark.elasticsearch
@@ -116,15 +116,15 @@ def test_bad_usage(run):
 
 def test_an_upload_is_retried_here(run, es, collection, monkeypatch, tmp_path):
     spool = Spool(settings().cache_dir / "uploads")
-    desk = open_desk(es[0])
-    job = desk.store.create(
+    registry = open_registry(es[0])
+    job = registry.store.create(
         Job(id=new_id(), collection=collection, kind="upload", files=["[b]a.txt"], options={"origin": "upload"})
     )
     with spool.receive(job.id, collection) as incoming:
         incoming.add("[b]a.txt", io.BytesIO("工资每月十日发放。".encode()))
     (upload,) = [one for one in spool.waiting() if one.id == job.id]
     spool.keep(upload)
-    desk.store.end(job.id, "failed")
+    registry.store.end(job.id, "failed")
     code, out, err = run("jobs", "retry", job.id, "--json")
     assert code == 0, err
     assert (json.loads(out)["state"], json.loads(out)["retry_of"]) == ("done", job.id)
@@ -171,7 +171,7 @@ def test_nothing_is_deleted_while_a_job_writes(run, folder, es, collection):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_leave_a_cancelled_job(in_background, es, collection, how):
-    desk = open_desk(es[0])
+    registry = open_registry(es[0])
     with Leases(es[0]).hold(f"collection {collection}"), in_background("--wait") as process:
         while "Waiting" not in (line := process.stderr.readline()):
             assert line
@@ -179,5 +179,5 @@ def test_ctrl_c_and_sigterm_leave_a_cancelled_job(in_background, es, collection,
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Interrupted" in err
-    (job,), _ = desk.store.find(collection=collection)
+    (job,), _ = registry.store.find(collection=collection)
     assert (job.state, job.error) == ("cancelled", "It was interrupted while it waited.")

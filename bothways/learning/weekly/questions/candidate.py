@@ -28,7 +28,7 @@ from bothways.core.errors import ElasticsearchError
 from bothways.indexer.bulk import bulk
 from bothways.indexer.versions.check import check_version
 from bothways.indexer.versions.publish import finish
-from bothways.indexer.versions.retire import retire
+from bothways.indexer.versions.remove import remove_versions
 from bothways.indexer.versions.versions import create_version, note
 from bothways.learning.weekly.questions.rewriting import Known, Rewritten
 from bothways.models.protocols import Encoder
@@ -148,7 +148,7 @@ def remove_candidates(client: Elasticsearch, collection: Collection) -> None:
     """Remove the candidates that earlier runs left, those alone that say themselves that they never went live."""
     view = view_alias(client, collection.name, alias_of(collection.name))
     left = [index for index in _newer(view, collection) if _is_candidate(view.versions[index])]
-    retire(client, view, left, only=("candidate", "failed its check"))
+    remove_versions(client, view, left, only=("candidate", "failed its check"))
 
 
 def _newer(view: AliasView, collection: Collection) -> list[str]:

@@ -13,10 +13,10 @@ from bothways.core.errors import StorageFullError
 from bothways.core.machine.holder import Holder
 from bothways.indexer.jobs.store import Job, JobStore, new_id
 from bothways.indexer.parts import JobOptions
-from bothways.indexer.run import Desk, open_desk
+from bothways.indexer.run import JobRegistry, open_registry
+from bothways.indexer.uploads.orphans import SPOOL
 from bothways.indexer.uploads.queue import Uploads
 from bothways.indexer.uploads.spool import Spool
-from bothways.indexer.uploads.stranded import SPOOL
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -36,7 +36,7 @@ def serve(es, tmp_path):
     def start(name="cache"):
         uploads = Uploads(
             Spool(tmp_path / name),
-            desk=lambda: open_desk(es[0]),
+            registry=lambda: open_registry(es[0]),
             parts=None,
             options=JobOptions(collection=""),
             again_after_s=0.05,
@@ -101,12 +101,12 @@ def test_records_are_ended_when_elasticsearch_is_back(serve, store, collection, 
     stranded = queued(store, collection, options={SPOOL: uploads._spool.name})
     tries = []
 
-    def desk():
+    def registry():
         tries.append(True)
         client = es[0] if len(tries) > 2 else es[0].__class__("http://127.0.0.1:9", max_retries=0)
-        return Desk(store=JobStore(client), leases=None)
+        return JobRegistry(store=JobStore(client), leases=None)
 
-    uploads._desk = desk
+    uploads._registry = registry
     uploads.resume()
     assert until(lambda: (found := store.get(stranded.id)).has_ended and found).state == "lost"
     assert len(tries) == 3

@@ -31,7 +31,7 @@ SET = "bothways"
 _PAGE = 1000
 
 
-class Place(Protocol):
+class SynonymSource(Protocol):
     """Where some indices have their rules."""
 
     @property
@@ -55,7 +55,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FilePlace:
+class SynonymFile:
     """A file below the server's config folder; indices take it when they are told to reload."""
 
     path: Path
@@ -91,7 +91,7 @@ class FilePlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetPlace:
+class SynonymSet:
     """A set of the server's synonyms API, which reloads the indices that use it by itself."""
 
     client: Elasticsearch
@@ -126,7 +126,7 @@ class SetPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexPlace:
+class IndexSynonyms:
     """Rules in the settings of an index, which only its next version can change."""
 
     rules: Sequence[str]
@@ -143,7 +143,7 @@ class IndexPlace:
         return "".join(f"{rule}\n" for rule in self.rules)
 
 
-def find_places(client: Elasticsearch, settings: Settings, collection: str | None = None) -> list[Place]:
+def find_sources(client: Elasticsearch, settings: Settings, collection: str | None = None) -> list[SynonymSource]:
     """List the places that the collections read their synonyms from, or those of one collection.
 
     A place comes with all indices that share it, whatever `collection` says. Where no collection is there yet, the
@@ -154,7 +154,7 @@ def find_places(client: Elasticsearch, settings: Settings, collection: str | Non
     if collection is not None and not wanted:
         raise CollectionNotFoundError(f"There is no collection {collection!r}; see `bothways collections`.")
     if not wanted:
-        return [FilePlace(server_file(settings, SYNONYMS))]
+        return [SynonymFile(server_file(settings, SYNONYMS))]
     return [_place(client, settings, key, shared[key]) for key in wanted]
 
 
@@ -223,15 +223,15 @@ def _is_of(shared: _Shared, collection: str) -> bool:
     return any(index.rpartition("-v")[0] == alias for index in shared[2])
 
 
-def _place(client: Elasticsearch, settings: Settings, key: _Key, shared: _Shared) -> Place:
+def _place(client: Elasticsearch, settings: Settings, key: _Key, shared: _Shared) -> SynonymSource:
     kind, value = key
     its_filter, indices, live = shared
     if kind == "synonyms_path":
-        return FilePlace(server_file(settings, value), tuple(indices), tuple(live))
+        return SynonymFile(server_file(settings, value), tuple(indices), tuple(live))
     if kind == "synonyms_set":
-        return SetPlace(client=client, set_id=value, indices=tuple(indices), live=tuple(live))
+        return SynonymSet(client=client, set_id=value, indices=tuple(indices), live=tuple(live))
     rules = its_filter.get("synonyms", [])
-    return IndexPlace(tuple([rules] if isinstance(rules, str) else rules), tuple(indices), tuple(live))
+    return IndexSynonyms(tuple([rules] if isinstance(rules, str) else rules), tuple(indices), tuple(live))
 
 
 def _same_server(settings: Settings, node: NodeInfo) -> bool:

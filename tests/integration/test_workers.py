@@ -16,9 +16,9 @@ from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import Job, JobStore, new_id
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.indexer.report import JobReport
-from bothways.indexer.run import Desk, recorded_options, run_job
+from bothways.indexer.run import JobRegistry, recorded_options, run_job
 from bothways.indexer.workers.shards import INDEX, Order, Shard, Shards
-from bothways.indexer.workers.workers import Crew, Worker
+from bothways.indexer.workers.workers import Leader, Worker
 from bothways.indexer.write import Target, write
 from tests.fakes import FixedWriter, HashEncoder
 
@@ -35,13 +35,13 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def desk(es):
-    return Desk(store=JobStore(es[0]), leases=Leases(es[0]), record_every_s=0.1, look_again_s=0.05)
+def registry(es):
+    return JobRegistry(store=JobStore(es[0]), leases=Leases(es[0]), record_every_s=0.1, look_again_s=0.05)
 
 
 @pytest.fixture
-def shards(es, desk):
-    return Shards(es[0], desk.leases)
+def shards(es, registry):
+    return Shards(es[0], registry.leases)
 
 
 @pytest.fixture
@@ -60,21 +60,21 @@ def parts(es, segmenter):
 
 
 @pytest.fixture
-def lead(desk, shards, parts, folder, collection):
+def lead(registry, shards, parts, folder, collection):
     """Run a shared job with shards of 4 chunks: `lead(writer=...)`; `lead.id` is known from the start."""
 
     def go(writer=None, **more):
         options = JobOptions(collection=collection, concurrency=1)
         job = Job(id=go.id, collection=collection, source=str(folder), options=recorded_options(options, workers=1))
-        crew = Crew(shards=shards, job=go.id, collection=collection, questions="model", size=4, look_again_s=0.02)
-        return run_job(folder, options, parts(writer), job, desk, write_chunks=crew.write, **more)
+        leader = Leader(shards=shards, job=go.id, collection=collection, questions="model", size=4, look_again_s=0.02)
+        return run_job(folder, options, parts(writer), job, registry, write_chunks=leader.write, **more)
 
     go.id = new_id()
     return go
 
 
 @pytest.fixture
-def helper(desk, shards, parts):
+def helper(registry, shards, parts):
     """Have a worker help in a thread; gives the worker, and after `join` what it ended with."""
     threads = []
 
@@ -83,7 +83,7 @@ def helper(desk, shards, parts):
         def parts_for(order):
             yield parts(writer, **more)
 
-        worker = Worker(shards=shards, store=desk.store, parts_for=parts_for, stop=Stop(), look_again_s=0.02)
+        worker = Worker(shards=shards, store=registry.store, parts_for=parts_for, stop=Stop(), look_again_s=0.02)
         ended = []
 
         def work():
@@ -121,13 +121,13 @@ def left(es, job_id):
     return es[0].count(index=INDEX, query={"term": {"job": job_id}})["count"]
 
 
-def test_a_crew_of_one_does_what_one_process_does(lead, stored, es, desk):
+def test_a_crew_of_one_does_what_one_process_does(lead, stored, es, registry):
     report = lead(FixedWriter())
     numbers = report.chunks, report.new, report.indexed, report.questions, report.encoded, report.llm_calls
     assert numbers == (50, 50, 50, 100, 150, 50)
     assert report.succeeded
     assert len(stored()) == 50
-    assert desk.store.get(lead.id).state == "done"
+    assert registry.store.get(lead.id).state == "done"
     assert left(es, lead.id) == 0
     lead.id = new_id()
     again = lead(FixedWriter())
@@ -158,7 +158,7 @@ def test_what_fails_with_a_worker_is_the_jobs_failure(lead, helper):
     assert not report.succeeded
 
 
-def test_a_worker_that_died_leaves_its_shard(lead, desk, shards, parts, es, collection):
+def test_a_worker_that_died_leaves_its_shard(lead, registry, shards, parts, es, collection):
     """The first shard's holder is dead, having written two of the four chunks: two questions are left to ask for."""
     writer, dead = FixedWriter(), FixedWriter()
     grave = Holder(who="al@here:1", machine=Holder.here().machine, pid=2**22 + 1, started=1.0)
@@ -184,7 +184,7 @@ def test_a_worker_that_died_leaves_its_shard(lead, desk, shards, parts, es, coll
     assert (report.indexed, report.llm_calls) == (50, 48)
 
 
-def test_a_cancelled_job_leaves_no_shards_and_its_workers_go(lead, helper, desk, es):
+def test_a_cancelled_job_leaves_no_shards_and_its_workers_go(lead, helper, registry, es):
     stop = Stop()
     worker, join = helper(lead.id, Slow())
 
@@ -201,9 +201,9 @@ def test_a_cancelled_job_leaves_no_shards_and_its_workers_go(lead, helper, desk,
 
 def test_shards_of_a_job_that_died_are_cleared(lead, shards, es, collection, segmenter):
     target = Target(index=f"bothways-{collection}-v1", origin="/gone", concurrency=1)
-    crew = Crew(shards=shards, job="the-dead-job", collection=collection, questions="none")
+    leader = Leader(shards=shards, job="the-dead-job", collection=collection, questions="none")
     list(
-        crew.handed_out(
+        leader.share(
             [],
             target,
             Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
@@ -238,8 +238,8 @@ def test_a_worker_that_differs_is_refused(lead, helper, mine, told):
     assert told in str(error)
 
 
-def test_a_job_of_one_process_is_not_joined(desk, helper, collection, shards):
-    job = desk.store.create(Job(id=new_id(), collection=collection, state="running", options={}))
+def test_a_job_of_one_process_is_not_joined(registry, helper, collection, shards):
+    job = registry.store.create(Job(id=new_id(), collection=collection, state="running", options={}))
     _, join = helper(job.id)
     error = join()
     assert isinstance(error, JobStateError)

@@ -17,11 +17,11 @@ import pytest
 from bothways.core.errors import JobCancelledError, ReaderError, UsageError
 from bothways.indexer.chunk import chunk
 from bothways.indexer.read import read
-from bothways.indexer.read.child import spares
-from bothways.indexer.read.child.apart import Reading, ReadLimits, chunks_apart, read_apart
+from bothways.indexer.read.child import pool
 from bothways.indexer.read.child.frames import Cut
+from bothways.indexer.read.child.pool import end_readers, start_reader
 from bothways.indexer.read.child.process import AHEAD
-from bothways.indexer.read.child.spares import end_spare_processes, prepare
+from bothways.indexer.read.child.read import ReadLimits, ReadOptions, chunks_in_child, read_in_child
 from tests.indexer.hostile.pdfs import page, stream
 
 SAMPLES = Path(__file__).parents[4] / "samples"
@@ -31,9 +31,9 @@ HANDBOOK, FORMATS = SAMPLES / "handbook" / "docs", SAMPLES / "formats" / "docs"
 @pytest.fixture(autouse=True)
 def _fresh():
     """Each test has processes of its own, and leaves none."""
-    end_spare_processes()
+    end_readers()
     yield
-    end_spare_processes()
+    end_readers()
     assert not readers()
 
 
@@ -61,7 +61,7 @@ def folder(tmp_path):
 
 
 def apart(path, **how):
-    return read_apart(path, Reading(**how))
+    return read_in_child(path, ReadOptions(**how))
 
 
 class Apart:
@@ -114,8 +114,8 @@ def test_the_same_documents_as_in_this_process(path):
 @pytest.mark.parametrize("chunker", ["sentence", "section", "statute"])
 def test_the_same_chunks_as_in_this_process(chunker):
     counted = []
-    how = Reading(max_file_mb=200, on_failure=print)
-    found = list(chunks_apart(HANDBOOK, how, Cut(chunker, 80), lambda: counted.append(1)))
+    how = ReadOptions(max_file_mb=200, on_failure=print)
+    found = list(chunks_in_child(HANDBOOK, how, Cut(chunker, 80), lambda: counted.append(1)))
     documents = list(read(HANDBOOK, max_file_mb=200, on_failure=print))
     assert found == list(chunk(documents, chunker, max_chars=80))
     assert len(counted) == len(documents)
@@ -126,8 +126,8 @@ def test_cutting_is_the_file_s_time_too(tmp_path):
     (tmp_path / "a.txt").write_text("好\n\n" * 300_000, encoding="utf-8")
     (tmp_path / "b.txt").write_text("好。", encoding="utf-8")
     failures = []
-    how = Reading(max_file_mb=200, on_failure=failures.append, limits=ReadLimits(timeout_s=1, memory_mb=2000))
-    assert [piece.source for piece in chunks_apart(tmp_path, how, Cut("sentence", 300))] == ["b.txt"]
+    how = ReadOptions(max_file_mb=200, on_failure=failures.append, limits=ReadLimits(timeout_s=1, memory_mb=2000))
+    assert [piece.source for piece in chunks_in_child(tmp_path, how, Cut("sentence", 300))] == ["b.txt"]
     assert ["BOTHWAYS_READ_TIMEOUT_S" in failure.reason for failure in failures] == [True]
 
 
@@ -317,7 +317,7 @@ def test_a_process_that_is_done_is_used_again(folder):
 
 
 def test_a_process_that_nobody_needs_ends(folder, monkeypatch):
-    monkeypatch.setattr(spares, "IDLE_S", 0.3)
+    monkeypatch.setattr(pool, "IDLE_S", 0.3)
     (folder / "m.docx").unlink()
     Apart(folder)
     assert len(readers()) == 1
@@ -327,8 +327,8 @@ def test_a_process_that_nobody_needs_ends(folder, monkeypatch):
 
 
 def test_a_process_is_there_before_the_first_file(folder):
-    prepare()
-    prepare()
+    start_reader()
+    start_reader()
     assert len(readers()) == 1
 
 
@@ -351,7 +351,7 @@ def test_temporary_files_of_a_killed_process_are_removed(library, folder, tmp_pa
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     library("import tempfile, os; tempfile.mkdtemp(); os._exit(1)")
     Apart(folder)
-    end_spare_processes()
+    end_readers()
     assert not list(tmp_path.glob("bothways-read-*"))
 
 
@@ -359,9 +359,9 @@ PARENT = """
 import signal
 import sys
 from pathlib import Path
-from bothways.indexer.read.child.apart import Reading, read_apart
+from bothways.indexer.read.child.read import ReadOptions, read_in_child
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background have it ignored
-documents = read_apart(Path(sys.argv[1]), Reading(max_file_mb=1, on_failure=print))
+documents = read_in_child(Path(sys.argv[1]), ReadOptions(max_file_mb=1, on_failure=print))
 print(next(documents).source, flush=True)
 list(documents)
 """

@@ -15,7 +15,7 @@ SPOOL = "spool"
 """Where the options of an upload's record name the folder that its files are in."""
 
 
-def end_stranded(store: JobStore, spool: Spool) -> None:
+def end_orphans(store: JobStore, spool: Spool) -> None:
     """End queued uploads of this folder that have no files in it; those of other folders are other servers'.
 
     Safe beside servers that share the folder: a record is older than the move of its files, and is ended only if

@@ -22,8 +22,8 @@ from bothways.core.errors import UsageError
 from bothways.indexer.chunk import chunk
 from bothways.indexer.read import READERS, read
 from bothways.indexer.read.child.frames import Cut, Request
+from bothways.indexer.read.child.pool import pool
 from bothways.indexer.read.child.process import AHEAD, Reader
-from bothways.indexer.read.child.spares import spares
 from bothways.indexer.read.files.folder import CASE_SECTIONS, walk
 from bothways.indexer.read.other import not_read
 
@@ -40,7 +40,7 @@ class ReadLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ReadOptions:
     """How a path is read: options and callbacks as those of `bothways.indexer.read.read`, and the limits of each file.
 
     `look` is called every tenth of a second while a file is waited for, and raises to end the reading.
@@ -54,7 +54,7 @@ class Reading:
     look: Callable[[], None] = lambda: None
 
 
-def read_apart(path: Path, how: Reading) -> Generator[Document, None, None]:
+def read_in_child(path: Path, how: ReadOptions) -> Generator[Document, None, None]:
     """Read a file, or all files below a folder, as `bothways.indexer.read.read` does, in a process that can be killed.
 
     Closing the iterator ends the process, if it is at work. Raises `ReaderError` where no process can be started.
@@ -65,10 +65,10 @@ def read_apart(path: Path, how: Reading) -> Generator[Document, None, None]:
     return _read(path, how, None)
 
 
-def chunks_apart(
-    path: Path, how: Reading, cut: Cut, on_document: Callable[[], None] = lambda: None
+def chunks_in_child(
+    path: Path, how: ReadOptions, cut: Cut, on_document: Callable[[], None] = lambda: None
 ) -> Generator[Chunk, None, None]:
-    """Read as `read_apart` does and cut in that process, too: a document of a million lines takes its time.
+    """Read as `read_in_child` does and cut in that process, too: a document of a million lines takes its time.
 
     `on_document` is called for each document before its chunks come.
     """
@@ -84,7 +84,7 @@ def _require(path: Path) -> None:
         raise UsageError(f"There is no file or folder {str(path)!r}.")
 
 
-def _here(path: Path, how: Reading) -> Generator[Document, None, None]:
+def _here(path: Path, how: ReadOptions) -> Generator[Document, None, None]:
     """Read in this process, where nothing keeps the limits (Windows), so that another one would only cost time."""
     yield from read(
         path,
@@ -104,9 +104,9 @@ def _chunks(
             yield from chunks
 
 
-def _read(path: Path, how: Reading, cut: Cut | None) -> Generator[Any, None, None]:
+def _read(path: Path, how: ReadOptions, cut: Cut | None) -> Generator[Any, None, None]:
     """Yield documents or, with `cut`, the list of each document's chunks."""
-    with spares.lent() as reader:
+    with pool.lent() as reader:
         for item in _asked_ahead(_items(path, how, cut), reader):
             if not isinstance(item, Request):
                 item()
@@ -121,7 +121,7 @@ def _read(path: Path, how: Reading, cut: Cut | None) -> Generator[Any, None, Non
                         how.on_skip(*value)
 
 
-def _items(path: Path, how: Reading, cut: Cut | None) -> Iterator[_Item]:
+def _items(path: Path, how: ReadOptions, cut: Cut | None) -> Iterator[_Item]:
     said: list[Callable[[], None]] = []
 
     def told() -> Iterator[_Item]:
@@ -141,7 +141,7 @@ def _items(path: Path, how: Reading, cut: Cut | None) -> Iterator[_Item]:
     yield from told()
 
 
-def _request(file: Path, relative: str, how: Reading, cut: Cut | None) -> Request:
+def _request(file: Path, relative: str, how: ReadOptions, cut: Cut | None) -> Request:
     return Request(
         path=os.path.abspath(file),  # noqa: PTH100 – `resolve` would follow links, and so change the extension
         relative=relative,

@@ -31,7 +31,7 @@ _WHY: Mapping[State, str] = {
 """What lets a version be deleted, by its state. `live` is not among them, wherever the alias points."""
 
 
-def retire(client: Elasticsearch, view: AliasView, indices: Iterable[str], *, only: Iterable[State]) -> None:
+def remove_versions(client: Elasticsearch, view: AliasView, indices: Iterable[str], *, only: Iterable[State]) -> None:
     """Delete those of the indices whose `_meta`, read anew, has one of the states; keep and name all others."""
     allowed = _WHY.keys() & frozenset(only)
     for index in indices:
@@ -63,7 +63,7 @@ def remove_version(client: Elasticsearch, index: str, *, why: str) -> int:
     return chunks
 
 
-def settle_states(client: Elasticsearch, view: AliasView) -> None:
+def note_states(client: Elasticsearch, view: AliasView) -> None:
     """Write down what the alias shows: its version is live, and an older one that was live is so no more.
 
     This mends what a job that was killed between moving the alias and noting it has left, and gives collections of an

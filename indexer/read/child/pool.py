@@ -15,7 +15,7 @@ IDLE_S = 30.0
 """So long a process with nothing to do is kept."""
 
 
-class Spares:
+class ReaderPool:
     """Processes that have nothing to do at the moment, for whichever job comes next. Thread-safe."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Spares:
             else:
                 reader.close()
 
-    def prepare(self) -> None:
+    def start_reader(self) -> None:
         """Start a process where there is none, so that it is ready when the first file is asked for."""
         with self._lock:
             is_there = bool(self._idle)
@@ -97,18 +97,18 @@ class Spares:
             reader.close()
 
 
-spares = Spares()
-atexit.register(spares.close)
+pool = ReaderPool()
+atexit.register(pool.close)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=spares.forget)
+    os.register_at_fork(after_in_child=pool.forget)
 
 
-def prepare() -> None:
+def start_reader() -> None:
     """Start a process, unless one is there, so that it is ready when the first file is to be read."""
     if os.name != "nt":
-        spares.prepare()
+        pool.start_reader()
 
 
-def end_spare_processes() -> None:
+def end_readers() -> None:
     """End the processes that have nothing to do or are at work; what asks for one later gets a new one."""
-    spares.close()
+    pool.close()

@@ -1,4 +1,4 @@
-"""Whose turn it is: uploads of several collections run at once, those of one collection after one another."""
+"""Which upload comes next: those of several collections run at once, those of one collection in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ AT_ONCE = 4
 """Jobs of uploads that one server runs at once: each has a process that reads, with memory of its own."""
 
 
-class Slots:
+class Scheduler:
     """One slot a collection, `at_once` in all; the collection that was served longest ago comes first. Thread-safe.
 
     So a collection with a long queue gives way to the others after each of its uploads. `clock` gives seconds.
@@ -22,7 +22,7 @@ class Slots:
         self._busy: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._served: dict[str, int] = {}
-        self._turns = 0
+        self._count = 0
         self._lock = threading.Lock()
 
     def take(self, waiting: Iterable[str]) -> str | None:
@@ -31,7 +31,9 @@ class Slots:
             if len(self._busy) >= self._at_once:
                 return None
             known = dict.fromkeys(waiting)
-            self._served = {name: turn for name, turn in self._served.items() if name in known or name in self._busy}
+            self._served = {
+                name: number for name, number in self._served.items() if name in known or name in self._busy
+            }
             now = self._clock()
             free = [name for name in known if name not in self._busy and self._not_before.get(name, now) <= now]
             if not free:
@@ -39,18 +41,18 @@ class Slots:
             chosen = min(free, key=lambda name: self._served.get(name, 0))  # of equals the first, which is the oldest
             self._busy.add(chosen)
             self._not_before.pop(chosen, None)
-            self._turns += 1
-            self._served[chosen] = self._turns
+            self._count += 1
+            self._served[chosen] = self._count
             return chosen
 
-    def give_back(self, collection: str, *, again_after_s: float = 0.0) -> None:
+    def release(self, collection: str, *, again_after_s: float = 0.0) -> None:
         """Free the slot of a collection, which is not to be tried again before so many seconds have passed."""
         with self._lock:
             self._busy.discard(collection)
             if again_after_s:
                 self._not_before[collection] = self._clock() + again_after_s
 
-    def try_at_once(self) -> None:
+    def retry_now(self) -> None:
         """Forget that some collections are to be tried later only."""
         with self._lock:
             self._not_before.clear()
