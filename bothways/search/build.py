@@ -46,12 +46,12 @@ def build_searcher(
 
 
 def with_reranker(settings: Settings, folder: str) -> Settings:
-    """Give the settings with another reranker: a folder of this machine."""
+    """Return the settings with another reranker: a folder of this machine."""
     return settings.model_copy(update={"reranker_model": folder, "reranker_url": None})
 
 
 def build_rewriter(settings: Settings) -> Rewriter | None:
-    """Give Query2Doc where a language model is set, else None."""
+    """Return Query2Doc where a language model is set, else None."""
     llm = load_llm(settings)
     if llm is None:
         return None
@@ -60,7 +60,7 @@ def build_rewriter(settings: Settings) -> Rewriter | None:
 
 
 def default_options(settings: Settings) -> SearchOptions:
-    """Give the options that the settings ask for; a request puts its own on top."""
+    """Return the options that the settings ask for; a request puts its own on top."""
     return SearchOptions(
         leg_k=settings.leg_k,
         num_candidates=settings.num_candidates,

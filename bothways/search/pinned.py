@@ -22,7 +22,7 @@ class OneVersion(Versions):
         self._collection = collection
 
     def open(self, name: str) -> Collection:
-        """Give that version; the name is the collection's and is not looked up."""
+        """Return that version; the name is the collection's and is not looked up."""
         assert name == self._collection.name, "a pinned searcher knows one collection"  # noqa: S101
         return self._collection
 
@@ -33,7 +33,7 @@ class OneVersion(Versions):
 def pinned(
     searcher: Searcher, collection: Collection, *, reranker: Callable[[], Reranker | None] | None = None
 ) -> Searcher:
-    """Give a searcher of that version that shares all else; `reranker` in place of the one that serves it."""
+    """Return a searcher of that version that shares all else; `reranker` in place of the one that serves it."""
     version = copy.copy(searcher)
     version.versions = OneVersion(collection)
     if reranker is not None:

@@ -1,1 +1,1 @@
-"""What an answer is made of: passages within a budget, a prompt that fences them off, citations that are checked."""
+"""Answers: passages within a budget of tokens, a prompt that fences them off, citations that are checked."""

@@ -1,4 +1,4 @@
-"""Answers for callers without an event loop: the same `Answerer`, on a loop of its own in a thread.
+"""Answers for callers without an event loop: the same `Answerer`, on its own loop in a thread.
 
 with BlockingAnswerer(answerer) as blocking:
     answer = blocking.answer(ask)
@@ -19,7 +19,7 @@ from bothways.search.answering.types import Answer, Ask, Event
 
 
 class BlockingAnswerer:
-    """Runs one `Answerer` on a loop of its own, for any number of threads; its chat model must be used nowhere else."""
+    """Runs one `Answerer` on its own loop, for any number of threads; nothing else may use its chat model."""
 
     def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
@@ -37,17 +37,17 @@ class BlockingAnswerer:
         self._running.__exit__(kind, error, traceback)
 
     def answer(self, ask: Ask) -> Answer:
-        """Answer a question as a whole, as `Answerer.answer` does."""
+        """Return the whole answer, as `Answerer.answer` does."""
         return self._loop.call(self._answerer.answer, ask)
 
     def stream(self, ask: Ask) -> Iterator[Event]:
-        """Give the answer as it is written, then the whole; closing the iterator ends the model's work."""
+        """Yield the answer in pieces as it is written, then the whole; closing the iterator ends the model's work."""
         events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         task = self._loop.start_task_soon(self._written, ask, events)
         try:
             while (event := events.get()) is not None:
                 yield event
-            task.result()  # raises what the search raised
+            task.result()  # raises the error of the search
         finally:
             task.cancel()
 

@@ -7,7 +7,7 @@ from bothways.search.answering.answer import AnswerOptions
 
 
 def answer_options(settings: Settings) -> AnswerOptions:
-    """Give the options that the settings ask for."""
+    """Return the options that the settings ask for."""
     return AnswerOptions(
         context_tokens=settings.ask_context_tokens,
         history_turns=settings.ask_history_turns,

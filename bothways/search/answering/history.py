@@ -1,4 +1,4 @@
-"""What was said before: bounded, and made part of the question by the language model, since searches have no memory."""
+"""Earlier messages of a conversation: bounded, and condensed into the question, because a search sees no others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bothways.search.answering.prompt import condense_prompt
 from bothways.search.answering.types import Turn
 
 MOST_CHARS = 1000
-"""Of a question that stands alone; a longer one is no question."""
+"""Longest condensed question; the language model has misunderstood where it writes more."""
 
 _CITED = re.compile(r" ?\[\d+\]")
 _LABEL = re.compile(
@@ -27,10 +27,10 @@ _REFUSAL = re.compile(
 
 
 def bounded(history: Sequence[Turn], *, turns: int, tokens: int) -> list[Turn]:
-    """Give the end of a conversation: at most `turns` questions with their answers, and about `tokens` tokens.
+    """Return the end of a conversation: at most `turns` questions with their answers, and about `tokens` tokens.
 
-    The oldest go first; of the message that the limit falls into the beginning is kept. Citations are left out: their
-    numbers meant other passages.
+    The oldest messages are dropped first, and the last one that still fits in part is cut at its end. Citations are
+    left out: their numbers meant other passages.
     """
     kept: list[Turn] = []
     left = tokens
@@ -50,9 +50,9 @@ def bounded(history: Sequence[Turn], *, turns: int, tokens: int) -> list[Turn]:
 
 
 async def condense(question: str, history: Sequence[Turn], chat: ChatModel, *, timeout_s: float) -> str:
-    """Ask for the question that stands alone; raises `LLMError` where none comes in time, or nothing like one."""
+    """Return a follow-up as a question that stands alone; raises `LLMError` where the model gives none in time."""
     answer = await chat.complete(condense_prompt(question, history), timeout_s=timeout_s)
     text = _LABEL.sub("", " ".join(valid_text(answer).split()).strip(_QUOTES)).strip(_QUOTES)
     if not text or len(text) > MOST_CHARS or _REFUSAL.match(text):
-        raise LLMError("The language model made no question that stands alone of a follow-up.")
+        raise LLMError("The language model did not turn the follow-up into a question that stands alone.")
     return text

@@ -1,7 +1,7 @@
 """From hits to the passages that the language model reads: the best first, as many as a budget of tokens holds.
 
-Neighbouring chunks of a document become one passage in the order of the text, since half of a rule beside its other
-half is read better than twice by itself; equal texts are read once.
+Neighbouring chunks of a document become one passage in the order of the text, because the two halves of a rule read
+better together. Equal texts are read once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bothways.core.results import Hit
+from bothways.core.results import Hit, Neighbour
 from bothways.models.llm.usage import estimate_tokens
 from bothways.search.answering.types import Passage
 from bothways.search.rank.duplicates import drop_copies
@@ -23,7 +23,7 @@ MOST_ABOUT = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """A chunk that is to be read: a hit, or a neighbour of one. `rank` is the hit's, from 1."""
+    """A chunk to read: a hit, or a neighbour of one. `rank` is the hit's, from 1."""
 
     chunk_id: str
     doc_id: str
@@ -37,17 +37,17 @@ class _Piece:
         return self.chunk_id == self.hit.chunk_id
 
     def may_join(self, taken: Container[tuple[str, int]]) -> bool:
-        """Tell whether this is a hit, or the neighbour of one that is read."""
+        """Return whether this is a hit, or the neighbour of one that is read."""
         return self.is_hit or (self.hit.doc_id, self.hit.position) in taken
 
 
 def build_passages(hits: Sequence[Hit], *, max_tokens: int) -> list[Passage]:
-    """Give the passages of the best hits, of about `max_tokens` tokens together, numbered from the best.
+    """Return the passages of the best hits, of about `max_tokens` tokens together, numbered from the best.
 
-    The hits come first, in their order, then their neighbours (`SearchOptions.context`), those of the best hit before
-    others; what does not fit is left out, and something shorter after it may still fit. The best hit is always there,
-    cut where it must be. Neighbours in other documents, such as the next article, are left out: without being found
-    themselves they have no metadata that a citation could name.
+    The hits come first, in their order, then their neighbours (`SearchOptions.context`), those of the best hit first.
+    What does not fit is left out, and something shorter after it may still fit. The best hit is always there, cut if
+    it is too long. Neighbours in other documents, such as the next article, are left out: they have no metadata that
+    a citation could name.
     """
     taken: dict[tuple[str, int], _Piece] = {}
     left = max_tokens
@@ -67,7 +67,7 @@ def build_passages(hits: Sequence[Hit], *, max_tokens: int) -> list[Passage]:
 
 
 def about(hit: Hit) -> str:
-    """Give what is known of a hit beside its text, on one line: its source, then its metadata."""
+    """Return what is known of a hit beside its text, on one line: its source, then its metadata."""
     parts = [hit.source] if hit.source else []
     for field, value in hit.metadata.items():
         parts.append(f"{field}={value if isinstance(value, str) else ', '.join(value)}")
@@ -75,32 +75,30 @@ def about(hit: Hit) -> str:
 
 
 def _pieces(hits: Sequence[Hit], ranks: Mapping[str, int]) -> Iterator[_Piece]:
+    """Yield the hits, then the neighbours of each in its own document, the nearest first."""
     for hit in hits:
-        yield _Piece(
-            chunk_id=hit.chunk_id,
-            doc_id=hit.doc_id,
-            position=hit.position,
-            text=hit.text,
-            hit=hit,
-            rank=ranks[hit.chunk_id],
-        )
+        yield _piece(hit, hit, ranks)
     for hit in hits:
         if hit.context is None:
             continue
-        beside = [one for one in (*hit.context.before, *hit.context.after) if one.doc_id == hit.doc_id]
-        for one in sorted(beside, key=lambda one: abs(one.position - hit.position)):
-            yield _Piece(
-                chunk_id=one.chunk_id,
-                doc_id=one.doc_id,
-                position=one.position,
-                text=one.text,
-                hit=hit,
-                rank=ranks[hit.chunk_id],
-            )
+        beside = [chunk for chunk in (*hit.context.before, *hit.context.after) if chunk.doc_id == hit.doc_id]
+        for chunk in sorted(beside, key=lambda chunk: abs(chunk.position - hit.position)):
+            yield _piece(chunk, hit, ranks)
+
+
+def _piece(chunk: Hit | Neighbour, hit: Hit, ranks: Mapping[str, int]) -> _Piece:
+    return _Piece(
+        chunk_id=chunk.chunk_id,
+        doc_id=chunk.doc_id,
+        position=chunk.position,
+        text=chunk.text,
+        hit=hit,
+        rank=ranks[hit.chunk_id],
+    )
 
 
 def _runs(pieces: list[_Piece]) -> list[list[_Piece]]:
-    """Put chunks that follow each other together; the run with the best rank first."""
+    """Group chunks that follow each other; the group with the best rank comes first."""
     runs: list[list[_Piece]] = []
     for piece in sorted(pieces, key=lambda piece: (piece.doc_id, piece.position)):
         last = runs[-1][-1] if runs else None

@@ -1,9 +1,9 @@
 """What the language model reads to answer: instructions, and the passages and the question fenced off from them.
 
-Documents are data. A fence's name carries a hash of all that stands inside the fences, so that no document can hold its
-own end mark: whoever wrote it would have had to know the hash of a text that the hash is part of. Numbers in brackets
-inside a passage are written 〔1〕, so that they are not copied as if they were citations; words that language models
-take for the frame of a conversation are broken up, whoever wrote them.
+Documents are data. The name of a fence carries a hash of everything inside the fences, so no document can contain its
+own end mark: its author would have to know a hash of a text that contains the hash. Numbers in brackets inside a
+passage are written 〔1〕, so that the model does not copy them as citations. Words that language models take for the
+frame of a conversation are broken up, whoever wrote them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LABELS = {"zh": ("标题", "出处", "用户", "助手"), "en": ("title", "sour
 
 
 def answer_prompt(question: str, passages: Sequence[Passage], *, again: bool = False) -> str:
-    """Write the prompt for an answer, in the language of the question; `again`: the last one cited nothing."""
+    """Return the prompt for an answer, in the language of the question; `again`: the last answer cited nothing."""
     language = language_of(question)
     question = _plain(question)
     inside = [_inside(passage, language) for passage in passages]
@@ -41,13 +41,13 @@ def answer_prompt(question: str, passages: Sequence[Passage], *, again: bool = F
 
 
 def condense_prompt(question: str, history: Sequence[Turn]) -> str:
-    """Write the prompt that makes a follow-up a question that stands alone."""
+    """Return the prompt that turns a follow-up into a question that stands alone."""
     language = language_of(question)
     *_, user, assistant = _LABELS[language]
     question = _plain(question)
-    said = _plain("\n".join(f"{user if turn.role == 'user' else assistant}: {turn.text}" for turn in history))
-    mark = _mark("conversation", said, question)
-    return Template(CONDENSE.texts[language]).substitute(mark=mark, history=said, question=question)
+    conversation = _plain("\n".join(f"{user if turn.role == 'user' else assistant}: {turn.text}" for turn in history))
+    mark = _mark("conversation", conversation, question)
+    return Template(CONDENSE.texts[language]).substitute(mark=mark, history=conversation, question=question)
 
 
 def _inside(passage: Passage, language: str) -> str:

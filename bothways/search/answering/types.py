@@ -1,4 +1,4 @@
-"""The nouns of an answer: what is asked, the passages, what is cited of them, and the answer's events."""
+"""The types of answering: the question, the passages, the citations, the answer and its events."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bothways.search.options import SearchOptions
 Role = Literal["user", "assistant"]
 
 Status = Literal["answered", "uncited", "unknown", "cut", "failed", "no_model"]
-"""How it went: answered with citations, or without a single valid one; the passages do not hold the answer; the
-language model fell silent in the middle, gave nothing usable, or none is set."""
+"""How it went: answered with citations, or without a valid one; the passages do not hold the answer; the language model
+stopped in the middle, wrote nothing usable, or none is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of the conversation so far."""
+    """One earlier message of the conversation."""
 
     role: Role
     text: str
@@ -27,7 +27,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A question to a collection, how to search for it, and what was said before, the oldest first."""
+    """A question to a collection, how to search for it, and the earlier messages, the oldest first."""
 
     query: str
     collection: str
@@ -39,8 +39,8 @@ class Ask:
 class Passage:
     """A run of neighbouring chunks of one document, as the language model reads it; `n`, from 1, is its number.
 
-    `chunk_id` is the best of its chunks, `chunk_ids` are all in the order of the text. `hit` is what was found of the
-    document, at `rank` of the search (from 1).
+    `chunk_id` is the best of its chunks, `chunk_ids` are all in the order of the text. `hit` is the hit that it was
+    made from, at `rank` of the search (from 1).
     """
 
     n: int
@@ -65,11 +65,11 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of a question.
+    """The answer to a question.
 
-    `text` is None where there is no language model, or it gave nothing; `note` says so to people. `standalone` is the
-    question as it was searched for, where the history made another one of it. `removed` counts citations of the model
-    that named no passage; they are not in `text`.
+    `text` is None where there is no language model, or it wrote nothing; `note` explains the status to people.
+    `standalone` is the condensed question that was searched for, None where it was searched for as it is. `removed`
+    counts citations that named no passage; they are not in `text`.
     """
 
     query: str
@@ -87,14 +87,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer that is being written; its citations are checked."""
+    """A piece of an answer that is being written; its citations are checked already."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end: the answer as a whole, which is what counts."""
+    """The end: the whole answer, which may differ from the pieces."""
 
     answer: Answer
 

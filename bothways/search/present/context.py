@@ -1,7 +1,7 @@
 """The neighbours of hits: the chunks before and after, in the document and across the records of its file.
 
-An article of a statute, a page of a PDF or a section of a Markdown file is a document of its own. What stands beside it
-in the file is known by its id, which is made of file and place; a document with an id of its own stands alone.
+An article of a statute, a page of a PDF or a section of a Markdown file is a document of its own. Its neighbours in the
+file are found by its id, which is made of file and place. A document with an id from elsewhere has no neighbours.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from bothways.core.results import Context, Hit, Neighbour
 from bothways.core.text.document_id import document_id, find_place
 
 MOST = 5
-"""The most chunks on each side that can be asked for."""
+"""The most chunks on each side."""
 
 _SHOWN = ["chunk_id", "doc_id", "position", "title", "text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Which documents stand beside a hit's own, the nearest first; chunks of its own document are known by number."""
+    """The ids of the documents before and after a hit's own, the nearest first."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -41,10 +41,9 @@ class Found:
 def with_context(
     client: Elasticsearch, index: str, hits: Sequence[Hit], n: int, *, filters: Sequence[Mapping[str, Any]] = ()
 ) -> list[Hit]:
-    """Give the hits with up to `n` chunks before and after each; one request for all of them.
+    """Return the hits with up to `n` chunks before and after each; one request for all of them.
 
-    `filters` are those of the search: a neighbour that the search could not have found is not shown either. Raises
-    `ElasticsearchError`.
+    `filters` are those of the search, which neighbours must match, too. Raises `ElasticsearchError`.
     """
     if not hits:
         return []
@@ -56,7 +55,7 @@ def with_context(
 
 
 def documents_beside(doc_id: str, source: str, n: int) -> Beside:
-    """Give the ids that the `n` records before and after a document have, whether there are such records or not."""
+    """Return the ids that the `n` records before and after a document have, whether there are such records or not."""
     place = find_place(doc_id, source)
     if place is None:
         return Beside()
@@ -70,7 +69,7 @@ def documents_beside(doc_id: str, source: str, n: int) -> Beside:
 def context_body(
     hits: Sequence[Hit], beside: Sequence[Beside], n: int, *, filters: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Ask for all neighbours at once: chunks whose numbers are known as hits, ends of documents as aggregations."""
+    """Return the request for all neighbours: known ids as hits, the last chunks of documents as aggregations."""
     ids: dict[str, None] = {}
     ends: dict[str, None] = {}
     for hit, docs in zip(hits, beside, strict=True):
@@ -122,11 +121,10 @@ def _context(hit: Hit, beside: Beside, n: int, found: Found) -> Context:
 
 
 def _neighbour(source: Mapping[str, Any]) -> Neighbour:
-    title, text = source.get("title", ""), source.get("text", "")
     return Neighbour(
         chunk_id=source.get("chunk_id", ""),
         doc_id=source["doc_id"],
         position=source.get("position", 0),
-        title=title,
-        text=text,
+        title=source.get("title", ""),
+        text=source.get("text", ""),
     )

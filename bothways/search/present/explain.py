@@ -1,6 +1,6 @@
-"""Why BM25 brought a hit: which of the question's words and synonyms the index has for it, and where.
+"""Why BM25 found a hit: which of the question's words and synonyms the index has for it, and where.
 
-Only what is indexed can tell: a hit may have come by words of its pseudo-questions, which its text does not show.
+They are read from the index, because they may be in the hit's pseudo-questions, which its text does not show.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _INDEXED = ["heading", "text", "text_kw", "questions.text", "questions.text_kw"]
 
 
 def with_words(client: Elasticsearch, index: str, hits: Sequence[Hit], terms: Sequence[Term], query: str) -> list[Hit]:
-    """Give the hits with `words` in what is told of their BM25 leg; one request for all of them.
+    """Return the hits with `words` in their BM25 leg, by one request; hits of other legs stay as they are.
 
-    Raises `ElasticsearchError`. A hit that the leg did not bring stays as it is.
+    Raises `ElasticsearchError`.
     """
     ids = [hit.chunk_id for hit in hits if "bm25" in hit.legs]
     if not ids:
@@ -32,13 +32,13 @@ def with_words(client: Elasticsearch, index: str, hits: Sequence[Hit], terms: Se
         answer = client.mget(index=index, ids=ids, source_includes=_INDEXED, realtime=False)
     sources = {doc["_id"]: doc["_source"] for doc in answer["docs"] if doc.get("found")}
     return [
-        _told(hit, matched_words(sources[hit.chunk_id], terms, query)) if hit.chunk_id in sources else hit
+        _with_words(hit, matched_words(sources[hit.chunk_id], terms, query)) if hit.chunk_id in sources else hit
         for hit in hits
     ]
 
 
 def matched_words(source: Mapping[str, Any], terms: Sequence[Term], query: str) -> MatchedWords:
-    """Compare a question with what the index has of one chunk (its `_source`)."""
+    """Return the words that a question shares with what the index has of one chunk (its `_source`)."""
     questions = source.get("questions", ())
     in_chunk = {term for term in terms if _has(source.get("text_kw", ""), term)}
     found = [term for term in terms if term in in_chunk or any(_has(row["text_kw"], term) for row in questions)]
@@ -52,20 +52,20 @@ def matched_words(source: Mapping[str, Any], terms: Sequence[Term], query: str) 
 
 
 def shared_runs(query: str, texts: Sequence[str], *, without: Sequence[str] = ()) -> tuple[str, ...]:
-    """Give the runs of the query's characters of which each pair stands in one of the texts, in the query's order.
+    """Return the runs of the query's characters whose pairs all occur in one of the texts, in the query's order.
 
-    A run that consists of words in `without` tells nothing new, and is left out.
+    A run that consists of words in `without` is left out.
     """
-    there = set().union(*(bigrams(text) for text in texts))
+    shared = set().union(*(bigrams(text) for text in texts))
     plain, _ = fold(query)
-    told = {at for start, end in find(plain, without) for at in range(start, end)}
-    runs = find(plain, [pair for pair in bigrams(query) if pair in there])
-    return tuple(dict.fromkeys(plain[start:end] for start, end in runs if not told.issuperset(range(start, end))))
+    known = {at for start, end in find(plain, without) for at in range(start, end)}
+    runs = find(plain, [pair for pair in bigrams(query) if pair in shared])
+    return tuple(dict.fromkeys(plain[start:end] for start, end in runs if not known.issuperset(range(start, end))))
 
 
 def _has(segmented: str, term: Term) -> bool:
     return f" {term.text} " in f" {segmented} "
 
 
-def _told(hit: Hit, words: MatchedWords) -> Hit:
+def _with_words(hit: Hit, words: MatchedWords) -> Hit:
     return replace(hit, legs={**hit.legs, "bm25": replace(hit.legs["bm25"], words=words)})

@@ -1,7 +1,7 @@
 """Facets: how the candidates of a query divide by a field.
 
-They count what the pages of the query show, and not what matches: nearly every chunk shares a pair of characters with
-a question, and every chunk has a vector (docs/decisions/pages-facets-highlights.md).
+They count the hits on the query's pages, not all matches: nearly every chunk shares a pair of characters with a
+question, and every chunk has a vector (docs/decisions/pages-facets-highlights.md).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PLAIN = ("doc_id", "source")
 
 
 def check_fields(fields: Sequence[str], *, known: Iterable[str]) -> None:
-    """Raise `UnknownFieldError` for a field that the collection does not have, naming those that it has."""
+    """Raise `UnknownFieldError` for a field that the collection does not have."""
     there = set(known)
     for field in fields:
         if field.removeprefix("metadata.") not in there and field not in _PLAIN:
@@ -25,7 +25,7 @@ def check_fields(fields: Sequence[str], *, known: Iterable[str]) -> None:
 
 
 def facets(every: Sequence[Hit], fields: Sequence[str], *, known: Iterable[str], size: int) -> dict[str, Facet]:
-    """Count candidates by each field: at most `size` values, the most frequent first, of equal ones by their text.
+    """Return the counts of each field: at most `size` values, the most frequent first, equal ones by their text.
 
     A field is one of the collection's metadata (with or without `metadata.` in front), `source` or `doc_id`. A
     candidate with several values counts for each.

@@ -1,7 +1,6 @@
-"""The sentences of a hit in which the question's words stand, marked for people to see.
+"""The sentences of a hit that contain the question's words, which are marked.
 
-What is marked is the text as it was written; that the index holds it cut into words does not show. Case and width do
-not count, as they do not for BM25.
+The text is marked as it was written, not as the index has it, cut into words. Case and width do not matter, as in BM25.
 """
 
 from __future__ import annotations
@@ -25,39 +24,38 @@ _LEAD = 20
 
 
 def highlight(text: str, terms: Sequence[str], *, query: str = "", most: int = 3) -> tuple[str, ...]:
-    """Give up to `most` sentences of `text` with what they share with the question in `<em>`, the best first.
+    """Return up to `most` sentences of `text` with the question's terms in `<em>`, the best first.
 
-    Best is a sentence by the length of the different terms in it. A term of several words, blanks between, is found
-    where they stand side by side; a single character does not count, unless it is the only term: it would light up
-    everywhere. Where no term is found, the pairs of characters that `query` and text share are marked, since BM25 looks
-    for them too. The text is HTML-escaped, so that it can be shown as it is; a sentence of more than 240 characters is
-    cut to the part with most terms.
+    The best sentence has the greatest total length of different terms. A term of several words, with blanks between, is
+    found where they stand side by side. A single character is marked only if it is the only term. Where no term is
+    found, the pairs of characters that `query` and the text share are marked, because BM25 looks for them too. The
+    result is HTML-escaped. A sentence of more than 240 characters is cut to the part with most terms.
     """
     marked = _sentences(text, _pattern(tuple(terms)), most)
     return marked or (_sentences(text, _pattern(bigrams(query)), most) if query else ())
 
 
 def marked_terms(terms: Iterable[tuple[str, str]]) -> list[str]:
-    """Choose what to mark of (term, what it stands for in the question): see `highlight` for single characters."""
+    """Return the terms to mark, of pairs (term, its words in the question); see `highlight` for single characters."""
     rows = list(terms)
     is_one_word = len({in_question for _, in_question in rows}) == 1
     return [term for term, in_question in rows if len(term) > 1 or (is_one_word and term == in_question)]
 
 
 def bigrams(text: str) -> tuple[str, ...]:
-    """Give the different pairs of neighbouring characters in the Chinese, Japanese or Korean parts of a text."""
+    """Return the different pairs of neighbouring characters in the Chinese, Japanese or Korean parts of a text."""
     folded, _ = fold(text)
     runs = (match.group() for match in _CJK_RUN.finditer(folded))
     return tuple(dict.fromkeys(run[at : at + 2] for run in runs for at in range(len(run) - 1)))
 
 
 def find(text: str, terms: Sequence[str]) -> list[Span]:
-    """Give where terms stand in a text, as (start, end) in its characters: in order, overlapping ones made one."""
+    """Return the places of terms in a text, as (start, end) in characters, in order; overlapping ones are merged."""
     return [span for span, _ in _merged(_matches(text, _pattern(tuple(terms))))]
 
 
 def fold(text: str) -> tuple[str, list[Span]]:
-    """Give a text as BM25 compares it (NFKC, lower case), and for each of its characters the part it was made of."""
+    """Return a text as BM25 compares it (NFKC, lower case), and for each of its characters the span it comes from."""
     folded: list[str] = []
     origins: list[Span] = []
     for start, end in _clusters(text):
@@ -68,7 +66,7 @@ def fold(text: str) -> tuple[str, list[Span]]:
 
 
 def _clusters(text: str) -> Iterable[Span]:
-    """Give each character with the marks that combine with it."""
+    """Yield the span of each character with the marks that combine with it."""
     start = 0
     for at in range(1, len(text) + 1):
         if at == len(text) or not unicodedata.combining(text[at]):
@@ -78,7 +76,7 @@ def _clusters(text: str) -> Iterable[Span]:
 
 @lru_cache(maxsize=256)
 def _pattern(terms: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Make the pattern that finds terms at every position where one begins, there the longest."""
+    """Return the pattern that finds at each position the longest term that begins there."""
     folded = {fold(term)[0].strip() for term in terms} - {""}
     if not folded:
         return None
@@ -86,7 +84,7 @@ def _pattern(terms: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _term_pattern(term: str) -> str:
-    """Find words of letters or digits as whole words, Chinese ones wherever they stand."""
+    """Return the pattern of a term: letters and digits as whole words, Chinese anywhere."""
     words = term.split()
     pattern = re.escape(words[0])
     for before, word in pairwise(words):

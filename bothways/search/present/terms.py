@@ -1,8 +1,8 @@
-"""What BM25 looks for: the question's words, and what the index's synonyms make of them.
+"""The terms that BM25 looks for: the question's words, and their synonyms in the index.
 
-The server is asked itself (`_analyze`, with the analyzer that searches use): its synonyms may be others than those in
-this machine's file, or reloaded since. Its answer to a question is kept for a minute, so that the pages of a search, or
-the same search with another filter, ask once.
+They come from the server (`_analyze`, with the analyzer of searches), because its synonyms may differ from those in
+this machine's file. They are cached for a minute, for the other pages of a search or the same search with other
+filters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_PATHS = 64
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing that is looked for: its words as the index has them, several standing side by side.
+    """A term: its words as they are in the index, where several must stand side by side.
 
     `in_question` is what it stands for in the question, with blanks between: itself, or what it is a synonym of.
     """
@@ -37,22 +37,22 @@ class Term:
 
     @property
     def text(self) -> str:
-        """The words with a blank between."""
+        """The words with blanks between."""
         return " ".join(self.words)
 
     @property
     def is_synonym(self) -> bool:
-        """Whether the question does not have it."""
+        """Whether it stands for other words of the question."""
         return self.text != self.in_question
 
 
 def plain_terms(words: Sequence[str]) -> tuple[Term, ...]:
-    """Give the question's words as terms, without synonyms."""
+    """Return the question's words as terms, without synonyms."""
     return tuple(Term((word,), word) for word in dict.fromkeys(words[:MAX_WORDS]))
 
 
 class Terms:
-    """Asks an index what it makes of a question's words. Thread-safe; keeps the last answers for `ttl_s`."""
+    """Reads the terms of questions from the server, and caches the last ones for `ttl_s` seconds. Thread-safe."""
 
     def __init__(
         self, client: Elasticsearch, *, ttl_s: float = TTL_S, clock: Callable[[], float] = time.monotonic
@@ -64,7 +64,7 @@ class Terms:
         self._kept: OrderedDict[tuple[str, str], tuple[float, tuple[Term, ...]]] = OrderedDict()
 
     def of(self, index: str, words: Sequence[str]) -> tuple[Term, ...]:
-        """Give the terms of a question, its own before synonyms; raises `ElasticsearchError`."""
+        """Return the terms of a question, its own words before synonyms; raises `ElasticsearchError`."""
         text = " ".join(words[:MAX_WORDS])
         if not text:
             return ()
@@ -73,7 +73,7 @@ class Terms:
             known = self._kept.get(key)
         if known and self._clock() - known[0] < self._ttl_s:
             return known[1]
-        with elasticsearch_errors(f"asking {index} for synonyms"):
+        with elasticsearch_errors(f"reading the synonyms of {index}"):
             tokens = self._client.indices.analyze(index=index, analyzer=ANALYZER, text=text)["tokens"]
         terms = read_graph(tokens, text)
         with self._lock:
@@ -85,18 +85,18 @@ class Terms:
 
 
 def read_graph(tokens: Sequence[Mapping[str, Any]], text: str) -> tuple[Term, ...]:
-    """Read the token graph that `_analyze` gives for `text` (words with a blank between) as terms.
+    """Read the token graph that `_analyze` returns for `text` (words with blanks between) as terms.
 
-    The graph is cut where all its paths meet, as Lucene cuts it for a query: between two such points, each path is one
-    way to say the same, and a path of several words is a phrase (Lucene's GraphTokenStreamFiniteStrings).
+    The graph is cut where all its paths meet, as Lucene does for a query (GraphTokenStreamFiniteStrings): between two
+    such points each path says the same, and a path of several words is a phrase.
     """
     units = text.encode("utf-16-le")  # Elasticsearch counts offsets so
 
-    def asked(part: Sequence[Mapping[str, Any]]) -> str:
+    def source(part: Sequence[Mapping[str, Any]]) -> str:
         start, end = min(t["start_offset"] for t in part), max(t["end_offset"] for t in part)
         return units[2 * start : 2 * end].decode("utf-16-le")
 
-    parts = [(asked(part).split(), part) for part in _parts(tokens)]
+    parts = [(source(part).split(), part) for part in _parts(tokens)]
     own = [Term((word,), word) for spelled, _ in parts for word in spelled]
     others = [Term(words, " ".join(spelled)) for spelled, part in parts for words in _paths(part)]
     known = {term.text for term in own}
@@ -109,7 +109,7 @@ def _end(token: Mapping[str, Any]) -> int:
 
 
 def _parts(tokens: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """Split a graph's tokens at the positions that no token reaches across."""
+    """Yield a graph's tokens in parts, cut at the positions that no token spans."""
     part: list[Mapping[str, Any]] = []
     end = 0
     for token in sorted(tokens, key=lambda token: int(token["position"])):
@@ -123,16 +123,16 @@ def _parts(tokens: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, An
 
 
 def _paths(part: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Give the words of each path through a part, of the first paths where there are very many."""
+    """Yield the words of each path through a part, at most `_MOST_PATHS`."""
     edges: dict[int, list[tuple[str, int]]] = {}
     for token in part:
         edges.setdefault(int(token["position"]), []).append((str(token["token"]), _end(token)))
     goal = max(map(_end, part))
     open_paths: list[tuple[int, tuple[str, ...]]] = [(min(edges), ())]
-    given = 0
-    while open_paths and given < _MOST_PATHS:
+    count = 0
+    while open_paths and count < _MOST_PATHS:
         position, words = open_paths.pop()
         if position == goal:
-            given += 1
+            count += 1
             yield words
         open_paths += [(end, (*words, word)) for word, end in edges.get(position, ())]

@@ -46,7 +46,7 @@ class Rewriter(Protocol):
     """Whatever gives a question its pseudo-document; used by several threads at once."""
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:
-        """Give the pseudo-document within `deadline_s` seconds, never an empty one; raises `LLMError`."""
+        """Return the pseudo-document within `deadline_s` seconds, never an empty one; raises `LLMError`."""
         ...
 
 
@@ -81,7 +81,7 @@ class Query2Doc:
         self._model_name: str | None = None
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:
-        """Give the kept pseudo-document, or wait for the model's; raises `LLMUnavailableError` at the deadline."""
+        """Return the kept pseudo-document, or wait for the model's; raises `LLMUnavailableError` at the deadline."""
         until = time.monotonic() + deadline_s
         question = question[:MAX_QUESTION_CHARS]
         kept = self._kept(question, self._model_name) if self._model_name is not None else None
@@ -107,7 +107,7 @@ class Query2Doc:
         return pseudo_doc
 
     def _asked(self, question: str) -> Future[str]:
-        """Give what will be the answer: two searches for one question wait for the same."""
+        """Return what will be the answer: two searches for one question wait for the same."""
         with self._lock:
             if question in self._running:
                 return self._running[question]
@@ -164,7 +164,7 @@ class RecordedRewrites:
                 self._pseudo_docs.setdefault(query, pseudo_doc)
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:  # noqa: ARG002 – part of the interface
-        """Give the recorded pseudo-document, at once; raises `LLMError` where there is none."""
+        """Return the recorded pseudo-document, at once; raises `LLMError` where there is none."""
         recorded = self._pseudo_docs.get(_squeezed(question))
         if recorded is None:
             raise LLMError("There is no recorded pseudo-document for this question.")

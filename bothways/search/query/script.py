@@ -40,7 +40,7 @@ class Scripts:
         self._known: dict[str, tuple[float, Script | None]] = {}
 
     def written_for(self, index: str, text: str) -> str:
-        """Give a question in the script of an index; as it is where that is unknown, mixed, or has no Chinese."""
+        """Return a question in the script of an index; as it is where that is unknown, mixed, or has no Chinese."""
         if not has_han(text):
             return text
         script = self._of(index)
@@ -69,7 +69,7 @@ class Scripts:
 
 
 def script_of(text: str) -> Script | None:
-    """Tell the script of a text from the characters that the other one writes differently; None: of both, or none."""
+    """Return the script of a text from the characters that the other one writes differently; None: of both, or none."""
     traditional = _different(text, convert(text, "simplified"))
     simplified = _different(text, convert(text, "traditional"))
     if simplified > _CLEARLY * traditional:

@@ -88,7 +88,7 @@ class ExpansionRule:
         )
 
     def is_for(self, legs: Legs) -> bool:
-        """Tell whether such legs were asked when it was learnt: with BM25, or vectors alone."""
+        """Return whether such legs were asked when it was learnt: with BM25, or vectors alone."""
         return ("bm25" in LEGS[self.strategy]) == bool(legs.get("bm25"))  # type: ignore[index]
 
     def as_json(self) -> str:

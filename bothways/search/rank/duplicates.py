@@ -25,7 +25,7 @@ _SILENT = re.compile(r"""[、。“”‘’"'《》「」『』()…·]+|(?<!\d
 
 
 def drop_copies(hits: Sequence[Hit]) -> list[Hit]:
-    """Give the hits without those whose text an earlier one has, which names them in `duplicates`; order is kept."""
+    """Return the hits without those whose text an earlier one has, which names them in `duplicates`; order is kept."""
     begins = [_said(hit.text[:_BEGIN])[:_FEW] for hit in hits]
     often = Counter(begins)
     first: dict[tuple[str, str], Hit] = {}
@@ -44,7 +44,7 @@ def drop_copies(hits: Sequence[Hit]) -> list[Hit]:
 
 
 def _key(hit: Hit) -> tuple[str, str]:
-    """Give what two copies have in common; a text that says nothing is a copy of none."""
+    """Return what two copies have in common; a text that says nothing is a copy of none."""
     said = _said(hit.text)
     if not said:
         return hit.chunk_id, ""

@@ -30,7 +30,7 @@ def rrf(
 def rrf_scores(
     rankings: Sequence[Sequence[Hit]], *, weights: Sequence[float] | None = None, rank_constant: int = 60
 ) -> dict[str, float]:
-    """Give the score of `rrf` by chunk id, where it is above 0; in the order of first appearance."""
+    """Return the score of `rrf` by chunk id, where it is above 0; in the order of first appearance."""
     if weights is not None and len(weights) != len(rankings):
         raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights")
     scores: dict[str, float] = {}

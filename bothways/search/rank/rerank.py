@@ -17,9 +17,10 @@ from itertools import accumulate
 from bothways.core.access import ADMIN, Access
 from bothways.core.errors import ModelError
 from bothways.core.results import Hit
+from bothways.core.text.passage import passage
 from bothways.models.protocols import Blended, CrossEncoder, LimitedReader, TimedCrossEncoder
 from bothways.search.rank.score_cache import ScoreCache
-from bothways.search.rank.window import fitting_passage, passage
+from bothways.search.rank.window import fitting_passage
 
 WARM_UP = "预热" * 50
 BATCH = 8

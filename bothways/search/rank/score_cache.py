@@ -25,7 +25,7 @@ class ScoreCache:
         return len(self._scores)
 
     def get(self, model: str, query: str, passages: Sequence[str]) -> list[float | None]:
-        """Give the kept score of each passage, or None; what was found counts as used."""
+        """Return the kept score of each passage, or None; what was found counts as used."""
         if not self._size:
             return [None] * len(passages)
         keys = [_key(model, query, passage) for passage in passages]

@@ -1,7 +1,7 @@
-"""The part of a passage that a cross-encoder should read where it cannot read all of it.
+"""The part of a passage that a cross-encoder reads where it cannot read all of it.
 
-A question, a title and a text go in; the passage comes out: the title, then the whole text or the run of sentences of
-it that shares most with the question. Models cut off what is too long at its end, wherever the answer stands.
+The passage is the title, then the whole text, or the run of its sentences that shares most with the question. Without
+this, models cut off the end of a long text, even where the answer is there.
 """
 
 from __future__ import annotations
@@ -12,25 +12,21 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bothways.core.text.han import HAN, has_han
+from bothways.core.text.passage import passage
 from bothways.models.protocols import LimitedReader
 
 _SENTENCE = re.compile(r"[^。！？；!?\n]*(?:[。！？；!?\n]+|\.(?=\s))|.+", re.DOTALL)
 _WORD = re.compile(rf"[^\W_{HAN}]+|[{HAN}]+")
 MOST_OF_QUERY = 0.5
 MOST_OF_TITLE = 0.25
-"""Shares of the model's room beyond which a question or a title is cut, so that the text keeps some."""
-
-
-def passage(title: str, text: str) -> str:
-    """Give what is read of a hit: its title in front of its text."""
-    return f"{title}\n{text}" if title else text
+"""Largest shares of the model's tokens for the question and the title, so that some are left for the text."""
 
 
 def fitting_passage(query: str, title: str, text: str, reader: LimitedReader) -> str:
-    """Give the passage with as much of the text as the model can read beside the question.
+    """Return the passage with as much of the text as the model can read beside the question.
 
-    Of texts that are too long, the window is the one with most of the question's different words (pairs of characters
-    in Chinese).
+    Of a text that is too long, the window is chosen that has most of the question's different words (pairs of
+    characters in Chinese).
     """
     room = reader.pair_tokens
     if len(query) + len(title) + len(text) + 1 <= room:  # a token is one character at least
@@ -45,13 +41,13 @@ def fitting_passage(query: str, title: str, text: str, reader: LimitedReader) ->
     return passage(title, text[start:end].strip())
 
 
-def best_window(text: str, spans: Sequence[tuple[int, int]], wanted: frozenset[str], *, room: int) -> tuple[int, int]:
-    """Give start and end, in characters, of at most `room` tokens of `text` that hold most of the `wanted` terms.
+def best_window(text: str, spans: Sequence[tuple[int, int]], sought: frozenset[str], *, room: int) -> tuple[int, int]:
+    """Return start and end, in characters, of at most `room` tokens of `text` that hold most of the `sought` terms.
 
     `spans` are the places of the text's tokens. A window begins where a sentence does, or half a window after the last
-    place that was looked at; of equal ones the first that begins with a sentence is taken.
+    begin that was tried. Of equal windows the first that begins with a sentence is taken.
     """
-    found = [(place, term) for place, term in _placed(text) if term in wanted]
+    found = [(place, term) for place, term in _placed(text) if term in sought]
     places = [place for place, _ in found]
     best, best_score = (spans[0][0], _end_of(spans, 0, room)), (-1, False)
     for first, begins_sentence in _starts(text, spans, room):
@@ -64,12 +60,12 @@ def best_window(text: str, spans: Sequence[tuple[int, int]], wanted: frozenset[s
 
 
 def terms(text: str) -> frozenset[str]:
-    """Give the different words of a text in small letters; Chinese comes as pairs of neighbouring characters."""
+    """Return the different words of a text in small letters; Chinese comes as pairs of neighbouring characters."""
     return frozenset(term for _, term in _placed(text))
 
 
 def _placed(text: str) -> Iterator[tuple[int, str]]:
-    """All terms with the place of their first character."""
+    """Yield all terms with the place of their first character."""
     for match in _WORD.finditer(text):
         run, start = match.group(), match.start()
         if len(run) > 1 and has_han(run[0]):
@@ -79,7 +75,7 @@ def _placed(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _starts(text: str, spans: Sequence[tuple[int, int]], room: int) -> list[tuple[int, bool]]:
-    """Tokens at which a window may begin, and whether a sentence does; the last window just reaches the text's end."""
+    """Return the tokens at which a window may begin, and whether a sentence does; the last one ends with the text."""
     begins = [match.start() for match in _SENTENCE.finditer(text)]
     latest = max(0, len(spans) - room)
     step = max(1, room // 2)

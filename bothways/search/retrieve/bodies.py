@@ -1,4 +1,4 @@
-"""Elasticsearch request bodies, built without a client: what the legs of a search ask.
+"""Request bodies of the legs, built without a client.
 
 The user's text only ever becomes the value of a `match` query, a vector or a value in a filter
 (bothways/search/query/filters.py); it never reaches a query language.
@@ -14,16 +14,16 @@ from bothways.core.datatypes import Leg, Vector
 from bothways.core.text.han import HAN
 
 SHOWN = ["doc_id", "position", "title", "text", "source", "metadata"]
-"""What a hit needs of `_source`; vectors and segmented text stay on the server."""
+"""The fields of `_source` that a hit needs; vectors and segmented text stay on the server."""
 
 MAX_WORDS = 256
-"""Longest query BM25 gets, in words: below the server's limit of clauses, far above any question."""
+"""Longest BM25 query in words: below the server's limit of clauses, far above any question."""
 
 WORDS_FROM = 8 * MAX_WORDS
-"""Characters that words are cut from: some 256 words of English, and far more of Chinese."""
+"""Characters of a question that are cut into words: about 256 words of English, and many more of Chinese."""
 
 VECTOR_FIELDS: Mapping[Leg, str] = {"text_sem": "text_sem", "questions": "questions.text_sem"}
-"""Which vectors a leg compares with."""
+"""The vector field of a dense leg."""
 
 _ONE_HAN = re.compile(f"[{HAN}]")
 
@@ -39,18 +39,18 @@ def bm25_body(
     all_filtered: bool = False,
     weight_cjk: float = 1.0,
 ) -> dict[str, Any]:
-    """Ask by words: jieba's words in `text_kw` (with synonyms) and the raw text's bigrams in `text_cjk`, summed.
+    """Return the BM25 query: jieba's words in `text_kw` (with synonyms) plus the raw text's bigrams in `text_cjk`.
 
-    The two fields together beat each alone (docs/decisions/bm25-analysis.md); `weight_cjk` is what the bigrams weigh. A
-    chunk that one of `boosts` matches has its score multiplied by `boost`. `all_filtered`: what the filters let through
-    is a hit even where no word of it matches.
+    The two fields together beat each alone (docs/decisions/bm25-analysis.md); `weight_cjk` weighs the bigrams. A
+    chunk that one of `boosts` matches has its score multiplied by `boost`. `all_filtered`: chunks that pass
+    the filters are hits even where none of their words match.
     """
     bigrams: dict[str, Any] = {"query": raw[: 2 * MAX_WORDS]}
     if weight_cjk != 1:
         bigrams["boost"] = weight_cjk
     should: list[dict[str, Any]] = [{"match": {"text_cjk": bigrams}}]
     if _ONE_HAN.fullmatch(raw):
-        # A character alone is no pair, and seldom a word: it is looked for at the beginning of the pairs.
+        # A single character is no bigram, and seldom a word: search for bigrams that begin with it.
         should.append({"prefix": {"text_cjk": {"value": raw, "rewrite": "top_terms_blended_freqs_64"}}})
     if words:
         should.insert(0, {"match": {"text_kw": {"query": " ".join(words[:MAX_WORDS])}}})
@@ -73,12 +73,12 @@ def knn_body(
     filters: Sequence[Mapping[str, Any]] = (),
     matched: bool = False,
 ) -> dict[str, Any]:
-    """Ask by vector: the `k` nearest chunks by `field`, a nested field counting by its best vector.
+    """Return the kNN query for the `k` chunks nearest to `vector`; of a nested field the best vector counts.
 
-    The vector goes out as it is: the client's serializer (bothways/core/elastic/json_serializers.py) writes numpy
-    arrays itself. `filters` act inside the kNN search, so that k hits remain after them. Of a quantised field,
-    `oversample` times k candidates are scored again with their full vectors; 0 leaves that to the server. `matched`
-    brings the question that was nearest, for a field below `questions`.
+    The client's serializer writes numpy arrays itself (bothways/core/elastic/json_serializers.py). `filters` act inside
+    the kNN search, so k hits remain after them. In a quantised field, `oversample` times k candidates are scored again
+    with their full vectors; 0 leaves that to the server. `matched` adds the nearest question to a hit, for a field
+    below `questions`.
     """
     knn: dict[str, Any] = {
         "field": field,
@@ -98,6 +98,6 @@ def knn_body(
 def msearch_lines(
     bodies: Mapping[Leg, Mapping[str, Any]], *, index: str, preference: str | None = None
 ) -> list[dict[str, Any]]:
-    """Put the legs' bodies into the one `_msearch` request, in their order; `preference` chooses the shards' copies."""
+    """Return the lines of one `_msearch` request for all legs, in their order."""
     header = {"index": index} | ({"preference": preference} if preference else {})
     return [line for body in bodies.values() for line in (header, dict(body))]

@@ -29,21 +29,20 @@ from bothways.search.retrieve.paging import in_order
 log = structlog.get_logger()
 
 _GRACE_MS = 500.0
-"""What the server has beyond the deadline of the legs to send what they brought by then."""
+"""Time beyond the deadline of the legs in which the server sends what they have found by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieved:
-    """What the legs brought: their rankings, those that failed, those that were cut short, and the server's own ms."""
+    """The rankings of the legs, those that failed, and those that ran out of time."""
 
     legs: dict[Leg, list[Hit]] = field(default_factory=dict)
     failed: list[Leg] = field(default_factory=list)
-    took_ms: float = 0.0
     cut_short: list[Leg] = field(default_factory=list)
 
     @property
     def degraded(self) -> list[Leg]:
-        """The legs that brought nothing, or not all that they had."""
+        """The legs whose hits are missing, or not complete."""
         return [*self.failed, *self.cut_short]
 
 
@@ -55,15 +54,15 @@ def retrieve_from(
     timeout_ms: float,
     preference: str | None = None,
 ) -> Retrieved:
-    """Ask the legs of one version of a collection; a leg whose vectors the version does not have has failed.
+    """Search the legs of one version of a collection; a leg fails where the version lacks its vectors.
 
-    A kNN search of a field that is not there is no error to the server: it brings nothing, and does not say why.
+    The server reports no error for a kNN search of a missing field, only no hits.
     """
     missing: list[Leg] = [leg for leg in bodies if leg != "bm25" and VECTOR_FIELDS[leg] not in collection.vectors]
-    there = {leg: body for leg, body in bodies.items() if leg not in missing}
-    if not there:
-        raise ElasticsearchError(f"{collection.index} has no vectors to search: build it anew with --recreate.")
-    retrieved = retrieve(client, there, index=collection.index, timeout_ms=timeout_ms, preference=preference)
+    usable = {leg: body for leg, body in bodies.items() if leg not in missing}
+    if not usable:
+        raise ElasticsearchError(f"{collection.index} has no vectors to search: build it again with --recreate.")
+    retrieved = retrieve(client, usable, index=collection.index, timeout_ms=timeout_ms, preference=preference)
     return replace(retrieved, failed=[*missing, *retrieved.failed])
 
 
@@ -75,12 +74,10 @@ def retrieve(
     timeout_ms: float = SEARCH_TIMEOUT_MS,
     preference: str | None = None,
 ) -> Retrieved:
-    """Ask all legs at once; a failed leg is left out and named, one that is cut short at `timeout_ms` only named.
+    """Search all legs at once; a leg that fails is named, so is one that is cut short at `timeout_ms`.
 
-    `preference`: see `bothways.search.retrieve.paging`.
-
-    Raises `ElasticsearchError` when no leg answered, `CollectionNotFoundError` when the index is not there, and
-    `SearchTimeoutError` when a node hangs, so that its own clock does not end the legs either.
+    `preference`: see `bothways.search.retrieve.paging`. Raises `ElasticsearchError` when no leg answered,
+    `CollectionNotFoundError` when the index is not there, and `SearchTimeoutError` when a node hangs.
     """
     timed = {leg: {"timeout": f"{timeout_ms:.0f}ms", **body} for leg, body in bodies.items()}
     with elasticsearch_errors("searching"), _in_time(timeout_ms):
@@ -104,13 +101,15 @@ def retrieve(
     if not legs:
         why = f"Elasticsearch failed while searching: {'; '.join(sorted(set(failed.values())))}"
         if all(answer.get("status") in NO_ROOM_NOW for answer in response["responses"]):
-            raise ElasticsearchUnavailableError(f"{why}. It is overloaded or not all there: try again in a moment.")
+            raise ElasticsearchUnavailableError(
+                f"{why}. It is overloaded, or some of its shards are missing: try again in a moment."
+            )
         raise ElasticsearchError(why)
-    return Retrieved(legs=legs, failed=list(failed), took_ms=float(response["took"]), cut_short=cut_short)
+    return Retrieved(legs=legs, failed=list(failed), cut_short=cut_short)
 
 
 def reader(client: Elasticsearch, *, timeout_ms: float) -> Elasticsearch:
-    """Give a client for the requests of searches, which gives up a little after the server should have itself."""
+    """Return a client for the requests of searches, which gives up a little after the server's own deadline."""
     return client.options(request_timeout=(timeout_ms + _GRACE_MS) / 1000)
 
 
@@ -126,7 +125,7 @@ def _in_time(timeout_ms: float) -> Iterator[None]:
 
 
 def _exists(client: Elasticsearch, index: str) -> bool:
-    """Tell whether an index is there; one that is removed under a search fails its legs, or some, in many ways."""
+    """Return whether an index is there; legs fail in many ways when it is removed during a search."""
     with elasticsearch_errors("searching"):
         return bool(client.indices.exists(index=index))
 
@@ -137,13 +136,13 @@ def _why(error: Mapping[str, Any]) -> str:
 
 
 def to_hit(hit: Mapping[str, Any], leg: Leg, rank: int) -> Hit:
-    """Make a hit of one of Elasticsearch's, remembering the leg, rank and score that it comes with."""
+    """Read one of Elasticsearch's hits, with the leg, rank and score that it comes with."""
     source = hit.get("_source") or {}
     score = float(hit["_score"])
     return Hit(
         chunk_id=hit["_id"],
         score=score,
-        # Whoever puts chunks of their own into an index may leave fields out.
+        # Other programs that write chunks into an index may leave fields out.
         doc_id=source.get("doc_id") or hit["_id"],
         position=source.get("position") or 0,
         title=source.get("title") or "",

@@ -1,7 +1,7 @@
 """Which version of a collection a process searches, while rebuilds make new ones and remove old ones.
 
-A search goes to the version that was opened, not to the alias: its vectors are of the model that the process has. The
-alias is looked at again after `TTL_S`.
+A search goes to a version, not to the alias, because its vectors must be of the process's own model. The alias is read
+again after `TTL_S`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from bothways.core.errors import IncompatibleCollectionError
 log = structlog.get_logger()
 
 TTL_S = 5.0
-"""How long a collection's version and mapping are believed: a new version is searched, and new metadata fields can be
-filtered by, after that time at the latest."""
+"""Seconds for which a collection's version and mapping are cached: the delay until a new version is searched, or a new
+metadata field can be used in filters."""
 
 
 class Versions:
-    """The collections that were opened for one embedding model and text analysis. Thread-safe."""
+    """The open collections, which must fit one embedding model and text analysis. Thread-safe."""
 
     def __init__(self, client: Elasticsearch, *, embedding_model: str, analyzer: str) -> None:
         self._client = client
@@ -32,11 +32,11 @@ class Versions:
         self._passed_over: set[str] = set()
 
     def open(self, name: str) -> Collection:
-        """Give the version to search.
+        """Return the version to search.
 
-        Raises `CollectionNotFoundError`, and `IncompatibleCollectionError` for a collection of another model, unless
-        an older version of this model was served until now and is still there: then that one goes on being served,
-        and a warning says once what to do. So a rebuild with another model takes no search away from anybody.
+        Raises `CollectionNotFoundError`, and `IncompatibleCollectionError` for a collection of another model. But where
+        an older version of this model was served until now and still exists, it is served on, and the log says once
+        what to do. So a rebuild with another model interrupts nobody's searches.
         """
         known = self._opened.get(name)
         if known and time.monotonic() - known[0] < TTL_S:
@@ -46,29 +46,25 @@ class Versions:
         return collection
 
     def forget(self, name: str) -> None:
-        """Look the collection up anew at the next search: its version is gone, or was changed by this process."""
+        """Read the collection again at the next search: its version is gone, or this process has changed it."""
         self._opened.pop(name, None)
 
     def _usable(self, found: Collection, *, served: Collection | None) -> Collection:
+        """Return the version that was found, or the one that was served until now where only that fits."""
         try:
             self._require(found)
         except IncompatibleCollectionError as error:
-            kept = self._kept(served, instead_of=found)
-            if kept is None:
+            if served is None or served.index == found.index:
                 raise
+            older = open_index(self._client, served.name, served.index)
+            if older is None:
+                raise
+            self._require(older)
             if found.index not in self._passed_over:
                 self._passed_over.add(found.index)
-                log.warning("older_version_is_served", index=kept.index, instead_of=found.index, reason=str(error))
-            return kept
+                log.warning("older_version_is_served", index=older.index, instead_of=found.index, reason=str(error))
+            return older
         return found
-
-    def _kept(self, served: Collection | None, *, instead_of: Collection) -> Collection | None:
-        if served is None or served.index == instead_of.index:
-            return None
-        kept = open_index(self._client, served.name, served.index)
-        if kept is not None:
-            self._require(kept)
-        return kept
 
     def _require(self, collection: Collection) -> None:
         collection.require(embedding_model=self._embedding_model, analyzer=self._analyzer)

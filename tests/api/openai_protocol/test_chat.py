@@ -115,14 +115,14 @@ def test_what_the_documents_do_not_hold(chat, filled, llm):
 
 def test_an_answer_without_citations_says_so(chat, filled, llm):
     llm.script = [says("提前三天。")]
-    assert ask(chat, filled, user(QUESTION)).choices[0].message.content.startswith("提前三天。\n\n(The answer names no")
+    assert ask(chat, filled, user(QUESTION)).choices[0].message.content.startswith("提前三天。\n\n(The answer cites no")
 
 
 def test_a_model_that_falls_silent(chat, filled, llm):
     llm.script = [Streamed(("提前三天[1]。", "请"), end=None)]
     pieces = ask(chat, filled, user(QUESTION), stream=True)
     content = "".join(chunk.choices[0].delta.content or "" for chunk in pieces)
-    silent = "(The language model fell silent before the answer was whole.)"
+    silent = "(The language model stopped before the answer was complete.)"
     assert content.startswith("提前三天[1]。")
     assert content.endswith(f"\n\n{silent}\n\n来源：\n[1] 请假 · c.jsonl")
 

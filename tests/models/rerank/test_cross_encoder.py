@@ -8,11 +8,12 @@ import pytest
 from bothways.core.errors import ModelError
 from bothways.core.results import Hit
 from bothways.core.settings import Settings
+from bothways.core.text.passage import passage
 from bothways.models.onnx.quantize import quantize_graph
 from bothways.models.protocols import Blended, CrossEncoder, LimitedReader
 from bothways.models.rerank.cross_encoder import load_cross_encoder
 from bothways.search.rank.rerank import Reranker
-from bothways.search.rank.window import fitting_passage, passage
+from bothways.search.rank.window import fitting_passage
 from tests.models.tiny_models import TEXTS, cross_encoder_folder, transformers_folder
 
 QUERIES = ["违约 合同", "", "a" * 100]

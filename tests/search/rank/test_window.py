@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from bothways.search.rank.window import best_window, fitting_passage, passage, terms
+from bothways.core.text.passage import passage
+from bothways.search.rank.window import best_window, fitting_passage, terms
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""An answer while the language model writes it: what may be shown of it so far, and what it was in the end."""
+"""An answer while the language model writes it: what can be shown so far, and what it is in the end."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from bothways.search.answering.writing.markers import Markers
 from bothways.search.answering.writing.unknown import declines, may_say_unknown, says_unknown, unknown_word
 
 MOST_UNDECIDED = 200
-"""Characters of a beginning after which it is told whether it may be 未知: by then the word has come, or will not."""
+"""Characters at the beginning in which the word 未知 must come, if it comes at all."""
 
 
 class Writing:
-    """Takes pieces of one answer to `question`, which may cite passages 1 to `n`, and gives what may be shown.
+    """Takes pieces of one answer to `question`, which may cite passages 1 to `n`, and returns what can be shown.
 
-    `addresses` are those that the passages hold: others are shown so that they lead nowhere.
-    The beginning is held back as long as it may turn out to be 未知. After `close`, `text` is the answer as it counts,
-    which is what was shown, but where it said in a sentence of its own that the passages do not hold it.
+    `addresses` are those that the passages contain; others are changed so that they lead nowhere. The beginning is
+    held back while it may turn out to be 未知. After `close`, `text` is the final answer: what was shown, or 未知 where
+    that said in its own words that the passages do not contain the answer.
     """
 
     def __init__(self, question: str, *, n: int, addresses: frozenset[str] = frozenset()) -> None:
@@ -31,16 +31,16 @@ class Writing:
 
     @property
     def cited(self) -> list[int]:
-        """The numbers of the passages that the answer cites, in the order of their first appearance."""
+        """The numbers of the cited passages, in the order of their first appearance."""
         return [] if self.status == "unknown" else self._markers.cited
 
     @property
     def removed(self) -> int:
-        """How many citations named no passage."""
+        """The number of citations that named no passage."""
         return self._markers.removed
 
     def feed(self, piece: str) -> str:
-        """Take in a piece and give what may be shown now."""
+        """Take a piece and return what can be shown now."""
         piece = readable(piece)
         if self._beginning is not None:
             if (begun := self._begun(piece)) is None:
@@ -49,7 +49,7 @@ class Writing:
         return self._show(self._links.feed(self._markers.feed(piece)))
 
     def _begun(self, piece: str) -> str | None:
-        """Take in a piece of the beginning, and give all of it where it is not 未知 any more, else None."""
+        """Take a piece of the beginning; return the whole beginning once it cannot be 未知 any more, else None."""
         if self._beginning is None:
             return piece
         if not self._beginning:
@@ -65,7 +65,7 @@ class Writing:
         return None
 
     def close(self, *, whole: bool = True) -> str:
-        """End the answer and give what is left to show. `whole`: the model was done, and not interrupted."""
+        """End the answer and return the rest to show; `whole`: the model was not interrupted."""
         rest = ""
         if self._beginning is not None:
             held, self._beginning = "".join(self._beginning).strip(), None

