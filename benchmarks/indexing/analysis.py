@@ -7,6 +7,7 @@ Only the words matter here, so that the vectors are of two numbers. Train querie
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 import uuid
@@ -110,4 +111,5 @@ def ask(
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m benchmarks.indexing.analysis", description=__doc__).parse_args()
     sys.exit(main())

@@ -8,6 +8,7 @@ called `answer`, so that `bothways eval trec` compares the arms. Train questions
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
@@ -256,4 +257,6 @@ def read_rows(name: str) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.indexing.chunking", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the runs and qrels go")
+    sys.exit(main(parser.parse_args().folder))
