@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from fastapi import Request
 from prometheus_client import Counter, Gauge, Histogram
+from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
@@ -19,9 +19,10 @@ from starlette.types import Receive, Scope, Send
 from bothways.api.http.admission import ANSWERS_REFUSED, Admission
 from bothways.api.http.ending import GRACE_S, Ending
 from bothways.api.problems import status_of
-from bothways.api.wire.common import Problem
 from bothways.core.errors import BothwaysError
 from bothways.core.settings import Settings
+from bothways.schemas import ask as shown
+from bothways.schemas.server import Problem
 from bothways.search.answering.answer import Answerer, Prepared
 from bothways.search.answering.types import Answer, Delta
 
@@ -126,26 +127,24 @@ class Events(EventSourceResponse):
             log.info("client_stuck", after_s=SEND_TIMEOUT_S)
 
 
-def streamed(
-    answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], dict[str, Any]], ending: Ending
-) -> Events:
+def streamed(answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], BaseModel], ending: Ending) -> Events:
     """Give an answer as events: `delta` with `{"text"}`, then `done` with the whole, or `error` with a problem."""
     return Events(_events(answerer, prepared, shape, ending))
 
 
 async def _events(
-    answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], dict[str, Any]], ending: Ending
+    answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], BaseModel], ending: Ending
 ) -> AsyncGenerator[ServerSentEvent, None]:
     finished = False
     try:
         async with aclosing(answerer.stream(prepared)) as events:
             async for event in ending.pieces(events):
                 if isinstance(event, Delta):
-                    yield _event("delta", {"text": event.text})
+                    yield _event("delta", shown.Delta(text=event.text).model_dump_json())
                 else:
                     count(event.answer)
                     finished = True
-                    yield _event("done", shape(event.answer))
+                    yield _event("done", shape(event.answer).model_dump_json())
     except BothwaysError as error:
         finished = True
         yield _event("error", _problem(status_of(error), str(error)))
@@ -179,9 +178,9 @@ def count(answer: Answer) -> None:
     )
 
 
-def _event(name: str, data: dict[str, Any]) -> ServerSentEvent:
-    return ServerSentEvent(json.dumps(data, ensure_ascii=False), event=name, sep="\n")
+def _event(name: str, data: str) -> ServerSentEvent:
+    return ServerSentEvent(data, event=name, sep="\n")
 
 
-def _problem(status: int, detail: str) -> dict[str, Any]:
-    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail).model_dump(exclude_none=True)
+def _problem(status: int, detail: str) -> str:
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail).model_dump_json()

@@ -13,8 +13,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from bothways.api.wire.common import Problem
-from bothways.api.wire.openai import PREFIX, OpenAIError
+from bothways.api.openai_protocol import PREFIX
+from bothways.schemas.openai import OpenAIError
+from bothways.schemas.server import Problem
 
 WHY: Mapping[int, str] = {
     400: "The request cannot be read, as JSON that is broken",
@@ -77,7 +78,7 @@ def _completed(described: dict[str, Any], *, has_keys: bool) -> dict[str, Any]:
         schemas.pop(name, None)  # FastAPI's own shape of an error, which we do not use
     template = "#/components/schemas/{model}"
     for model in (Problem, OpenAIError):
-        found = model.model_json_schema(ref_template=template)
+        found = model.model_json_schema(ref_template=template, mode="serialization")
         schemas |= found.pop("$defs", {}) | {model.__name__: found}
     components["securitySchemes"] = _SECURITY
     for path, method, operation in _operations(described):

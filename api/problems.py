@@ -11,8 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from bothways.api.wire import openai as wire_openai
-from bothways.api.wire.common import Problem
+from bothways.api import openai_protocol
 from bothways.core.errors import (
     AccessError,
     AliasError,
@@ -38,6 +37,7 @@ from bothways.core.errors import (
     StorageFullError,
     UsageError,
 )
+from bothways.schemas.server import Problem
 
 STATUS: tuple[tuple[type[BothwaysError], int], ...] = (
     (UsageError, 422),
@@ -78,14 +78,13 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Answer with a problem document; to clients of the OpenAI protocol in its own shape."""
-    if request.url.path.startswith(wire_openai.PREFIX):
-        status, content = wire_openai.error_of(status, detail)
+    if request.url.path.startswith(openai_protocol.PREFIX):
+        status, content = openai_protocol.error_of(status, detail)
         return JSONResponse(content, status, headers=headers)
     body = Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, instance=request.url.path, errors=errors
     )
-    content = body.model_dump(exclude_none=True)
-    return JSONResponse(content, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body.model_dump(), status, headers=headers, media_type="application/problem+json")
 
 
 def status_of(error: BothwaysError) -> int:

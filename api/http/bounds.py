@@ -5,14 +5,11 @@ It is only described here: the rooms below refuse what is wrong in words of thei
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Path
 
-NAME: dict[str, Any] = {"pattern": "^[a-z0-9][a-z0-9_-]*$", "minLength": 1, "maxLength": 100}
-"""A collection's name (bothways/core/collections/collection.py)."""
-
-NOT_EMPTY: dict[str, Any] = {"pattern": r"\S", "minLength": 1}
+from bothways.schemas.bounds import NAME
 
 MOST_BYTES_OF_ID = 512
 """Elasticsearch's limit for an id."""

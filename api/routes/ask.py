@@ -8,17 +8,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
+from bothways.api import answers
 from bothways.api.answering import ClientLeft, answering, count, streamed, while_there
 from bothways.api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
-from bothways.api.wire.ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse, ask_response, to_ask
 from bothways.core.collections.collection import list_collections
 from bothways.core.collections.visibility import as_seen
 from bothways.core.errors import CollectionNotFoundError, UsageError
 from bothways.core.settings import Settings
+from bothways.schemas.ask import Answer, AskRequest, PlainAnswer, PlainAskRequest
 from bothways.search.answering.answer import Answerer
 from bothways.search.answering.build import answer_options
+from bothways.search.answering.types import Ask, Turn
+from bothways.search.options import options
 from bothways.search.pipeline import Searcher
 
 router = APIRouter(tags=["ask"], route_class=KeyedRoute)
@@ -43,7 +46,7 @@ def _answerer(request: Request, searcher: SearcherDep, settings: SettingsDep) ->
 AnswererDep = Annotated[Answerer, Depends(_answerer)]
 
 
-@router.post("/ask", response_model=AskResponse, responses=_STREAM, dependencies=[Depends(answering)])
+@router.post("/ask", response_model=Answer, responses=_STREAM, dependencies=[Depends(answering)])
 @for_readers
 async def ask(request: Request, asked: AskRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
     """Answer a question from the passages that are found for it, with citations."""
@@ -51,7 +54,7 @@ async def ask(request: Request, asked: AskRequest, answerer: AnswererDep, settin
 
 
 @plain_router.post(
-    "/ask", response_model=PlainAskResponse, responses=_STREAM, dependencies=[Depends(answering)], name="ask_plain"
+    "/ask", response_model=PlainAnswer, responses=_STREAM, dependencies=[Depends(answering)], name="ask_plain"
 )
 @for_readers
 async def plain_ask(
@@ -73,17 +76,24 @@ async def _answered(
     *,
     plain: bool = False,
 ) -> Response:
-    shape = partial(ask_response, explain=asked.explain, plain=plain)
+    shape = partial(answers.plain_answer if plain else answers.answer, explain=asked.explain)
     try:
         with request.app.state.last_searches.watched(collection):
             prepared = await while_there(request, answerer.prepare(to_ask(asked, collection, settings)))
         if asked.stream:
             return streamed(answerer, prepared, shape, request.app.state.ending)
-        answer = await while_there(request, answerer.write(prepared))
+        answered = await while_there(request, answerer.write(prepared))
     except ClientLeft:
         return Response(status_code=499)  # nginx's number for it; nobody reads it but the log
-    count(answer)
-    return JSONResponse(shape(answer))
+    count(answered)
+    return Response(shape(answered).model_dump_json(), media_type="application/json")
+
+
+def to_ask(asked: AskRequest, collection: str, settings: Settings) -> Ask:
+    """Read a request."""
+    history = [Turn(message.role, message.content) for message in asked.history]
+    how = options(settings.search, asked.given())
+    return Ask(query=asked.query, collection=collection, options=how, history=history)
 
 
 def the_collection(searcher: Searcher) -> str:

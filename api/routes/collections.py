@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from bothways.api import answers
 from bothways.api.deps import KeyedRoute, SearcherDep, for_readers
 from bothways.api.http.bounds import CollectionPath
-from bothways.api.wire.common import AclIn, CollectionOut, RollbackOut, broken_out, collection_out, rollback_out
+from bothways.core.collections import collection as stored
 from bothways.core.collections.collection import (
-    Collection,
     delete_collection,
     list_broken,
     list_collections,
@@ -21,6 +21,7 @@ from bothways.core.elastic.counting import chunks_of, count
 from bothways.core.errors import CollectionNotFoundError
 from bothways.indexer.versions.acl import set_acl
 from bothways.indexer.versions.rollback import Version, advice, list_versions, rollback
+from bothways.schemas.collections import AclRequest, Collection, Rollback
 from bothways.search.pipeline import Searcher
 
 router = APIRouter(tags=["collections"], route_class=KeyedRoute)
@@ -28,7 +29,7 @@ router = APIRouter(tags=["collections"], route_class=KeyedRoute)
 
 @router.get("/collections", name="list_collections")
 @for_readers
-def list_all(searcher: SearcherDep) -> list[CollectionOut]:
+def list_all(searcher: SearcherDep) -> list[Collection]:
     """List all collections; a key with access groups is told of those in which it sees something.
 
     Those that have versions but no alias are listed with the `problem`, to keys without access groups.
@@ -39,22 +40,22 @@ def list_all(searcher: SearcherDep) -> list[CollectionOut]:
             seen = as_seen(collection, searcher.client)
         except CollectionNotFoundError:
             continue
-        shown.append(collection_out(seen, documents, chunks, _versions(searcher, collection)))
+        shown.append(answers.collection(seen, documents, chunks, _versions(searcher, collection)))
     return shown + (_broken(searcher) if searcher.sees_all else [])
 
 
 @router.get("/collections/{name}", name="get_collection")
 @for_readers
-def get_one(name: CollectionPath, searcher: SearcherDep) -> CollectionOut:
+def get_one(name: CollectionPath, searcher: SearcherDep) -> Collection:
     """Say what a collection holds and was built with."""
     require_known(searcher.client, name)
     collection = open_collection(searcher.client, name)
     seen = as_seen(collection, searcher.client)
-    return collection_out(seen, *count(searcher.client, seen.index), _versions(searcher, collection))
+    return answers.collection(seen, *count(searcher.client, seen.index), _versions(searcher, collection))
 
 
 @router.put("/collections/{name}/acl")
-def set_access_groups(name: CollectionPath, acl: AclIn, searcher: SearcherDep) -> CollectionOut:
+def set_access_groups(name: CollectionPath, acl: AclRequest, searcher: SearcherDep) -> Collection:
     """Name the metadata field that holds the access groups of each document, or null; in force within seconds."""
     set_acl(searcher.client, name, acl.field)
     searcher.versions.forget(name)
@@ -68,12 +69,12 @@ def roll_back(
     to: Annotated[
         int | None, Query(ge=1, le=1_000_000_000, description="number of the version to go to; else the one before")
     ] = None,
-) -> RollbackOut:
+) -> Rollback:
     """Let searches go to the version before the last rebuild, or to another one that is kept."""
     left, live = rollback(searcher.client, name, to=to)
     searcher.versions.forget(name)
     what_to_set = advice(live.collection, embedding_model=searcher.embedding_model, analyzer=searcher.segmenter.name)
-    return rollback_out(left, live, what_to_set)
+    return answers.rolled_back(left, live, what_to_set)
 
 
 @router.delete("/collections/{name}", status_code=204, name="delete_collection")
@@ -83,15 +84,15 @@ def delete(name: CollectionPath, searcher: SearcherDep) -> None:
     searcher.versions.forget(name)
 
 
-def _broken(searcher: Searcher) -> list[CollectionOut]:
+def _broken(searcher: Searcher) -> list[Collection]:
     client = searcher.client
     return [
-        broken_out(view.problem(chunks_of(client, view)), list_versions(client, view.name), view.name)
+        answers.broken_collection(view.problem(chunks_of(client, view)), list_versions(client, view.name), view.name)
         for view in list_broken(client)
     ]
 
 
-def _versions(searcher: Searcher, collection: Collection) -> list[Version]:
+def _versions(searcher: Searcher, collection: stored.Collection) -> list[Version]:
     """List the versions for whoever may read them whole: the numbers of others would tell of hidden documents."""
     if collection.acl_field and not searcher.sees_all:
         return []

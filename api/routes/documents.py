@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -20,19 +22,24 @@ from bothways.api.http.bounds import CollectionPath, DocumentPath
 from bothways.api.http.multipart import MAX_FILES, read_files
 from bothways.api.problems import NUMBER_TOO_LONG
 from bothways.api.routes.jobs import QUEUED
-from bothways.api.wire.common import DocumentOut, DocumentRow, DocumentsIn, JobOut, document_out, document_row, job_out
 from bothways.core.collections.collection import require_alias
 from bothways.core.errors import UsageError
+from bothways.core.text.valid import valid_text
 from bothways.indexer.documents import delete_document, get_document, list_documents
 from bothways.indexer.uploads.spool import room_for
+from bothways.schemas.documents import Document, DocumentRow, NewDocument, NewDocuments
+from bothways.schemas.jobs import Job
 
 router = APIRouter(tags=["documents"], route_class=KeyedRoute)
 
 
+_PLAIN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,80}")
+
+
 def _documents_schema() -> dict[str, Any]:
     """Return the schema of the JSON form; what it refers to stands in it, since references begin at the description."""
-    schema = DocumentsIn.model_json_schema()
-    schema["properties"]["documents"]["items"] = schema.pop("$defs")["DocumentIn"]
+    schema = NewDocuments.model_json_schema()
+    schema["properties"]["documents"]["items"] = schema.pop("$defs")["NewDocument"]
     return schema
 
 
@@ -77,7 +84,7 @@ async def upload(
     acl_field: Annotated[
         str, Query(max_length=200, description="metadata field of the access groups, for the whole collection")
     ] = "",
-) -> JobOut:
+) -> Job:
     """Add or replace documents: files as multipart/form-data, or JSON. Nothing else of the collection is touched.
 
     A file replaces the one that was uploaded under its name, a JSON document the one of its id. They are indexed by a
@@ -99,7 +106,7 @@ async def upload(
     else:
         raise HTTPException(415, "Send files as multipart/form-data, or documents as application/json.")
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
-    return job_out(job)
+    return Job.model_validate(job)
 
 
 @router.get("/collections/{collection}/documents", name="list_documents")
@@ -111,14 +118,16 @@ def list_all(
     after: Annotated[str | None, Query(description="the last id of the page before")] = None,
 ) -> list[DocumentRow]:
     """List documents in the order of their ids, a page at a time."""
-    return [document_row(row) for row in list_documents(searcher.client, collection, size=limit, after=after)]
+    return [
+        DocumentRow.model_validate(row) for row in list_documents(searcher.client, collection, size=limit, after=after)
+    ]
 
 
 @router.get("/collections/{collection}/documents/{doc_id:path}", name="get_document")
 @for_readers
-def get_one(collection: CollectionPath, doc_id: DocumentPath, searcher: SearcherDep) -> DocumentOut:
+def get_one(collection: CollectionPath, doc_id: DocumentPath, searcher: SearcherDep) -> Document:
     """Give a document with its chunks and their questions, without vectors."""
-    return document_out(get_document(searcher.client, collection, doc_id))
+    return Document.model_validate(get_document(searcher.client, collection, doc_id))
 
 
 @router.delete("/collections/{collection}/documents/{doc_id:path}", status_code=204, name="delete_document")
@@ -136,7 +145,7 @@ def _files(items: list[tuple[str, UploadFile | str]]) -> list[tuple[str, IO[byte
 
 def _documents(body: bytes) -> list[tuple[str, IO[bytes]]]:
     try:
-        parsed = DocumentsIn.model_validate(json.loads(body))
+        parsed = NewDocuments.model_validate(json.loads(body))
     except json.JSONDecodeError as error:
         raise RequestValidationError(
             [{"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}]
@@ -147,4 +156,17 @@ def _documents(body: bytes) -> list[tuple[str, IO[bytes]]]:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from error
     except ValueError as error:
         raise UsageError(NUMBER_TOO_LONG) from error
-    return [(one.file_name, io.BytesIO(one.record().encode())) for one in parsed.documents]
+    return [(_file_name(new.id), io.BytesIO(_record(new).encode())) for new in parsed.documents]
+
+
+def _file_name(doc_id: str) -> str:
+    """Return the name of the file that a document is kept in, which is its source: the id, where that can be one."""
+    if _PLAIN_ID.fullmatch(doc_id):
+        return f"{doc_id}.json"
+    digest = hashlib.sha1(valid_text(doc_id).encode(), usedforsecurity=False).hexdigest()
+    return f"{re.sub('[^A-Za-z0-9_-]+', '-', doc_id)[:60].strip('-')}-{digest[:16]}.json".lstrip("-")
+
+
+def _record(new: NewDocument) -> str:
+    """Return the JSON that the reader of records takes."""
+    return json.dumps({"_id": new.id, "title": new.title, "text": new.text, "metadata": new.metadata})

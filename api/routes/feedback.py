@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from bothways.api.deps import KeyedRoute, RecorderDep, for_readers
-from bothways.api.wire.common import FeedbackRequest
 from bothways.core.errors import FeedbackOffError
+from bothways.schemas.search import FeedbackRequest
 
 router = APIRouter(tags=["feedback"], route_class=KeyedRoute)
 

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
 
 from bothways.api.problems import headers_of, problem
 from bothways.core.elastic.client import probe
 from bothways.core.errors import BothwaysError
+from bothways.schemas.server import Health, Live
 
 router = APIRouter(tags=["health"])
-
-
-class Live(BaseModel):
-    """The process runs."""
-
-    status: Literal["live"] = "live"
-
-
-class Ready(BaseModel):
-    """A search can be answered, by this version of Elasticsearch and with this model."""
-
-    status: Literal["ready"]
-    elasticsearch: str
-    licence: str
-    embedding_model: str
 
 
 @router.get("/health/live", name="health_live")
@@ -37,7 +19,7 @@ def live() -> Live:
     return Live()
 
 
-@router.get("/health/ready", response_model=Ready, name="health_ready")
+@router.get("/health/ready", response_model=Health, name="health_ready")
 def ready(request: Request) -> Response:
     """Say whether Elasticsearch answers, searches too, and the encoder is loaded; 503 with the reason if not."""
     try:
@@ -47,8 +29,8 @@ def ready(request: Request) -> Response:
         searcher.warm_up()
     except BothwaysError as error:
         return problem(request, 503, str(error), headers=headers_of(error))
-    body = {"status": "ready", "elasticsearch": server.version, "licence": server.licence}
-    return JSONResponse({**body, "embedding_model": searcher.embedding_model})
+    health = Health(elasticsearch=server.version, licence=server.licence, embedding_model=searcher.embedding_model)
+    return Response(health.model_dump_json(), media_type="application/json")
 
 
 @router.get("/metrics", include_in_schema=False)

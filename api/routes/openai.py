@@ -10,31 +10,20 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from sse_starlette import ServerSentEvent
 
 from bothways.api.answering import ABANDONED, ClientLeft, Events, answering, count, while_there
 from bothways.api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
 from bothways.api.http.bounds import CollectionPath
 from bothways.api.http.ending import Ending
+from bothways.api.openai_protocol import Chunks, completion, error_of, to_ask_request
 from bothways.api.problems import status_of
-from bothways.api.routes.ask import AnswererDep
-from bothways.api.wire.ask import to_ask
-from bothways.api.wire.openai import (
-    ChatRequest,
-    Chunks,
-    Completion,
-    Model,
-    Models,
-    completion,
-    error_of,
-    model,
-    models,
-    to_ask_request,
-)
+from bothways.api.routes.ask import AnswererDep, to_ask
 from bothways.core.collections.collection import list_collections
 from bothways.core.collections.visibility import as_seen, open_seen
 from bothways.core.errors import BothwaysError, CollectionNotFoundError
+from bothways.schemas.openai import ChatRequest, Completion, Model, Models
 from bothways.search.answering.answer import Answerer, Prepared
 from bothways.search.answering.types import Delta
 
@@ -69,31 +58,32 @@ async def chat(request: Request, asked: ChatRequest, answerer: AnswererDep, sett
         with request.app.state.last_searches.watched(ask.collection):
             prepared = await while_there(request, answerer.prepare(to_ask(ask, ask.collection, settings)))
         if asked.stream:
-            chunks = Chunks(identity, prepared.result.collection, counted=asked.includes_usage)
+            counted = asked.stream_options is not None and asked.stream_options.include_usage
+            chunks = Chunks(identity, prepared.result.collection, counted=counted)
             return Events(_events(answerer, prepared, chunks, request.app.state.ending))
         answer = await while_there(request, answerer.write(prepared))
     except ClientLeft:
         return Response(status_code=499)
     count(answer)
-    return JSONResponse(completion(answer, identity))
+    return Response(completion(answer, identity).model_dump_json(), media_type="application/json")
 
 
-@router.get("/models", response_model=Models)
+@router.get("/models")
 @for_readers
-def list_models(searcher: SearcherDep) -> dict[str, Any]:
+def list_models(searcher: SearcherDep) -> Models:
     """List the collections that the key may see."""
     names = []
     for collection, *_ in list_collections(searcher.client):
         with suppress(CollectionNotFoundError):
             names.append(as_seen(collection, searcher.client).name)
-    return models(names)
+    return Models(data=[Model(id=name) for name in names])
 
 
-@router.get("/models/{name}", response_model=Model)
+@router.get("/models/{name}")
 @for_readers
-def get_model(name: CollectionPath, searcher: SearcherDep) -> dict[str, Any]:
+def get_model(name: CollectionPath, searcher: SearcherDep) -> Model:
     """Say that there is such a collection."""
-    return model(open_seen(searcher.client, name).name)
+    return Model(id=open_seen(searcher.client, name).name)
 
 
 async def _events(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
+from bothways.api.answers import search_result
 from bothways.api.deps import KeyedRoute, LastSearchesDep, RecorderDep, SearcherDep, SettingsDep, for_readers
 from bothways.api.http.admission import admitted
-from bothways.api.options import search_options
-from bothways.api.wire.search import SearchRequest, SearchResponse, search_response
+from bothways.schemas.search import SearchRequest, SearchResult
+from bothways.search.options import options
 
 router = APIRouter(tags=["search"], route_class=KeyedRoute)
 
 
-@router.post("/search", response_model=SearchResponse, dependencies=[Depends(admitted)])
+@router.post("/search", response_model=SearchResult, dependencies=[Depends(admitted)])
 @for_readers
 def search(
     request: SearchRequest,
@@ -21,12 +22,13 @@ def search(
     settings: SettingsDep,
     recorder: RecorderDep,
     last_searches: LastSearchesDep,
-) -> JSONResponse:
+) -> Response:
     """Find the chunks that answer a question."""
-    options = search_options(request, settings)
+    how = options(settings.search, request.given())
     with last_searches.watched(request.collection):
-        result = searcher.search(request.query, request.collection, options)
-    answer = JSONResponse(search_response(result, explain=request.explain))
+        result = searcher.search(request.query, request.collection, how)
+    # The models make the JSON themselves: what FastAPI would validate again is ours.
+    answer = search_result(result, explain=request.explain).model_dump_json()
     if recorder is not None:
-        recorder.searched(result, filtered=bool(options.filters))
-    return answer
+        recorder.searched(result, filtered=bool(how.filters))
+    return Response(answer, media_type="application/json")

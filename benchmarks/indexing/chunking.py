@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from elasticsearch.helpers import scan
 
-from bothways.core.datatypes import ChunkerName, Strategy, Vector
+from bothways.core.datatypes import ChunkerName, Vector
 from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings, load_settings
 from bothways.evaluation.judged.qrels import run_lines
@@ -35,7 +35,8 @@ from bothways.indexer.chunk.semantic import Breakpoints, breakpoints_by_vectors
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.models.protocols import Encoder
-from bothways.search.build import build_searcher, default_options
+from bothways.schemas.names import Strategy
+from bothways.search.build import build_searcher
 from bothways.search.pipeline import Searcher
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -195,7 +196,7 @@ def ask(
     run: Path,
 ) -> tuple[list[int], int]:
     """Return the rank of each answer (0: not in the first ten), and how many stand in the first `READ` characters."""
-    options = replace(default_options(load_settings()), strategy=strategy, top_k=10)
+    options = load_settings().search.replace(strategy=strategy, top_k=10)
     ranks: list[int] = []
     read = 0
     with run.open("w", encoding="utf-8") as lines:

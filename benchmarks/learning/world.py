@@ -45,7 +45,6 @@ from bothways.learning.weekly.run import learn_round
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.protocols import Encoder
 from bothways.node.connect import connect
-from bothways.search.build import default_options
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 
@@ -96,7 +95,7 @@ class World:
         client, self.server = connect(chosen)
         encoder = Lazy(lambda: Remembered(load_encoder(chosen), _vectors(client, wanted.vectors)))
         self.searcher = Searcher(client, load_segmenter(chosen), encoder, embedding_model=chosen.embedding_model)
-        self.options = replace(default_options(chosen), strategy="hybrid", self_query=False)
+        self.options = chosen.search.replace(strategy="hybrid", self_query=False)
         self.store = FeedbackStore(self.client)
         self.began = time.time() - 8 * WEEK_S
         order = [self.articles[int(at)] for at in self.chance.permutation(len(self.articles))]
@@ -138,7 +137,7 @@ class World:
         """Let users ask questions for a week and record it; gives the searches."""
         chunks = self.chunks_of()
         wording = Wording("plain", self.folder)
-        options = replace(self.options, top_k=SHOWN)
+        options = self.options.replace(top_k=SHOWN)
         self.searcher.versions.forget(self.name)
         batch: list[Row] = []
         searches = 0
@@ -191,7 +190,7 @@ class World:
         """Measure what is live on the questions that were never asked nor indexed."""
         self.searcher.versions.forget(self.name)
         live = open_collection(self.client, self.name)
-        asks = {"live": partial(_ask, self.searcher, self.name, replace(self.options, top_k=30))}
+        asks = {"live": partial(_ask, self.searcher, self.name, self.options.replace(top_k=30))}
         tally = run_strategies(self.evaluated, asks, partial(resolve_gold, self.client, live), ks=(1, 10))
         return tally.values["live"]
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from bothways.evaluation.report.markdown import table
 from bothways.models.files.resolve import resolve_model
 from bothways.models.onnx.weights import ensure_torch_weights
 from bothways.models.rerank.cross_encoder import load_cross_encoder
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 from bothways.search.rank.rerank import Reranker, sigmoid
 
 SIDES = {"torch": ("torch", "fp32"), "onnx fp32": ("onnx", "fp32"), "onnx int8": ("onnx", "int8")}
@@ -117,7 +117,7 @@ def _timed(reranker: Reranker, one: Candidates, ms: list[tuple[float, float]]) -
 
 def _candidates(path: Path, collection: str, at_most: int) -> list[Candidates]:
     searcher, _ = build_searcher(settings())
-    options = replace(default_options(settings()), strategy="hybrid", top_k=settings().rerank_top_n)
+    options = settings().search.replace(strategy="hybrid", top_k=settings().rerank_top_n)
     return [Candidates(text, searcher.search(text, collection, options).hits) for text in load_texts(path)[:at_most]]
 
 

@@ -15,7 +15,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from bothways.core.text.numerals import NUMERALS
 from bothways.evaluation.judged.queries import JudgedQuery, load_queries, take_split
 from bothways.evaluation.report.markdown import table
 from bothways.evaluation.statistics import confidence
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 from bothways.search.pipeline import Searcher
 
 WEIGHTS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15)
@@ -91,7 +91,7 @@ def values(asked: Sequence[Asked], rankings: Mapping[str, Sequence[str]]) -> np.
 
 def candidates(searcher: Searcher, collection: str, queries: Sequence[JudgedQuery], *, strategy: str) -> list[Asked]:
     """Search for each query; as many candidates as are reranked."""
-    options = replace(default_options(settings()), strategy=strategy, top_k=settings().rerank_top_n)
+    options = settings().search.replace(strategy=strategy, top_k=settings().rerank_top_n)
     found = []
     for number, query in enumerate(queries, start=1):
         found.append(Asked(query, searcher.search(query.text, collection, options).hits))

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -31,7 +30,6 @@ from bothways.models.embed.encoder import load_encoder
 from bothways.models.llm.answer_cache import AnswerCache
 from bothways.models.llm.endpoint import EndpointModel
 from bothways.node.connect import connect
-from bothways.search.build import default_options
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.rewrite import PATIENCE, Query2Doc
@@ -123,8 +121,8 @@ def report(settings: Settings, url: str, folder: Path, questions: list[str], arg
     fresh = [
         Query2Doc(model, AnswerCache(folder / f"{number}.sqlite"), concurrency=99) for number in range(len(questions))
     ]
-    options = replace(default_options(settings), strategy="hybrid", rewrite_deadline_ms=args.deadline_ms)
-    rewritten = replace(options, strategy="hybrid_q2d")
+    options = settings.search.replace(strategy="hybrid", rewrite_deadline_ms=args.deadline_ms)
+    rewritten = options.replace(strategy="hybrid_q2d")
     plain, waited, excess, stage = [], [], [], []
     for question, rewriter in zip(questions, fresh, strict=True):
         own = searcher(rewriter)

@@ -25,7 +25,7 @@ from bothways.models.embed.encoder import load_encoder
 from bothways.models.files.resolve import resolve_model
 from bothways.models.onnx.weights import ensure_torch_weights
 from bothways.models.protocols import Encoder
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 from bothways.search.pipeline import Searcher
 
 
@@ -167,7 +167,7 @@ def _bodies(real: Searcher, encoder: Encoder, chosen: Settings, collection: str,
         lambda: encoder,
         embedding_model=chosen.embedding_model,
     )
-    options = replace(default_options(chosen), strategy="hybrid")
+    options = chosen.search.replace(strategy="hybrid")
     bodies = []
     for query in queries:
         searcher.search(query, collection, options)

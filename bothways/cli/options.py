@@ -9,10 +9,10 @@ from typing import Annotated, Any, cast, get_args
 import typer
 
 from bothways.core.access import ADMIN, Access
-from bothways.core.datatypes import Fusion, Rewrite, Strategy
 from bothways.core.errors import UsageError
+from bothways.schemas.bounds import MAX_WINDOW
+from bothways.schemas.names import Fusion, Rewrite, Strategy
 from bothways.search.query.filters import FilterValue
-from bothways.search.retrieve.paging import MOST_WINDOW
 
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
 AsGroupsOption = Annotated[
@@ -31,7 +31,7 @@ SelfQueryOption = Annotated[
 ]
 MinScoreOption = Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")]
 RankWindowOption = Annotated[
-    int | None, typer.Option(min=1, max=MOST_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
+    int | None, typer.Option(min=1, max=MAX_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
 ]
 RewriteOption = Annotated[
     str | None, typer.Option(metavar="|".join(get_args(Rewrite)), help="pseudo-document for the dense legs")

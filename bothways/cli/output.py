@@ -7,8 +7,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from pydantic import BaseModel
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -71,10 +72,16 @@ def listing(ids: Iterable[str], first: str, *columns: str | Column) -> Table:
 
 
 def print_json(data: object) -> None:
-    """Print data as JSON, readable on a terminal and one line in a pipe.
+    """Print data, or models of bothways/schemas, as JSON: readable on a terminal and one line in a pipe.
 
     Besides the control characters that JSON escapes, those are escaped that a terminal obeys, and half surrogates.
     """
     indent = 2 if sys.stdout.isatty() else None
-    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    text = json.dumps(data, ensure_ascii=False, indent=indent, default=_fields)
     sys.stdout.write(_UNESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text) + "\n")
+
+
+def _fields(model: object) -> dict[str, Any]:
+    if isinstance(model, BaseModel):
+        return model.model_dump()
+    raise TypeError(f"{type(model).__name__} is no JSON.")

@@ -17,12 +17,12 @@ _MARK = re.compile(r"</?em>")
 
 def show(result: SearchResult, *, explain: bool) -> None:
     """Print a result for people."""
-    for rank, hit in enumerate(result.hits, result.offset + 1):
-        _hit(hit, rank, explain=explain)
+    for hit in result.hits:
+        _hit(hit, explain=explain)
     if result.self_query is not None and (explain or result.self_query.relaxed):
         _print(_self_query(result.self_query), "dim", indent="")
-    if explain and result.query.rewritten is not None:
-        _print(f"pseudo-document: {result.query.rewritten}", "dim", indent="")
+    if explain and result.rewritten is not None:
+        _print(f"pseudo-document: {result.rewritten}", "dim", indent="")
     if explain and (done := result.reranking) is not None:
         memory = "" if done.cached is None else f", {done.cached} from memory"
         _print(f"reranked: {done.scored} of {done.candidates} candidates{memory}", "dim", indent="")
@@ -35,8 +35,8 @@ def show(result: SearchResult, *, explain: bool) -> None:
     _print(_about(result), "dim", indent="")
 
 
-def _hit(hit: Hit, rank: int, *, explain: bool) -> None:
-    _print(f"{rank}. {hit.title}", "bold", indent="", end="  ")
+def _hit(hit: Hit, *, explain: bool) -> None:
+    _print(f"{hit.rank}. {hit.title}", "bold", indent="", end="  ")
     _print(f"{hit.source}  {hit.score:.4f}", "dim", indent="")
     before, after = (hit.context.before, hit.context.after) if hit.context else ((), ())
     for neighbour in before:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bothways.client.datatypes import Answer, Hit
 from bothways.client.role_tokens import break_role_tokens
+from bothways.schemas.ask import Answer
+from bothways.schemas.search import Hit
 
 PLACE = ("law", "book", "chapter", "section", "article")
 """Metadata that says where a passage stands, from the outside in."""

@@ -14,22 +14,14 @@ import httpx
 
 from bothways.client import calls, sending
 from bothways.client.calls import Call, File
-from bothways.client.datatypes import (
-    Action,
-    Answer,
-    Collection,
-    Delta,
-    Document,
-    DocumentRow,
-    Health,
-    Job,
-    JobState,
-    Message,
-    NewDocument,
-    SearchOptions,
-    SearchResult,
-)
 from bothways.client.events import EventReader
+from bothways.schemas.ask import Answer, Delta, MessageDict
+from bothways.schemas.collections import Collection
+from bothways.schemas.documents import Document, DocumentRow, NewDocumentDict
+from bothways.schemas.jobs import Job
+from bothways.schemas.names import Action, JobState
+from bothways.schemas.search import SearchKeywords, SearchResult
+from bothways.schemas.server import Health
 
 T = TypeVar("T")
 
@@ -60,18 +52,18 @@ class AsyncClient:
         """Let go of connections."""
         await self._http.aclose()
 
-    async def search(self, query: str, collection: str, **options: Unpack[SearchOptions]) -> SearchResult:
+    async def search(self, query: str, collection: str, **options: Unpack[SearchKeywords]) -> SearchResult:
         """Find the chunks that answer a question, the best first."""
         return await self._send(calls.search(query, collection, options))
 
     async def ask(
-        self, query: str, collection: str, *, history: Iterable[Message] = (), **options: Unpack[SearchOptions]
+        self, query: str, collection: str, *, history: Iterable[MessageDict] = (), **options: Unpack[SearchKeywords]
     ) -> Answer:
         """Answer a question from the passages that are found for it, with citations."""
         return await self._send(calls.ask(query, collection, history, options))
 
     async def ask_stream(
-        self, query: str, collection: str, *, history: Iterable[Message] = (), **options: Unpack[SearchOptions]
+        self, query: str, collection: str, *, history: Iterable[MessageDict] = (), **options: Unpack[SearchKeywords]
     ) -> AsyncGenerator[Delta | Answer, None]:
         """Give an answer's pieces as they are written, then the whole, which counts.
 
@@ -107,7 +99,7 @@ class AsyncClient:
         """Add or replace files: paths, or a name with its content. See `wait`."""
         return await self._send(calls.upload(collection, files))
 
-    async def upload_documents(self, collection: str, documents: Iterable[NewDocument]) -> Job:
+    async def upload_documents(self, collection: str, documents: Iterable[NewDocumentDict]) -> Job:
         """Add or replace documents. See `wait`."""
         return await self._send(calls.upload_documents(collection, documents))
 

@@ -9,28 +9,24 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from bothways.client.datatypes import (
-    Action,
-    Answer,
-    Collection,
-    Delta,
-    Document,
-    DocumentRow,
-    Health,
-    Job,
-    JobState,
-    Message,
-    NewDocument,
-    SearchResult,
-    read,
-)
+from pydantic import BaseModel, ValidationError
+
 from bothways.client.errors import ResponseError, problem_error
+from bothways.schemas.ask import Answer, Delta, MessageDict
+from bothways.schemas.collections import Collection
+from bothways.schemas.documents import Document, DocumentRow, NewDocumentDict
+from bothways.schemas.jobs import Job, JobList
+from bothways.schemas.names import Action, JobState
+from bothways.schemas.search import SearchResult
+from bothways.schemas.server import Health
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 API = "/api/v1"
 
@@ -57,19 +53,17 @@ class Call(Generic[T]):
 def search(query: str, collection: str, options: Mapping[str, Any]) -> Call[SearchResult]:
     """Find the chunks that answer a question."""
     body = {"query": query, "collection": collection, **options}
-    return Call(
-        method="POST", path=f"{API}/search", read=lambda data: read(SearchResult, data), json=body, is_read=True
-    )
+    return Call(method="POST", path=f"{API}/search", read=_a(SearchResult), json=body, is_read=True)
 
 
 def ask(
-    query: str, collection: str, history: Iterable[Message], options: Mapping[str, Any], *, stream: bool = False
+    query: str, collection: str, history: Iterable[MessageDict], options: Mapping[str, Any], *, stream: bool = False
 ) -> Call[Answer]:
     """Answer a question. It is not sent twice, since a language model's work is paid for."""
     body: dict[str, Any] = {"query": query, "collection": collection, "history": list(history), **options}
     if stream:
         body["stream"] = True
-    return Call(method="POST", path=f"{API}/ask", read=lambda data: read(Answer, data), json=body)
+    return Call(method="POST", path=f"{API}/ask", read=_a(Answer), json=body)
 
 
 def feedback(query_id: str, chunk_id: str, action: Action) -> Call[None]:
@@ -80,12 +74,12 @@ def feedback(query_id: str, chunk_id: str, action: Action) -> Call[None]:
 
 def collections() -> Call[list[Collection]]:
     """List what there is."""
-    return Call(method="GET", path=f"{API}/collections", read=lambda data: _rows(Collection, data), is_read=True)
+    return Call(method="GET", path=f"{API}/collections", read=_list_of(Collection), is_read=True)
 
 
 def collection(name: str) -> Call[Collection]:
     """Say what a collection holds."""
-    return Call(method="GET", path=_collection(name), read=lambda data: read(Collection, data), is_read=True)
+    return Call(method="GET", path=_collection(name), read=_a(Collection), is_read=True)
 
 
 def delete_collection(name: str) -> Call[None]:
@@ -95,27 +89,25 @@ def delete_collection(name: str) -> Call[None]:
 
 def upload(name: str, files: Iterable[File]) -> Call[Job]:
     """Index files, in a job."""
-    return Call(
-        method="POST", path=f"{_collection(name)}/documents", read=lambda data: read(Job, data), files=tuple(files)
-    )
+    return Call(method="POST", path=f"{_collection(name)}/documents", read=_a(Job), files=tuple(files))
 
 
-def upload_documents(name: str, documents: Iterable[NewDocument]) -> Call[Job]:
+def upload_documents(name: str, documents: Iterable[NewDocumentDict]) -> Call[Job]:
     """Index documents, in a job."""
     body = {"documents": list(documents)}
-    return Call(method="POST", path=f"{_collection(name)}/documents", read=lambda data: read(Job, data), json=body)
+    return Call(method="POST", path=f"{_collection(name)}/documents", read=_a(Job), json=body)
 
 
 def documents(name: str, *, limit: int, after: str | None) -> Call[list[DocumentRow]]:
     """List documents, a page at a time."""
     params = {"limit": limit} | ({"after": after} if after else {})
     path = f"{_collection(name)}/documents"
-    return Call(method="GET", path=path, read=lambda data: _rows(DocumentRow, data), params=params, is_read=True)
+    return Call(method="GET", path=path, read=_list_of(DocumentRow), params=params, is_read=True)
 
 
 def document(name: str, doc_id: str) -> Call[Document]:
     """Give a document with its chunks."""
-    return Call(method="GET", path=_document(name, doc_id), read=lambda data: read(Document, data), is_read=True)
+    return Call(method="GET", path=_document(name, doc_id), read=_a(Document), is_read=True)
 
 
 def delete_document(name: str, doc_id: str) -> Call[None]:
@@ -128,23 +120,23 @@ def jobs(*, collection: str | None, state: JobState | None, limit: int, offset: 
     asked = {"collection": collection, "state": state, "limit": limit, "offset": offset}
     params = {name: value for name, value in asked.items() if value is not None}
     return Call(
-        method="GET", path=f"{API}/jobs", read=lambda data: _rows(Job, data["jobs"]), params=params, is_read=True
+        method="GET", path=f"{API}/jobs", read=lambda data: read(JobList, data).jobs, params=params, is_read=True
     )
 
 
 def job(job_id: str) -> Call[Job]:
     """Say how a job stands."""
-    return Call(method="GET", path=f"{API}/jobs/{_quoted(job_id)}", read=lambda data: read(Job, data), is_read=True)
+    return Call(method="GET", path=f"{API}/jobs/{_quoted(job_id)}", read=_a(Job), is_read=True)
 
 
 def cancel_job(job_id: str) -> Call[Job]:
     """Cancel a job."""
-    return Call(method="DELETE", path=f"{API}/jobs/{_quoted(job_id)}", read=lambda data: read(Job, data))
+    return Call(method="DELETE", path=f"{API}/jobs/{_quoted(job_id)}", read=_a(Job))
 
 
 def health() -> Call[Health]:
     """Ask whether the server can answer a search; `UnavailableError` says why not."""
-    return Call(method="GET", path="/health/ready", read=lambda data: read(Health, data), is_read=True)
+    return Call(method="GET", path="/health/ready", read=_a(Health), is_read=True)
 
 
 def opened(files: Sequence[File], stack: ExitStack) -> list[tuple[str, tuple[str, IO[bytes] | bytes]]]:
@@ -187,10 +179,30 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
-def _rows(kind: type[T], data: Any) -> list[T]:  # noqa: ANN401
-    if not isinstance(data, list):
-        raise ResponseError(f"The server's answer is no list of {kind.__name__}: is it a Bothways server?")
-    return [read(kind, row) for row in data]
+def _list_of(kind: type[M]) -> Callable[[Any], list[M]]:
+    def read_all(data: Any) -> list[M]:  # noqa: ANN401 – JSON
+        if not isinstance(data, list):
+            raise ResponseError(f"The server's answer is no list of {kind.__name__}: is it a Bothways server?")
+        return [read(kind, row) for row in data]
+
+    return read_all
+
+
+def _a(kind: type[M]) -> Callable[[Any], M]:
+    return partial(read, kind)
+
+
+def read(kind: type[M], data: Any) -> M:  # noqa: ANN401 – JSON
+    """Make a model of parsed JSON; raises `ResponseError` where it does not fit."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ResponseError(
+            f"The server's answer is no {kind.__name__} ({where}: {first['msg']}): is it a Bothways server of a like "
+            "version?"
+        ) from error
 
 
 def _nothing(_: object) -> None:

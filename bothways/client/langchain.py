@@ -16,8 +16,9 @@ from typing import Any, Literal, cast
 
 from bothways.client import AsyncClient, Client, sending
 from bothways.client.as_text import passages_text
-from bothways.client.datatypes import Hit, SearchOptions, SearchResult, Strategy
 from bothways.client.errors import BothwaysError
+from bothways.schemas.names import Rewrite, Strategy
+from bothways.schemas.search import Hit, SearchKeywords, SearchResult
 
 try:
     from langchain_core.callbacks import (
@@ -48,11 +49,11 @@ class _Server(BaseModel):
     # Each call has connections of its own: nobody closes a retriever, and LangChain's callers come with many event
     # loops, to one of which connections would belong.
 
-    def _search(self, query: str, collection: str, options: SearchOptions) -> SearchResult:
+    def _search(self, query: str, collection: str, options: SearchKeywords) -> SearchResult:
         with Client(self.url, api_key=self._key(), timeout_s=self.timeout_s) as client:
             return client.search(query, collection, **options)
 
-    async def _asearch(self, query: str, collection: str, options: SearchOptions) -> SearchResult:
+    async def _asearch(self, query: str, collection: str, options: SearchKeywords) -> SearchResult:
         async with AsyncClient(self.url, api_key=self._key(), timeout_s=self.timeout_s) as client:
             return await client.search(query, collection, **options)
 
@@ -75,7 +76,7 @@ class BothwaysRetriever(_Server, BaseRetriever):
     k: int = Field(5, ge=1, le=MOST_K, description="documents to return")
     strategy: Strategy | None = Field(None, description="how to search")
     filters: dict[str, Any] | None = Field(None, description="what the metadata must be")
-    rewrite: Literal["none", "query2doc", "auto"] | None = Field(None, description="whether to use Query2Doc")
+    rewrite: Rewrite | None = Field(None, description="whether to use Query2Doc")
     min_score: float | None = Field(None, description="drop hits that score less")
 
     def _get_relevant_documents(
@@ -98,7 +99,7 @@ class BothwaysRetriever(_Server, BaseRetriever):
     ) -> list[Document]:
         return _documents(await self._asearch(query, self.collection, self._options(k, filters)))
 
-    def _options(self, k: int | None, filters: dict[str, Any] | None) -> SearchOptions:
+    def _options(self, k: int | None, filters: dict[str, Any] | None) -> SearchKeywords:
         chosen = {
             "top_k": self.k if k is None else k,
             "strategy": self.strategy,
@@ -168,12 +169,12 @@ class RagSearch(_Server, BaseTool):
             return chosen
         raise ToolException("Say in `db_name` which collection to search.")
 
-    def _options(self, top_k: int) -> SearchOptions:
+    def _options(self, top_k: int) -> SearchKeywords:
         return _given({"top_k": top_k, "strategy": self.strategy, "filters": self.filters})
 
 
-def _given(options: dict[str, Any]) -> SearchOptions:
-    return cast("SearchOptions", {name: value for name, value in options.items() if value is not None})
+def _given(options: dict[str, Any]) -> SearchKeywords:
+    return cast("SearchKeywords", {name: value for name, value in options.items() if value is not None})
 
 
 def _documents(result: SearchResult) -> list[Document]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from bothways import __version__
 from bothways.client.as_text import answer_text, passages_text
 from bothways.client.async_client import AsyncClient
-from bothways.client.datatypes import SearchOptions, Strategy
 from bothways.client.errors import BothwaysError
 from bothways.client.origins import Origins
+from bothways.schemas.ask import Citation
+from bothways.schemas.names import Strategy
+from bothways.schemas.search import Hit, SearchKeywords
 
 try:
     from mcp.server.mcpserver import Context, MCPServer
@@ -53,37 +55,13 @@ Filters = Annotated[
 ]
 
 
-class FoundPassage(BaseModel):
-    """One passage; `rank` is from 1."""
-
-    rank: int
-    score: float
-    title: str
-    text: str
-    source: str
-    chunk_id: str
-    doc_id: str
-    metadata: dict[str, Any]
-
-
 class Found(BaseModel):
     """What a search found. `query_id` names it in feedback; `degraded` names stages that were left out."""
 
     query_id: str
     collection: str
-    passages: list[FoundPassage]
+    passages: list[Hit]
     degraded: list[str]
-
-
-class CitedSource(BaseModel):
-    """A passage that the answer names as [n]."""
-
-    n: int
-    chunk_id: str
-    doc_id: str
-    title: str
-    source: str
-    metadata: dict[str, Any]
 
 
 class Answered(BaseModel):
@@ -91,7 +69,7 @@ class Answered(BaseModel):
 
     answer: str | None
     status: str
-    citations: list[CitedSource]
+    citations: list[Citation]
     note: str | None
     collection: str
     degraded: list[str]
@@ -150,10 +128,7 @@ def build_server(target: Target) -> MCPServer[None]:
         async with keyed.client(ctx) as client:
             chosen = await _chosen(client, collection or target.collection)
             result = await client.search(query, chosen, **_options(top_k, strategy, filters))
-        passages = [FoundPassage.model_validate(asdict(hit)) for hit in result.hits]
-        found = Found(
-            query_id=result.query_id, collection=result.collection, passages=passages, degraded=result.degraded
-        )
+        found = Found.model_validate({**dict(result), "passages": result.hits})
         return _told(passages_text(result.hits), found)
 
     @server.tool(title="Ask documents", annotations=_READS)
@@ -168,15 +143,14 @@ def build_server(target: Target) -> MCPServer[None]:
         async with keyed.client(ctx) as client:
             chosen = await _chosen(client, collection or target.collection)
             answer = await client.ask(question, chosen, **_options(top_k, None, filters))
-        answered = Answered.model_validate(asdict(answer))
-        return _told(answer_text(answer), answered)
+        return _told(answer_text(answer), Answered.model_validate(dict(answer)))
 
     @server.tool(title="List collections", annotations=_READS)
     async def list_collections(ctx: Context[None, Any]) -> Annotated[CallToolResult, Collections]:
         """List the collections that can be searched, with their size and the metadata fields to filter by."""
         async with keyed.client(ctx) as client:
             listed = [one for one in await client.collections() if one.index]
-        rows = [CollectionInfo.model_validate(asdict(one)) for one in listed]
+        rows = [CollectionInfo.model_validate(dict(one)) for one in listed]
         lines = [
             f"{row.name}: {row.documents} documents, {row.chunks} chunks; "
             f"filters: {', '.join(row.metadata_fields) or 'none'}"
@@ -251,8 +225,8 @@ async def _chosen(client: AsyncClient, collection: str | None) -> str:
     )
 
 
-def _options(top_k: int, strategy: Strategy | None, filters: dict[str, Any] | None) -> SearchOptions:
-    options: SearchOptions = {"top_k": top_k}
+def _options(top_k: int, strategy: Strategy | None, filters: dict[str, Any] | None) -> SearchKeywords:
+    options: SearchKeywords = {"top_k": top_k}
     if strategy is not None:
         options["strategy"] = strategy
     if filters:

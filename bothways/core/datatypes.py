@@ -28,19 +28,8 @@ Metadata = Mapping[str, str | Sequence[str]]
 Leg = Literal["bm25", "text_sem", "questions"]
 """One ranking that Elasticsearch gives: by words, by the chunk's vector, by the best vector of its questions."""
 
-Strategy = Literal[
-    "bm25", "dense", "questions", "hybrid", "hybrid_rerank", "dense_q2d", "hybrid_q2d", "hybrid_q2d_rerank", "dedup"
-]
-
-
 ChunkerName = Literal["sentence", "statute", "section", "semantic"]
 """Where documents are cut into chunks."""
-
-Fusion = Literal["convex", "rrf"]
-"""How the rankings of BM25 and of the dense legs become one: by their scores or by their ranks."""
-
-Rewrite = Literal["none", "query2doc", "auto"]
-"""Whether a question is rewritten: never, always, or where the first pass answers it weakly."""
 
 QueryText = Literal["plain", "hashed", "none"]
 """What is kept of a question's words in the record of searches."""

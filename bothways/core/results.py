@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from bothways.core.datatypes import Leg, Metadata, Strategy
+from bothways.core.datatypes import Leg, Metadata
+from bothways.schemas.names import Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,14 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One chunk in a ranking. `score` is the score of the last stage that ordered it; `legs` is how it got there."""
+    """One chunk in a ranking. `score` is the score of the last stage that ordered it; `legs` is how it got there.
+
+    `rank` is from 1 in the hits of a result, and 0 before.
+    """
 
     chunk_id: str
     score: float
+    rank: int = 0
     doc_id: str = ""
     position: int = 0
     title: str = ""
@@ -94,15 +99,33 @@ class Hit:
     context: Context | None = None
     duplicates: tuple[Copy, ...] = ()
 
+    @property
+    def explain(self) -> dict[str, LegScore | float]:
+        """Where each leg placed it and by what, then the scores of the later stages that it passed."""
+        rows: list[tuple[str, LegScore | float | None]] = [
+            *self.legs.items(),
+            ("rrf", self.rrf),
+            ("convex", self.convex),
+            ("cross_encoder", self.cross_encoder),
+        ]
+        return {name: row for name, row in rows if row is not None}
+
+
+class FacetValue(NamedTuple):
+    """How many candidates have a value."""
+
+    value: str
+    count: int  # type: ignore[assignment]  # instead of the tuple's method
+
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """How candidates divide by one field: (value, count) from the most frequent on.
+    """How candidates divide by one field, the most frequent value first.
 
     `others` counts the candidates with values that are not named, `missing` those without the field.
     """
 
-    values: tuple[tuple[str, int], ...]
+    values: tuple[FacetValue, ...]
     others: int = 0
     missing: int = 0
 
@@ -157,11 +180,12 @@ class Expansion:
 class SearchResult:
     """The answer to one search: the hits, each leg's own ranking, time a stage in ms, and what was left out.
 
+    `query` is the question as it was asked, `rewritten` the pseudo-document that the dense legs asked for beside it.
     `hits` are one page of `total` candidates, from `offset` (counted from 0) on; `facets` count all candidates.
     """
 
     query_id: str
-    query: Query
+    query: str
     strategy: Strategy
     collection: str
     index: str
@@ -172,13 +196,13 @@ class SearchResult:
     offset: int = 0
     total: int = 0
     facets: Mapping[str, Facet] = field(default_factory=dict)
+    rewritten: str | None = None
+    self_query: SelfQuery | None = None
+    reranking: Reranking | None = None
+    expansion: Expansion | None = None
 
     @property
     def next_offset(self) -> int | None:
         """Where the next page begins, None at the end."""
         after = self.offset + len(self.hits)
         return after if self.hits and after < self.total else None
-
-    self_query: SelfQuery | None = None
-    reranking: Reranking | None = None
-    expansion: Expansion | None = None

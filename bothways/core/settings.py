@@ -11,14 +11,15 @@ from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bothways.core.datatypes import CaseSection, ChunkerName, Fusion, QueryText
+from bothways.core.datatypes import CaseSection, ChunkerName, QueryText
 from bothways.core.errors import SettingsError
+from bothways.schemas.options import SearchDefaults, SearchOptions
 
 _HOST = re.compile(r"\*|(\*\.)?[^\s/:*\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 _ORIGIN = re.compile(r"https?://([^\s/:*\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?")
 
 
-class Settings(BaseSettings):
+class Settings(SearchDefaults, BaseSettings):
     """What can be set from outside. Field descriptions are the README's wording; a test keeps the two together."""
 
     model_config = SettingsConfigDict(
@@ -96,58 +97,11 @@ class Settings(BaseSettings):
     stopwords_path: Path | None = Field(None, description="stop words, one a line; unset: none are removed")
     synonyms_path: Path | None = Field(None, description="synonyms file; unset: es_mappings/synonyms.txt")
 
-    leg_k: int = Field(30, ge=1, le=1000, description="hits that each leg brings")
-    num_candidates: int = Field(200, ge=1, le=10000, description="candidates of the approximate kNN search, a shard")
-    oversample: float = Field(
-        2.0, ge=0, le=100, description="quantised vectors: so many times the hits are scored with full vectors; 0: none"
-    )
-    fusion: Fusion = Field("convex", description="BM25 and dense become one by `convex` (scores) or `rrf` (ranks)")
-    convex_weight: float = Field(
-        0.2, ge=0, le=1, description="`convex`: share of the BM25 score, the dense score having the rest"
-    )
-    leg_cutoff: float = Field(
-        0.0, ge=0, le=1, description="a hit under this share of its leg's best score is dropped; 0: none is"
-    )
-    deduplicate: bool = Field(True, description="show the same text of several documents once, naming its copies")
-    rank_constant: int = Field(60, ge=1, description="`rrf`: the k of reciprocal rank fusion")
-    weight_bm25: float = Field(1.0, ge=0, description="`rrf`: weight of the BM25 ranking")
-    weight_dense: float = Field(1.0, ge=0, description="`rrf`: weight of the dense ranking")
-    weight_cjk: float = Field(1.0, ge=0, description="weight of the character bigrams in BM25, the words having 1")
-    weight_questions: float = Field(
-        0.5, ge=0, le=1, description="share of the questions in the dense ranking, the text having the rest"
-    )
-    rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder sees")
-    rerank_budget_ms: float = Field(
-        1000.0, ge=1, le=600_000, description="milliseconds for reranking; what is left then keeps its first order"
-    )
-    rerank_alpha: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="share of the cross-encoder in a reranked score, the first stage having the rest; unset: the share "
-        "that was measured when the cross-encoder was trained, else 1",
-    )
-    rerank_min_score: float | None = Field(
-        None, ge=0, le=1, description="reranked hits that score less are dropped (`bothways eval calibrate` finds it)"
-    )
     rerank_cache_size: int = Field(
         20_000, ge=0, description="scores of pairs that are kept in memory, some 200 bytes each; 0: none"
     )
-    rewrite_deadline_ms: float = Field(
-        300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
-    )
     expansion_rule: Path | None = Field(
         None, description="when `rewrite: auto` asks the language model: a rule of `bothways learn expansion`"
-    )
-    self_query: bool = Field(True, description="names and numbers in a question act on metadata")
-    self_query_boost: float = Field(
-        2.0, ge=1, le=100, description="what a chunk's BM25 score is multiplied by when the question names its metadata"
-    )
-    search_timeout_ms: float = Field(
-        5000.0, ge=10, le=600_000, description="milliseconds that Elasticsearch has for the legs of a search"
-    )
-    encode_timeout_ms: float = Field(
-        2000.0, ge=10, le=600_000, description="milliseconds that the embedding model has for a question"
     )
     search_concurrency: int = Field(
         8,
@@ -158,8 +112,6 @@ class Settings(BaseSettings):
     search_queue: int = Field(
         64, ge=0, le=10_000, description="searches that wait for their turn; more are answered 503 at once"
     )
-    max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
-
     ask_collection: str | None = Field(None, description="where `POST /ask` looks; unset: `default`, or the only one")
     ask_context_tokens: int = Field(
         2000, ge=100, le=200_000, description="tokens of passages that the language model reads for an answer"
@@ -208,17 +160,15 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="log lines on stderr")
 
+    @property
+    def search(self) -> SearchOptions:
+        """How to search where a request does not say otherwise."""
+        return SearchOptions(**{name: getattr(self, name) for name in SearchDefaults.model_fields})
+
     @field_validator("api_keys", "case_sections", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
-
-    @field_validator("oversample")
-    @classmethod
-    def _none_or_more(cls, value: float) -> float:
-        if 0 < value < 1:
-            raise ValueError("wants 0 (none), or 1 and more")
-        return value
 
     @field_validator("allowed_hosts")
     @classmethod

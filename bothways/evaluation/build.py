@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import structlog
 
 from bothways.core.collections.collection import Collection, open_collection
-from bothways.core.datatypes import Strategy
 from bothways.core.errors import EvaluationError, QueryError, UsageError
 from bothways.core.results import Hit
 from bothways.evaluation.judged.gold import GoldDocument, resolve_gold
@@ -25,6 +23,7 @@ from bothways.evaluation.report.values import FailureList, Plan, Report, make_re
 from bothways.evaluation.report.write import ReportFolder
 from bothways.evaluation.run import Answer, Ask, FindGold, QueryRow, run_strategies
 from bothways.evaluation.slices import LENGTH
+from bothways.schemas.names import Strategy
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 
@@ -140,7 +139,7 @@ def _about(collection: Collection, options: SearchOptions, leaks: int) -> dict[s
         "analyzer": collection.analyzer,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "leaked_queries": leaks,
-        "settings": {name: value for name, value in asdict(options).items() if name not in _SET_BY_STRATEGY},
+        "settings": {name: value for name, value in options.model_dump().items() if name not in _SET_BY_STRATEGY},
     }
 
 
@@ -149,7 +148,7 @@ def _asks(
 ) -> dict[str, Ask]:
     asks: dict[str, Ask] = {}
     for strategy in strategies:
-        wanted = replace(options, strategy=strategy, top_k=options.leg_k, explain=False, highlight=False)
+        wanted = options.replace(strategy=strategy, top_k=options.leg_k, explain=False, highlight=False)
         asks[strategy] = partial(_search, searcher, collection, wanted)
     for name, run in runs.items():
         if name in asks:

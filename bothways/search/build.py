@@ -12,7 +12,6 @@ from bothways.models.llm.answer_cache import AnswerCache
 from bothways.models.llm.language_model import load_llm
 from bothways.models.rerank.cross_encoder import check_reranker, load_cross_encoder
 from bothways.node.connect import connect
-from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.rewrite import Query2Doc, RecordedRewrites, Rewriter
 from bothways.search.query.when_to_rewrite import load_rule
@@ -57,31 +56,3 @@ def build_rewriter(settings: Settings) -> Rewriter | None:
         return None
     cache = AnswerCache(settings.cache_dir / "answers.sqlite")
     return Query2Doc(llm, cache, timeout_s=settings.llm_timeout_s, concurrency=settings.llm_concurrency)
-
-
-def default_options(settings: Settings) -> SearchOptions:
-    """Return the options that the settings ask for; a request puts its own on top."""
-    return SearchOptions(
-        leg_k=settings.leg_k,
-        num_candidates=settings.num_candidates,
-        rank_constant=settings.rank_constant,
-        weight_bm25=settings.weight_bm25,
-        weight_dense=settings.weight_dense,
-        weight_questions=settings.weight_questions,
-        weight_cjk=settings.weight_cjk,
-        oversample=settings.oversample,
-        fusion=settings.fusion,
-        convex_weight=settings.convex_weight,
-        leg_cutoff=settings.leg_cutoff,
-        deduplicate=settings.deduplicate,
-        rewrite_deadline_ms=settings.rewrite_deadline_ms,
-        rerank_top_n=settings.rerank_top_n,
-        rerank_budget_ms=settings.rerank_budget_ms,
-        rerank_alpha=settings.rerank_alpha,
-        rerank_min_score=settings.rerank_min_score,
-        max_query_chars=settings.max_query_chars,
-        self_query=settings.self_query,
-        self_query_boost=settings.self_query_boost,
-        search_timeout_ms=settings.search_timeout_ms,
-        encode_timeout_ms=settings.encode_timeout_ms,
-    )

@@ -146,7 +146,8 @@ class Searcher:
         state = self._show(state)
         return SearchResult(
             query_id=uuid.uuid4().hex,
-            query=replace(state.query, text=state.text),
+            query=state.text,
+            rewritten=state.query.rewritten,
             strategy=options.strategy,
             collection=collection,
             index=state.collection.index,

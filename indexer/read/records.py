@@ -19,12 +19,13 @@ import ijson
 
 from bothways.core.datatypes import Document
 from bothways.core.errors import ReadError
-from bothways.core.text.document_id import MAX_ID_BYTES, document_id
+from bothways.core.text.document_id import document_id
 from bothways.core.text.valid import valid_text
 from bothways.indexer.read.files.encoding import decode
 from bothways.indexer.read.files.folder import Source
 from bothways.indexer.read.files.metadata import scalar_text, to_metadata
 from bothways.indexer.read.files.reasons import Reasons
+from bothways.schemas.bounds import MAX_ID_BYTES
 
 _TEXT_FIELDS = ("text", "content", "body")
 _OWN_FIELDS = frozenset({"_id", "id", "title", "metadata"})

@@ -6,7 +6,6 @@ Run it after `bothways index samples/handbook/docs --collection handbook`; it fa
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +15,7 @@ from bothways.core.errors import BothwaysError
 from bothways.core.settings import settings
 from bothways.evaluation.build import evaluate_collection
 from bothways.evaluation.judged.queries import load_queries
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 from bothways.search.pipeline import Searcher
 
 COLLECTION = "handbook"
@@ -46,7 +45,7 @@ def main() -> int:
 
 def show(searcher: Searcher, question: str, source: str) -> bool:
     """Print one search. Return whether its first hit is from the right document."""
-    options = replace(default_options(settings()), strategy="hybrid", top_k=3, explain=True)
+    options = settings().search.replace(strategy="hybrid", top_k=3, explain=True)
     result = searcher.search(question, COLLECTION, options)
     right = bool(result.hits) and result.hits[0].source == source
     console.print(f"[bold]? {escape(question)}[/bold]  [dim]{result.timings_ms['total']:.0f} ms[/dim]")
@@ -63,7 +62,7 @@ def show(searcher: Searcher, question: str, source: str) -> bool:
 
 def rank_of_bm25(searcher: Searcher, question: str, source: str) -> str:
     """Return a line that says where BM25 alone puts the document."""
-    options = replace(default_options(settings()), strategy="bm25", top_k=30)
+    options = settings().search.replace(strategy="bm25", top_k=30)
     hits = searcher.search(question, COLLECTION, options).hits
     rank = next((rank for rank, hit in enumerate(hits, start=1) if hit.source == source), None)
     return f"BM25 alone: rank {rank}" if rank else "BM25 alone: not found"
@@ -72,7 +71,7 @@ def rank_of_bm25(searcher: Searcher, question: str, source: str) -> str:
 def measured(searcher: Searcher) -> str:
     """Return a line with the nDCG@10 of BM25 and of hybrid search on the judged questions."""
     queries = load_queries(JUDGED)
-    report = evaluate_collection(searcher, COLLECTION, queries, ["bm25", "hybrid"], options=default_options(settings()))
+    report = evaluate_collection(searcher, COLLECTION, queries, ["bm25", "hybrid"], options=settings().search)
     bm25, hybrid = (report.strategies[name][MEASURE] for name in ("bm25", "hybrid"))
     return (
         f"Measured on the {len(queries)} judged questions of this knowledge base (nDCG@10, 1 is perfect): "

@@ -8,13 +8,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bothways.api.app import create_app
-from bothways.api.wire.examples import ANSWER_EXAMPLE, SEARCH_EXAMPLES
-from bothways.api.wire.search import SearchRequest, SearchResponse
 from bothways.core.elastic.client import Server
 from bothways.core.errors import ElasticsearchUnavailableError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
+from bothways.schemas import examples
+from bothways.schemas.search import SearchRequest, SearchResult
 from bothways.search.pipeline import Searcher
 from tests.fakes import FixedWriter, HashEncoder
 
@@ -100,7 +100,7 @@ def test_all_that_can_be_shown(http, filled):
     values = [{"value": "hr", "count": 1}, {"value": "shop", "count": 1}]
     assert body["facets"] == {"area": {"values": values, "others": 0, "missing": 0}}
     assert body["hits"][0]["context"] == {"before": [], "after": []}
-    SearchResponse.model_validate(body)
+    SearchResult.model_validate(body)
     second = search(http, query="请假 退货", collection=filled, top_k=1, offset=1, rank_window_size=1).json()
     assert (second["offset"], second["next_offset"], second["facets"]) == (1, None, {})
     assert [hit["rank"] for hit in second["hits"]] == [2]
@@ -403,12 +403,12 @@ def test_the_password_in_elasticsearchs_address_is_not_told():
 
 
 def test_the_examples_are_what_the_models_say(http):
-    for example in SEARCH_EXAMPLES:
+    for example in examples.SEARCHES:
         SearchRequest.model_validate(example)
-    assert SearchResponse.model_validate(ANSWER_EXAMPLE).model_dump(exclude_unset=True) == ANSWER_EXAMPLE
+    assert SearchResult.model_validate(examples.SEARCH_RESULT).model_dump(exclude_unset=True) == examples.SEARCH_RESULT
     schemas = http.get("/openapi.json").json()["components"]["schemas"]
-    assert schemas["SearchRequest"]["examples"] == SEARCH_EXAMPLES
-    assert schemas["SearchResponse"]["examples"][0]["hits"] == ANSWER_EXAMPLE["hits"]
+    assert schemas["SearchRequest"]["examples"] == examples.SEARCHES
+    assert schemas["SearchResult"]["examples"][0]["hits"] == examples.SEARCH_RESULT["hits"]
 
 
 def test_openapi(http):

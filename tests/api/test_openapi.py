@@ -7,10 +7,10 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
 from bothways.api.app import create_app
-from bothways.api.wire.ask import AskRequest, PlainAskRequest
-from bothways.api.wire.search import SearchRequest
 from bothways.core.errors import ElasticsearchUnavailableError
 from bothways.core.settings import load_settings
+from bothways.schemas.ask import AskRequest, PlainAskRequest
+from bothways.schemas.search import SearchRequest
 
 KEY = "the-key-of-a-test-for-all-of-it"
 

@@ -12,7 +12,6 @@ from contextlib import aclosing
 import pytest
 
 from bothways.client import AsyncClient, Client
-from bothways.client.datatypes import Answer, Delta
 from bothways.client.errors import (
     AuthenticationError,
     BothwaysError,
@@ -24,6 +23,7 @@ from bothways.client.errors import (
     UnavailableError,
     UnreachableError,
 )
+from bothways.schemas.ask import Answer, Delta
 from tests.api_server import eventually
 from tests.llm_server import Streamed
 from tests.run_node import free_port
@@ -39,7 +39,7 @@ def test_search(client, filled):
     hit = result.hits[0]
     assert (hit.rank, hit.doc_id, hit.source) == (1, "leave", "c.jsonl")
     assert hit.metadata["article"] == "第八条"
-    assert hit.explain["bm25"]["rank"] == 1
+    assert hit.explain["bm25"].rank == 1
     filtered = client.search(QUESTION, filled, filters={"law": "售后规则"}, strategy="hybrid")
     assert [hit.doc_id for hit in filtered.hits] == ["refund"]
 
@@ -65,7 +65,7 @@ def test_a_stream_that_is_left_early_ends_the_models_work(client, filled, llm):
     llm.script = [Streamed(("又",) * 100_000, gap_s=0.02)]
     cut = llm.cut
     stream = client.ask_stream(QUESTION, filled, strategy="bm25")
-    assert next(stream) == Delta("又")
+    assert next(stream) == Delta(text="又")
     stream.close()
     assert not client._http._transport._pool.connections
     eventually(lambda: llm.writing == 0)
@@ -81,7 +81,7 @@ def test_a_stream_that_is_left_early_with_an_event_loop(server, filled, llm):
             AsyncClient(server.url) as client,
             aclosing(client.ask_stream(QUESTION, filled, strategy="bm25")) as stream,
         ):
-            assert await anext(stream) == Delta("又")
+            assert await anext(stream) == Delta(text="又")
 
     asyncio.run(work())
     eventually(lambda: llm.writing == 0)
@@ -190,7 +190,7 @@ def test_both_clients_have_the_same_methods():
 
 
 def test_nothing_heavy_is_imported():
-    heavy = {"core", "search", "indexer", "api", "cli", "numpy", "elasticsearch", "pydantic", "openai"}
+    heavy = {"core", "search", "indexer", "api", "cli", "numpy", "elasticsearch", "openai"}
     code = f"import sys, bothways.client; print([m for m in sys.modules if m.split('.')[0] in {heavy}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

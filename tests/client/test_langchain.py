@@ -12,9 +12,9 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests, ToolsI
 from langchain_tests.unit_tests import ToolsUnitTests
 from pydantic import SecretStr, ValidationError
 
-from bothways.client.datatypes import Hit
 from bothways.client.errors import AuthenticationError, NotFoundError
 from bothways.client.langchain import BothwaysRetriever, RagSearch
+from bothways.schemas.search import Hit
 
 pytestmark = pytest.mark.elasticsearch
 

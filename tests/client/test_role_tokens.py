@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bothways.client.as_text import passages_text
-from bothways.client.datatypes import Hit
 from bothways.client.role_tokens import break_role_tokens
+from bothways.schemas.search import Hit
 
 TOKENS = [
     "<|im_start|>",

@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from structlog.testing import capture_logs
 
 from bothways.api.app import create_app
-from bothways.api.wire.ask import AskRequest, AskResponse, PlainAskRequest, PlainAskResponse
-from bothways.api.wire.examples_ask import ASK_ANSWER_EXAMPLE, ASK_EXAMPLES, PLAIN_ASK_EXAMPLES
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.indexer.versions.acl import set_acl
+from bothways.schemas import examples
+from bothways.schemas.ask import Answer, AskRequest, PlainAnswer, PlainAskRequest
 from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder, OverlapCrossEncoder
 from tests.llm_server import Raw, Scripted, Streamed, completion
@@ -114,8 +114,8 @@ def test_an_answer_has_the_contracts_shape(make_http, llm, shelf):
         answer = ask(http, query="员工请假提前几天", collection=shelf, explain=True)
     assert answer.status_code == 200
     body = answer.json()
-    AskResponse.model_validate(body)
-    assert set(body) == set(AskResponse.model_fields)
+    Answer.model_validate(body)
+    assert set(body) == set(Answer.model_fields)
     assert (body["query"], body["pseudo_doc"], body["standalone"]) == ("员工请假提前几天", None, None)
     assert (body["answer"], body["status"], body["removed_citations"]) == ("提前三天[1]，另见。", "answered", 1)
     (citation,) = body["citations"]
@@ -155,7 +155,7 @@ def test_events_put_together_are_the_answer_and_the_end_has_the_whole(make_http,
     assert "".join(data["text"] for _, data in deltas) == whole["answer"] == "提前三天 [1]，另见。"
     assert [citation["doc_id"] for citation in whole["citations"]] == ["leave"]
     assert whole["removed_citations"] == 1
-    AskResponse.model_validate(whole)
+    Answer.model_validate(whole)
     assert answer.headers["x-request-id"]
 
 
@@ -163,7 +163,7 @@ def test_the_question_alone(make_http, llm, shelf):
     llm.script = [(200, completion("提前三天[1]。")), Streamed(("七天[1]。",))]
     with make_http(ask_collection=shelf) as http:
         body = ask(http, "/ask", query="员工请假提前几天").json()
-        PlainAskResponse.model_validate(body)
+        PlainAnswer.model_validate(body)
         assert body["contexts"][0] == ROWS[0]["text"]
         assert all(isinstance(context, str) for context in body["contexts"])
         assert body["collection"] == shelf
@@ -493,11 +493,11 @@ def test_the_questions_of_the_sample_are_in_no_index():
 
 
 def test_the_examples_hold():
-    for example in ASK_EXAMPLES:
+    for example in examples.QUESTIONS:
         AskRequest.model_validate(example)
-    PlainAskRequest.model_validate(PLAIN_ASK_EXAMPLES[0])
-    assert AskResponse.model_validate(ASK_ANSWER_EXAMPLE).model_dump(exclude_unset=True) == ASK_ANSWER_EXAMPLE
+    PlainAskRequest.model_validate(examples.PLAIN_QUESTIONS[0])
+    assert Answer.model_validate(examples.ANSWER).model_dump(exclude_unset=True) == examples.ANSWER
     schemas = create_app(load_settings()).openapi()["components"]["schemas"]
-    assert schemas["AskRequest"]["examples"] == ASK_EXAMPLES
-    (shown,) = schemas["AskResponse"]["examples"]
-    assert shown == {field: value for field, value in ASK_ANSWER_EXAMPLE.items() if value is not None}
+    assert schemas["AskRequest"]["examples"] == examples.QUESTIONS
+    (shown,) = schemas["Answer"]["examples"]
+    assert shown == {field: value for field, value in examples.ANSWER.items() if value is not None}

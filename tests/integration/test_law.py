@@ -24,7 +24,7 @@ from bothways.indexer.build import build_parts, build_writer
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions
 from bothways.models.embed.encoder import load_encoder
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 
 SHARED = Path(__file__).parents[3] / "shared"
 LAW = SHARED / "data" / "law"
@@ -112,7 +112,7 @@ def test_the_example_questions_find_their_articles(indexed, chosen):
     collection, _, _ = indexed
     searcher, _ = build_searcher(chosen)
     queries = load_queries(LAW / "eval_example.jsonl")
-    report = evaluate_collection(searcher, collection, queries, ["hybrid"], options=default_options(load_settings()))
+    report = evaluate_collection(searcher, collection, queries, ["hybrid"], options=load_settings().search)
     assert report.missing == 0
     assert report.strategies["hybrid"]["hit@10"] == 1.0
     assert report.strategies["hybrid"]["mrr@10"] >= 0.97
@@ -121,5 +121,5 @@ def test_the_example_questions_find_their_articles(indexed, chosen):
 def test_an_article_is_found_by_its_number(indexed, chosen):
     collection, _, _ = indexed
     searcher, _ = build_searcher(chosen)
-    hits = searcher.search("民法典第五百九十条", collection, default_options(chosen)).hits
+    hits = searcher.search("民法典第五百九十条", collection, chosen.search).hits
     assert [hit.metadata["article"] for hit in hits[:1]] == ["第五百九十条"]

@@ -119,7 +119,7 @@ def test_auto_goes_by_the_rule(bench, es, segmenter, encoder, collection):
         )
         found[kind] = searcher.search("水", collection, asked)
     assert [found[kind].hits[0].doc_id for kind in ("always", "never")] == ["fire", "water"]
-    assert [found[kind].query.rewritten for kind in ("always", "never")] == ["火火火", None]
+    assert [found[kind].rewritten for kind in ("always", "never")] == ["火火火", None]
     assert (found["always"].expansion.wanted, found["always"].expansion.rule) == (True, "always")
     assert found["never"].expansion.wanted is False
 

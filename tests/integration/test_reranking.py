@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +90,7 @@ def make_searcher(es, segmenter, encoder):
 
 
 def ask(searcher, collection, text="一年能歇几天", **options):
-    return searcher.search(text, collection, replace(OPTIONS, **options))
+    return searcher.search(text, collection, OPTIONS.replace(**options))
 
 
 @pytest.mark.parametrize("path", ["/v2/rerank", "/v1/rerank", "/rerank"])
@@ -225,7 +224,7 @@ def test_tuning_alpha_tells_what_searching_with_it_gives(handbook, queries, make
             collection,
             queries,
             ["hybrid_rerank"],
-            options=replace(OPTIONS, **fields, rerank_budget_ms=60_000),
+            options=OPTIONS.replace(**fields, rerank_budget_ms=60_000),
         )
         assert there.strategies["hybrid_rerank"]["ndcg@10"] == pytest.approx(mean, abs=1e-9)
     # Every pair was scored once for all alphas: what the searches asked for was in memory already.
@@ -250,9 +249,7 @@ def test_calibrating_tells_what_searching_with_the_threshold_gives(handbook, mak
 def test_calibrating_refuses_scores_of_another_scale(handbook, queries, make_searcher, collection):
     with pytest.raises(UsageError, match="ran without rerank"):
         calibrate(make_searcher(None), collection, queries, options=OPTIONS)
-    found = calibrate(
-        make_searcher(None), collection, queries, options=replace(OPTIONS, strategy="hybrid"), precision=0
-    )
+    found = calibrate(make_searcher(None), collection, queries, options=OPTIONS.replace(strategy="hybrid"), precision=0)
     assert not found.is_setting
     assert found.proposed.answered == 1.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -204,10 +203,10 @@ def test_a_pseudo_document_speaks_to_the_dense_legs_alone(filled, rewriting, col
     rewriter = FixedRewriter(REFUND)
     searcher = rewriting(rewriter)
     plain = ask(searcher, collection, PUMP, strategy="hybrid")
-    assert (rewriter.deadlines, plain.query.rewritten, plain.timings_ms["rewrite"]) == ([], None, 0)
+    assert (rewriter.deadlines, plain.rewritten, plain.timings_ms["rewrite"]) == ([], None, 0)
     result = ask(searcher, collection, PUMP, strategy="hybrid_q2d", weight_pseudo_doc=1, rewrite_deadline_ms=250)
     assert rewriter.deadlines == [0.25]
-    assert (result.query.text, result.query.rewritten, list(result.degraded)) == (PUMP, REFUND, [])
+    assert (result.query, result.rewritten, list(result.degraded)) == (PUMP, REFUND, [])
     assert result.timings_ms["rewrite"] > 0
     assert result.legs["bm25"] == plain.legs["bm25"]
     assert {leg: hits[0].doc_id for leg, hits in plain.legs.items()} == dict.fromkeys(plain.legs, "pump")
@@ -238,7 +237,7 @@ def test_without_a_pseudo_document_the_question_is_searched_for(filled, rewritin
     searcher = rewriting(FixedRewriter(error))
     result = ask(searcher, collection, "提前几天申请请假", strategy="hybrid_q2d")
     reference = ask(searcher, collection, "提前几天申请请假", strategy="hybrid")
-    assert (list(result.degraded), result.query.rewritten) == (["query2doc"], None)
+    assert (list(result.degraded), result.rewritten) == (["query2doc"], None)
     assert result.hits == reference.hits
 
 
@@ -287,11 +286,11 @@ def test_auto_rewrites_what_the_first_pass_answers_weakly(many, rewriting, colle
     rewriter = FixedRewriter(REFUND)
     searcher = rewriting(rewriter)
     strong = ask(searcher, collection, "水泵过热时显示 E07，请断电冷却。", strategy="hybrid", rewrite="auto")
-    assert (rewriter.deadlines, strong.query.rewritten, strong.hits[0].doc_id) == ([], None, "pump")
+    assert (rewriter.deadlines, strong.rewritten, strong.hits[0].doc_id) == ([], None, "pump")
     plain = ask(searcher, collection, "本单位的规定", strategy="hybrid")
     weak = ask(searcher, collection, "本单位的规定", strategy="hybrid", rewrite="auto", weight_pseudo_doc=1)
     assert len(rewriter.deadlines) == 1
-    assert (weak.query.rewritten, list(weak.degraded)) == (REFUND, [])
+    assert (weak.rewritten, list(weak.degraded)) == (REFUND, [])
     assert weak.legs["bm25"] == plain.legs["bm25"]
     assert weak.legs["text_sem"][0].doc_id == "refund" != plain.legs["text_sem"][0].doc_id
 
@@ -299,7 +298,7 @@ def test_auto_rewrites_what_the_first_pass_answers_weakly(many, rewriting, colle
 def test_auto_without_a_pseudo_document_is_the_first_pass(many, rewriting, collection):
     searcher = rewriting(FixedRewriter(LLMUnavailableError("too late")))
     weak = ask(searcher, collection, "本单位的规定", strategy="hybrid", rewrite="auto")
-    assert (list(weak.degraded), weak.query.rewritten) == (["query2doc"], None)
+    assert (list(weak.degraded), weak.rewritten) == (["query2doc"], None)
     assert weak.hits == ask(searcher, collection, "本单位的规定", strategy="hybrid").hits
 
 
@@ -312,7 +311,7 @@ def test_auto_survives_an_encoder_that_fails_on_the_way(many, es, segmenter, col
 
     searcher = Searcher(es[0], segmenter, OnceOnly, embedding_model="fake/hash", rewriter=lambda: FixedRewriter(REFUND))
     weak = ask(searcher, collection, "本单位的规定", strategy="hybrid", rewrite="auto")
-    assert (list(weak.degraded), weak.query.rewritten) == (["query2doc"], None)
+    assert (list(weak.degraded), weak.rewritten) == (["query2doc"], None)
     assert weak.hits
 
 
@@ -320,8 +319,8 @@ def test_rewriting_on_request_is_the_q2d_strategy(filled, rewriting, collection)
     searcher = rewriting(FixedRewriter(REFUND))
     asked = ask(searcher, collection, PUMP, strategy="hybrid", rewrite="query2doc")
     assert asked.hits == ask(searcher, collection, PUMP, strategy="hybrid_q2d").hits
-    assert asked.query.rewritten == REFUND
-    assert ask(searcher, collection, PUMP, strategy="bm25", rewrite="query2doc").query.rewritten is None
+    assert asked.rewritten == REFUND
+    assert ask(searcher, collection, PUMP, strategy="bm25", rewrite="query2doc").rewritten is None
 
 
 def test_equal_texts_are_shown_once(tmp_path, build, searcher, collection):
@@ -365,4 +364,4 @@ def test_no_leg_answers(es):
 
 
 def test_options_are_values():
-    assert replace(SearchOptions(), strategy="bm25").strategy == "bm25"
+    assert SearchOptions().replace(strategy="bm25").strategy == "bm25"

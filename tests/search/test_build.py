@@ -10,7 +10,7 @@ import pytest
 
 from bothways.core.errors import LLMUnavailableError, UsageError
 from bothways.core.settings import load_settings
-from bothways.search.build import build_rewriter, build_searcher, default_options
+from bothways.search.build import build_rewriter, build_searcher
 
 
 class Silent(BaseHTTPRequestHandler):
@@ -67,5 +67,5 @@ def test_a_bad_file_of_pseudo_documents_is_told_before_anything_else(tmp_path):
 
 
 def test_the_deadline_is_a_setting():
-    assert default_options(load_settings()).rewrite_deadline_ms == 300
-    assert default_options(load_settings(rewrite_deadline_ms=50)).rewrite_deadline_ms == 50
+    assert load_settings().search.rewrite_deadline_ms == 300
+    assert load_settings(rewrite_deadline_ms=50).search.rewrite_deadline_ms == 50

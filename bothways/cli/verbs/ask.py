@@ -6,13 +6,12 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from bothways.api.wire.ask import ask_response
+from bothways.api import answers
 from bothways.cli.options import (
     AsGroupsOption,
     CollectionOption,
@@ -34,12 +33,12 @@ from bothways.core.errors import BothwaysError
 from bothways.core.lazy import Lazy
 from bothways.core.settings import settings
 from bothways.models.llm.chat import load_chat
+from bothways.schemas.bounds import MAX_CONTEXT
 from bothways.search.answering.answer import Answerer
 from bothways.search.answering.build import answer_options
 from bothways.search.answering.types import Answer, Ask, Delta, Turn
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 from bothways.search.options import SearchOptions
-from bothways.search.present.context import MOST as MOST_CONTEXT
 
 _PROMPT = "? "
 
@@ -51,7 +50,7 @@ def ask(
     collection: CollectionOption = "default",
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to answer from, as far as the budget goes")] = 5,
-    context: Annotated[int, typer.Option(min=0, max=MOST_CONTEXT, help="chunks to read before and after a hit")] = 0,
+    context: Annotated[int, typer.Option(min=0, max=MAX_CONTEXT, help="chunks to read before and after a hit")] = 0,
     rank_window_size: RankWindowOption = None,
     min_score: MinScoreOption = None,
     filter_: FilterOption = None,
@@ -62,9 +61,8 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from a collection, with citations."""
-    defaults = default_options(settings())
-    options = replace(
-        defaults,
+    defaults = settings().search
+    options = defaults.replace(
         strategy=parse_strategy(strategy),
         top_k=top_k,
         context=context,
@@ -113,7 +111,7 @@ class Conversation:
         asked = Ask(query=question, collection=self._collection, options=self._options, history=tuple(self._history))
         if self._as_json:
             answer = await self._answerer.answer(asked)
-            print_json(ask_response(answer))
+            print_json(answers.answer(answer))
             return answer
         prepared = await self._answerer.prepare(asked)
         async with aclosing(self._answerer.stream(prepared)) as events:

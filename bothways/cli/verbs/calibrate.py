@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from bothways.evaluation.judged.queries import load_queries, take_split
 from bothways.evaluation.report.markdown import between
 from bothways.evaluation.tune.calibrate import Calibration, Threshold
 from bothways.evaluation.tune.calibrate import calibrate as find_threshold
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 
 SETTINGS_HEAD = "# Chosen by `bothways eval calibrate`"
 
@@ -48,7 +48,7 @@ def calibrate(
             searcher,
             collection,
             judged,
-            options=replace(default_options(settings()), strategy=parse_strategy(strategy)),
+            options=settings().search.replace(strategy=parse_strategy(strategy)),
             precision=precision,
             folds=folds,
             allow_leaks=allow_leaks,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Column
 
-from bothways.api.wire.common import CollectionOut, broken_out, collection_out, rollback_out
+from bothways.api import answers
 from bothways.cli.options import JsonOption
 from bothways.cli.output import err, listing, out, print_json
 from bothways.core.analysis import load_segmenter
@@ -24,6 +24,7 @@ from bothways.indexer.versions.acl import set_acl
 from bothways.indexer.versions.adopt import adopt
 from bothways.indexer.versions.rollback import advice, list_versions, rollback
 from bothways.node.connect import connect
+from bothways.schemas.collections import Collection
 
 NameArgument = Annotated[str, typer.Argument(help="the collection's name")]
 
@@ -31,13 +32,13 @@ NameArgument = Annotated[str, typer.Argument(help="the collection's name")]
 def list_all(as_json: JsonOption = False) -> None:
     """List the collections with their versions."""
     client, _ = connect(settings())
-    rows = [collection_out(*row, list_versions(client, row[0].name)) for row in list_collections(client)]
+    rows = [answers.collection(*row, list_versions(client, row[0].name)) for row in list_collections(client)]
     broken = [
-        broken_out(view.problem(chunks_of(client, view)), list_versions(client, view.name), view.name)
+        answers.broken_collection(view.problem(chunks_of(client, view)), list_versions(client, view.name), view.name)
         for view in list_broken(client)
     ]
     if as_json:
-        print_json([row.model_dump() for row in rows + broken])
+        print_json(rows + broken)
         return
     if not rows and not broken:
         err.print("There is no collection yet: make one with `bothways index PATH --collection NAME`.", markup=False)
@@ -49,7 +50,7 @@ def list_all(as_json: JsonOption = False) -> None:
             err.print(f"{row.name}: {row.problem}", markup=False)
 
 
-def _print_table(rows: list[CollectionOut]) -> None:
+def _print_table(rows: list[Collection]) -> None:
     numbers = (Column(name, justify="right", no_wrap=True, min_width=len(name)) for name in ("documents", "chunks"))
     names = [row.name for row in rows]
     table = listing(names, "collection", "index", *numbers, "embedding model", "analysis", "beside it")
@@ -74,7 +75,7 @@ def roll_back(
         live.collection, embedding_model=settings().embedding_model, analyzer=load_segmenter(settings()).name
     )
     if as_json:
-        print_json(rollback_out(left, live, what_to_set).model_dump())
+        print_json(answers.rolled_back(left, live, what_to_set))
         return
     err.print(
         f"Searches in {name} go to {live.collection.index} now ({live.chunks:,} chunks). "

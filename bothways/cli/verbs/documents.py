@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from rich.table import Column
 
-from bothways.api.wire.common import document_row
 from bothways.cli.options import AsGroupsOption, JsonOption, parse_access
 from bothways.cli.output import err, listing, out, plain, print_json, printable
 from bothways.core.elastic.guarded import guarded
 from bothways.core.settings import settings
 from bothways.indexer.documents import list_documents
 from bothways.node.connect import connect
+from bothways.schemas.documents import DocumentRow
 
 
 def documents(
@@ -27,7 +27,7 @@ def documents(
     client, _ = connect(settings())
     rows = list_documents(guarded(client, parse_access(as_groups)), collection, size=limit, after=after)
     if as_json:
-        print_json([document_row(row).model_dump() for row in rows])
+        print_json([DocumentRow.model_validate(row) for row in rows])
         return
     table = listing((row.doc_id for row in rows), "document", "title", "source", Column("chunks", justify="right"))
     for row in rows:

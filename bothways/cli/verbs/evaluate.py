@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -29,7 +29,7 @@ from bothways.evaluation.judged.qrels import Run, load_qrels, load_run
 from bothways.evaluation.judged.queries import Split, load_queries, take_split
 from bothways.evaluation.report.markdown import between, degraded_lines, not_significant, p_value, signed
 from bothways.evaluation.report.values import Plan, Report, figure
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 
 OutOption = Annotated[Path | None, typer.Option("--out", help="folder for report.json, .md, .html, rows and TREC runs")]
 QrelsOption = Annotated[Path | None, typer.Option(help="BEIR or TREC judgements")]
@@ -66,9 +66,8 @@ def evaluate(
     wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",") if name.strip()))
     plan = Plan(ks=parse_cutoffs(k), measure=measure, baseline=baseline, slices=slices or ())
     rankings = dict(_named_run(pair) for pair in runs or [])
-    defaults = default_options(settings())
-    options = replace(
-        defaults,
+    defaults = settings().search
+    options = defaults.replace(
         rewrite=parse_rewrite(rewrite) or defaults.rewrite,
         fusion=parse_fusion(fusion) or defaults.fusion,
     )

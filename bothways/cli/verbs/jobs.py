@@ -9,7 +9,6 @@ import typer
 from rich import box
 from rich.table import Column, Table
 
-from bothways.api.wire.common import job_out
 from bothways.cli.ending import ended_by_sigterm
 from bothways.cli.options import JsonOption
 from bothways.cli.outages import patience_of
@@ -24,6 +23,7 @@ from bothways.indexer.uploads.spool import Spool
 from bothways.indexer.workers.shards import Shards
 from bothways.indexer.workers.workers import Worker
 from bothways.node.connect import connect
+from bothways.schemas import jobs as shown
 
 LOOK_EVERY_S = 1.0
 
@@ -39,7 +39,7 @@ def list_jobs(
     """List jobs, newest first."""
     found, total = _store().find(collection=collection, state=state, size=limit)
     if as_json:
-        print_json({"total": total, "jobs": [job_out(job).model_dump() for job in found]})
+        print_json(shown.JobList(total=total, jobs=[shown.Job.model_validate(job) for job in found]))
         return
     # An id that is cut off cannot be typed; on a narrow terminal only the collection and its source are folded.
     whole = Column("job", no_wrap=True, min_width=len(new_id())), Column("state", no_wrap=True, min_width=9)
@@ -87,7 +87,7 @@ def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
     """
     job = _store().cancel(job_id)
     if as_json:
-        print_json(job_out(job).model_dump())
+        print_json(shown.Job.model_validate(job))
     elif job.state == "cancelled":
         err.print(f"The job {job_id} is cancelled.")
     else:
@@ -168,7 +168,7 @@ def _counts(job: Job) -> str:
 
 def _show(job: Job, *, as_json: bool) -> None:
     if as_json:
-        print_json(job_out(job).model_dump())
+        print_json(shown.Job.model_validate(job))
         return
     table = Table(show_header=False, box=None)
     rows = {

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ from bothways.learning.expansion.pairs import PAIRS, write_pairs
 from bothways.learning.expansion.samples import Recorded, Sampled, Source
 from bothways.learning.reranker.state import sha256_of
 from bothways.models.llm.language_model import load_llm
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 from bothways.search.options import LEGS, RERANKED, SearchOptions
 from bothways.search.query.rewrite import QUERY2DOC
 
@@ -85,7 +85,7 @@ def expansion(
     source = _source(chosen, expansions, n, temperature)
     given = Given()
     searcher, _ = build_searcher(chosen, rewriter=given)
-    options = replace(default_options(chosen), strategy=parse_strategy(strategy))
+    options = chosen.search.replace(strategy=parse_strategy(strategy))
     bench = Bench(searcher, given, collection, judged, options=options, allow_leaks=allow_leaks)
     about = {
         "collection": collection,

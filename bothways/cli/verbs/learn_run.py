@@ -23,7 +23,7 @@ from bothways.learning.weekly.promotion import roll_back
 from bothways.learning.weekly.run import learn_round
 from bothways.models.llm.language_model import load_llm
 from bothways.node.connect import connect
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 
 BOUNDS, DEMANDS = Bounds(), Demands()
 STEPS: tuple[StepName, ...] = get_args(StepName)
@@ -80,7 +80,7 @@ def run(
     Learn from users' feedback, and let go live what makes nothing worse: questions, reranker, proposed synonyms.
     """
     wanted = Wanted(
-        options=replace(default_options(settings()), strategy=parse_strategy(strategy)),
+        options=settings().search.replace(strategy=parse_strategy(strategy)),
         steps=_steps(steps),
         days=days,
         bounds=Bounds(evidence=min_evidence, hours=min_hours),

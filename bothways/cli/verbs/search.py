@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from bothways.api.wire.search import search_response
+from bothways.api.answers import search_result
 from bothways.cli.options import (
     AsGroupsOption,
     CollectionOption,
@@ -27,9 +26,8 @@ from bothways.cli.options import (
 from bothways.cli.output import print_json
 from bothways.cli.shown import show
 from bothways.core.settings import settings
-from bothways.search.build import build_searcher, default_options
-from bothways.search.present.context import MOST as MOST_CONTEXT
-from bothways.search.retrieve.paging import MOST_OFFSET
+from bothways.schemas.bounds import MAX_CONTEXT, MAX_OFFSET
+from bothways.search.build import build_searcher
 
 
 def search(
@@ -37,10 +35,10 @@ def search(
     collection: CollectionOption = "default",
     strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to show")] = 5,
-    offset: Annotated[int, typer.Option(min=0, max=MOST_OFFSET, help="hits to pass over")] = 0,
+    offset: Annotated[int, typer.Option(min=0, max=MAX_OFFSET, help="hits to pass over")] = 0,
     rank_window_size: RankWindowOption = None,
     facet: Annotated[list[str] | None, typer.Option(help="metadata field by which to count what was found")] = None,
-    context: Annotated[int, typer.Option(min=0, max=MOST_CONTEXT, help="chunks to show before and after")] = 0,
+    context: Annotated[int, typer.Option(min=0, max=MAX_CONTEXT, help="chunks to show before and after")] = 0,
     highlight: Annotated[bool, typer.Option(help="show the sentences that have the question's words")] = False,
     min_score: MinScoreOption = None,
     explain: Annotated[bool, typer.Option(help="show where each leg placed a hit, and by what")] = False,
@@ -53,9 +51,8 @@ def search(
 ) -> None:
     """Search a collection."""
     searcher, _ = build_searcher(settings())
-    defaults = default_options(settings())
-    options = replace(
-        defaults,
+    defaults = settings().search
+    options = defaults.replace(
         strategy=parse_strategy(strategy),
         top_k=top_k,
         filters=parse_filters(filter_ or []),
@@ -72,6 +69,6 @@ def search(
     )
     result = searcher.seen_by(parse_access(as_groups)).search(question, collection, options)
     if as_json:
-        print_json(search_response(result, explain=explain))
+        print_json(search_result(result, explain=explain))
     else:
         show(result, explain=explain)

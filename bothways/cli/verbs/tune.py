@@ -22,7 +22,7 @@ from bothways.evaluation.judged.queries import load_queries, take_split
 from bothways.evaluation.report.markdown import between, not_significant, p_value, signed
 from bothways.evaluation.tune.fusion import SETTINGS_HEAD, Tuning, settings_lines, tune
 from bothways.evaluation.tune.grid import GRIDS, Value, make_grid, told
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 
 _SHOWN = 10
 
@@ -46,7 +46,7 @@ def tune_fusion(
 ) -> None:
     """Find the best fusion parameters for a collection, as a settings file."""
     refuse_to_overwrite(write, SETTINGS_HEAD)
-    options = default_options(settings())
+    options = settings().search
     grid = make_grid(
         [name.strip() for name in params.split(",")], options, dict(_values(pair) for pair in values or [])
     )

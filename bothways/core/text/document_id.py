@@ -12,10 +12,6 @@ from functools import lru_cache
 MOST_PAGES = 5000
 """Highest page and record that `find_place` looks for; beyond, a document has no known neighbours."""
 
-MAX_ID_BYTES = 480
-"""Longest id that a document may bring, in UTF-8: Elasticsearch takes 512 bytes, and a chunk's id has its position
-added."""
-
 _MOST_SHEETS, _MOST_GROUPS = 20, 250
 _OURS = re.compile(r"[0-9a-f]{40}")
 

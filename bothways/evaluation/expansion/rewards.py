@@ -8,9 +8,8 @@ bothways/search/query/when_to_rewrite.py decides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from bothways.core.datatypes import Strategy
 from bothways.core.errors import EvaluationError, UsageError
 from bothways.core.results import SearchResult
 from bothways.evaluation.build import by_document
@@ -19,6 +18,7 @@ from bothways.evaluation.judged.leaks import open_judged
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.measures import evaluate, measures_of
 from bothways.evaluation.run import UNHURRIED_MS
+from bothways.schemas.names import Strategy
 from bothways.search.options import LEGS, REWRITTEN, SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.when_to_rewrite import decide
@@ -104,8 +104,7 @@ class Bench:
         self._queries = {query.query_id: query for query in queries}
         self._gold: dict[str, dict[str, int]] = {}
         self._named = {MEASURE: measures_of([DEPTH])[MEASURE]}
-        self._options = replace(
-            options,
+        self._options = options.replace(
             top_k=options.leg_k,
             explain=False,
             highlight=False,
@@ -117,7 +116,7 @@ class Bench:
     def first_pass(self, query_id: str) -> FirstPass:
         """Search without an expansion."""
         query = self._queries[query_id]
-        result = self._search(query, replace(self._options, rewrite="none"))
+        result = self._search(query, self._options.replace(rewrite="none"))
         told = decide(self._searcher.expansion_rule, query.text, result.legs, depth=self._options.depth)
         cites = result.self_query is not None and result.self_query.mode == "filter" and not result.self_query.relaxed
         return FirstPass(
@@ -128,7 +127,7 @@ class Bench:
         """Search with an expansion; gives the measure's value."""
         query = self._queries[query_id]
         self._given.pseudo_doc = pseudo_doc
-        return self._value(query, self._search(query, replace(self._options, rewrite="query2doc")))
+        return self._value(query, self._search(query, self._options.replace(rewrite="query2doc")))
 
     def _search(self, query: JudgedQuery, options: SearchOptions) -> SearchResult:
         result = self._searcher.search(query.text, self.opened.name, options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,7 @@ def calibrate(
     """
     require_folds(queries, folds)
     opened = open_judged(searcher.client, collection, queries, allow_leaks=allow_leaks)
-    asked = replace(options, top_k=1, min_score=None, rerank_min_score=None, rerank_budget_ms=UNHURRIED_MS)
+    asked = options.replace(top_k=1, min_score=None, rerank_min_score=None, rerank_budget_ms=UNHURRIED_MS)
     scores: list[float] = []
     right: list[bool] = []
     for batch in batched(queries, BATCH):

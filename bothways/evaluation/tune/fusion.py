@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from bothways.core.batches import batched
-from bothways.core.datatypes import Leg, Strategy
+from bothways.core.datatypes import Leg
 from bothways.core.results import Hit
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import relevance_of, resolve_gold
@@ -26,6 +26,7 @@ from bothways.evaluation.run import BATCH
 from bothways.evaluation.statistics import SEED, Comparison, Interval, Values, compare, confidence, require_folds
 from bothways.evaluation.tune.grid import ASKED_ANEW, ONLY_OF, Fields, Value, leg_k_of, told
 from bothways.evaluation.tune.rerank import Logits
+from bothways.schemas.names import Strategy
 from bothways.search.options import RERANKED, SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.rank.combine import fuse
@@ -99,14 +100,14 @@ def tune(
     for asking, group in _asked_anew(grid, options).items():
         most = max(leg_k_of(fields, options) for fields in group)
         anew = dict(zip(ASKED_ANEW, asking, strict=True))
-        asked = replace(options, strategy="hybrid", leg_k=most, top_k=most, **anew)  # type: ignore[arg-type]
+        asked = options.replace(strategy="hybrid", leg_k=most, top_k=most, **anew)
         legs = _ask_all(searcher, collection, queries, asked, progress, logits)
         for fields in group:
             trials.append(Trial(fields, score(legs, _with(options, fields))))
             progress("trying", len(grid))
         if not leg_means:
             singles: tuple[Strategy, ...] = ("bm25", "dense", "questions")
-            leg_means = {name: float(score(legs, replace(options, strategy=name)).mean()) for name in singles}
+            leg_means = {name: float(score(legs, options.replace(strategy=name)).mean()) for name in singles}
     return _choose(trials, grid[0], leg_means, measure, folds)
 
 
@@ -135,7 +136,7 @@ SETTINGS_HEAD = "# Chosen by `bothways eval tune`"
 def _with(options: SearchOptions, fields: Fields) -> SearchOptions:
     dense = {"weight_dense": 1.0} if "weight_bm25" in fields else {}
     strategy = "hybrid_rerank" if "rerank_alpha" in fields else "hybrid"
-    return replace(options, **{"strategy": strategy, **dense, **fields})  # type: ignore[arg-type]
+    return options.replace(**{"strategy": strategy, **dense, **fields})
 
 
 def _asked_anew(grid: Sequence[Fields], options: SearchOptions) -> dict[tuple[Value, ...], list[Fields]]:

@@ -8,8 +8,8 @@ from typing import get_args
 
 import numpy as np
 
-from bothways.core.datatypes import Fusion
 from bothways.core.errors import UsageError
+from bothways.schemas.names import Fusion
 from bothways.search.options import SearchOptions
 
 Value = float | str

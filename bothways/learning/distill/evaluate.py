@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -18,7 +18,7 @@ from bothways.learning.rank_measures import MEASURES, measured, measured_groups
 from bothways.learning.reranker.data.groups import Group, Judged
 from bothways.models.protocols import CrossEncoder
 from bothways.models.rerank.cross_encoder import load_cross_encoder
-from bothways.search.build import build_searcher, default_options
+from bothways.search.build import build_searcher
 from bothways.search.pipeline import Searcher
 
 _TIMED_GROUPS = 60
@@ -110,8 +110,7 @@ def _in_searches(settings: Settings, models: Models, judged: Judged, *, served: 
 
 def _searched(searcher: Searcher, settings: Settings, judged: Judged, *, reranked: bool) -> dict[str, float]:
     """Search every query as the settings say, without a limit of time; a document ranks where its best chunk does."""
-    options = replace(
-        default_options(settings),
+    options = settings.search.replace(
         strategy="hybrid_rerank" if reranked else "hybrid",
         top_k=_DEPTH,
         rerank_budget_ms=_ENOUGH_MS,

@@ -21,10 +21,11 @@ from prometheus_client import Counter, Gauge
 from bothways.core.errors import BothwaysError, OverloadedError
 from bothways.core.results import SearchResult
 from bothways.core.settings import Settings
-from bothways.learning.feedback.rows import Action, Row, event_row, query_row
+from bothways.learning.feedback.rows import Row, event_row, query_row
 from bothways.learning.feedback.spool import Spool
 from bothways.learning.feedback.store import DAY_S, FeedbackStore
 from bothways.learning.feedback.wording import Wording
+from bothways.schemas.names import Action
 
 log = structlog.get_logger()
 

@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from bothways.core.results import Hit, SearchResult
 from bothways.learning.feedback.wording import Wording
+from bothways.schemas.names import Action
 
-Action = Literal["click", "skip", "up", "down"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
@@ -32,7 +32,7 @@ def query_row(result: SearchResult, wording: Wording, *, filtered: bool, now: fl
 
     `now`: seconds since 1970.
     """
-    asked = wording.of(result.query.text)
+    asked = wording.of(result.query)
     words = {} if asked is None else {"user_query": asked}
     source = {
         "kind": "query",
@@ -47,7 +47,7 @@ def query_row(result: SearchResult, wording: Wording, *, filtered: bool, now: fl
             "strategy": result.strategy,
             "timings_ms": dict(result.timings_ms),
             "degraded": list(result.degraded),
-            "rewritten": result.query.rewritten is not None,
+            "rewritten": result.rewritten is not None,
             "filtered": filtered,
             "offset": result.offset,
             "total": result.total,

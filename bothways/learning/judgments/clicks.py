@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bothways.learning.feedback.rows import ACTIONS, Action
+from bothways.learning.feedback.rows import ACTIONS
 from bothways.learning.feedback.wording import normalised
+from bothways.schemas.names import Action
 from bothways.search.options import LEGS
 
 INDISCRIMINATE = 4

@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from bothways.core.results import SearchResult
-from bothways.learning.feedback.rows import Action, Row, event_row, query_row
+from bothways.learning.feedback.rows import Row, event_row, query_row
 from bothways.learning.feedback.wording import Wording
+from bothways.schemas.names import Action
 
 Acted = list[tuple[str, Action]]
 """What a user did, in order: chunk and action."""

@@ -8,7 +8,7 @@ or too noisy to exclude a loss refuses, instead of letting everything pass that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -169,8 +169,8 @@ def gate(
     Both sides are pinned to their version (bothways/search/pinned.py). A query that stands among the indexed questions
     of either side is left out: it would be found for that alone.
     """
-    served = replace(
-        options, top_k=options.leg_k, explain=False, highlight=False, rerank_budget_ms=PATIENCE_MS, min_score=None
+    served = options.replace(
+        top_k=options.leg_k, explain=False, highlight=False, rerank_budget_ms=PATIENCE_MS, min_score=None
     )
     searcher, collection = live
     sides = (_ask(*live, served), _ask(*candidate, served))

@@ -16,9 +16,6 @@ from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.results import Context, Hit, Neighbour
 from bothways.core.text.document_id import document_id, find_place
 
-MOST = 5
-"""The most chunks on each side."""
-
 _SHOWN = ["chunk_id", "doc_id", "position", "title", "text"]
 
 

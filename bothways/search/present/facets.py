@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from bothways.core.errors import UnknownFieldError
-from bothways.core.results import Facet, Hit
+from bothways.core.results import Facet, FacetValue, Hit
 
 _PLAIN = ("doc_id", "source")
 
@@ -47,7 +47,7 @@ def _facet(rows: Sequence[tuple[str, ...]], size: int) -> Facet:
     counts = Counter(value for values in rows for value in values)
     ordered = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
     return Facet(
-        values=tuple(ordered[:size]),
+        values=tuple(FacetValue(*row) for row in ordered[:size]),
         others=sum(count for _, count in ordered[size:]),
         missing=sum(not values for values in rows),
     )

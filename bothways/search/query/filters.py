@@ -22,15 +22,14 @@ from typing import Any, Literal, TypeGuard
 
 from bothways.core.errors import UnknownFieldError, UsageError
 from bothways.core.text.valid import valid_text
+from bothways.schemas.filters import OPERATORS, Scalar
 
-Scalar = str | int | float | bool
 FilterValue = Scalar | Sequence[Any] | Mapping[str, Any]
 """A condition on one field: a value, a list of values, or an object of operators."""
 
 Clause = dict[str, Any]
 Bound = Literal["gte", "gt", "lte", "lt"]
 
-OPERATORS = ("gte", "gt", "lte", "lt", "exists", "not", "any")
 MAX_CONDITIONS = 100
 MAX_VALUES = 1000
 MAX_DEPTH = 4

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bothways.core.results import Hit
 from bothways.search.options import SearchOptions
-
-MOST_OFFSET = 600
-"""The largest offset of a request: three legs of `MOST_WINDOW` hits are all possible candidates."""
-
-MOST_WINDOW = 200
-"""The most hits that a request may ask each leg for."""
 
 
 def preference(text: str) -> str:
@@ -35,5 +30,6 @@ def in_order(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def cut(every: Sequence[Hit], options: SearchOptions) -> list[Hit]:
-    """Return the page that the options ask for; empty beyond the end."""
-    return list(every[options.offset : options.offset + options.top_k])
+    """Return the page that the options ask for, with its ranks; empty beyond the end."""
+    page = every[options.offset : options.offset + options.top_k]
+    return [replace(hit, rank=rank) for rank, hit in enumerate(page, options.offset + 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bothways.search.query.filters import OPERATORS
+from bothways.schemas.filters import OPERATORS
 from docs._tools.reference.tables import table
 
 INTRODUCTION = """# Filters

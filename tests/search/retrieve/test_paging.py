@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,9 +123,9 @@ def test_pages_put_together_are_the_one_long_page(bm25, text, questions, strateg
     pages = []
     offset = 0
     while offset is not None:
-        page = ask(replace(options, offset=offset))
+        page = ask(options.replace(offset=offset))
         pages += ids(page.hits)
         offset = page.next_offset
-    long = ask(replace(options, top_k=1000))
+    long = ask(options.replace(top_k=1000))
     assert pages == ids(long.hits)
     assert len(set(pages)) == len(pages) == long.total

@@ -1,4 +1,4 @@
-"""Filters as they come over the wire: the conditions of bothways/search/query/filters.py as pydantic models."""
+"""Conditions on metadata, as a request has them (bothways/search/query/filters.py makes clauses of them)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from bothways.search.query.filters import OPERATORS, Scalar
-
+Scalar = str | int | float | bool
 Bound = str | int | float
+
+OPERATORS = ("gte", "gt", "lte", "lt", "exists", "not", "any")
+
+Values = Annotated[list[Scalar], Field(min_length=1, max_length=1000)]
 
 
 def _kind(value: object) -> str:
@@ -38,8 +41,6 @@ class Operators(BaseModel):
 
 
 Condition = Annotated[
-    Annotated[Scalar, Tag("value")]
-    | Annotated[Annotated[list[Scalar], Field(min_length=1, max_length=1000)], Tag("values")]
-    | Annotated[Operators, Tag("operators")],
+    Annotated[Scalar, Tag("value")] | Annotated[Values, Tag("values")] | Annotated[Operators, Tag("operators")],
     Discriminator(_kind),
 ]

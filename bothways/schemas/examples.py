@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 QUESTION = "小孩把人打伤了家长要赔钱吗"
 
-SEARCH_EXAMPLES: list[JsonValue] = [
+SEARCHES: list[JsonValue] = [
     {"query": QUESTION, "collection": "law"},
     {
         "query": QUESTION,
@@ -22,7 +22,7 @@ SEARCH_EXAMPLES: list[JsonValue] = [
 ]
 """The least that a search needs; all that it can show; a second page."""
 
-ANSWER_EXAMPLE: dict[str, JsonValue] = {
+SEARCH_RESULT: dict[str, JsonValue] = {
     "query_id": "73c8a318ef1140de968c4f21b2987a7f",
     "query": QUESTION,
     "rewritten": None,
@@ -106,4 +106,52 @@ ANSWER_EXAMPLE: dict[str, JsonValue] = {
             "missing": 0,
         }
     },
+}
+_HIT: dict[str, JsonValue] = SEARCH_RESULT["hits"][0]  # type: ignore[index, assignment]
+_NAMED = ("chunk_id", "doc_id", "title", "source", "metadata")
+
+QUESTIONS: list[JsonValue] = [
+    {"query": QUESTION, "collection": "law"},
+    {
+        "query": "那孩子自己有钱呢",
+        "collection": "law",
+        "history": [
+            {"role": "user", "content": QUESTION},
+            {"role": "assistant", "content": "要，由监护人承担侵权责任；尽到监护职责的，可以减轻 [1]。"},
+        ],
+        "top_k": 8,
+        "stream": True,
+    },
+]
+"""The least that a question needs; a follow-up, streamed."""
+
+PLAIN_QUESTIONS: list[JsonValue] = [{"query": QUESTION}]
+
+ANSWER: dict[str, JsonValue] = {
+    "query": QUESTION,
+    "standalone": None,
+    "pseudo_doc": None,
+    "contexts": [
+        {
+            "n": 1,
+            **{name: _HIT[name] for name in _NAMED},
+            "chunk_ids": [_HIT["chunk_id"]],
+            "text": _HIT["text"],
+            "rank": 1,
+            "score": 0.9982,
+            "highlights": [],
+        }
+    ],
+    "answer": "要。小孩造成他人损害的，由监护人承担侵权责任；监护人尽到监护职责的，可以减轻其责任[1]。",
+    "status": "answered",
+    "note": None,
+    "citations": [{"n": 1, **{name: _HIT[name] for name in _NAMED}}],
+    "removed_citations": 0,
+    "strategy": "hybrid",
+    "collection": "law",
+    "index": "bothways-law-v1",
+    "degraded": [],
+    "timings_ms": {"encode": 5.3, "retrieve": 61.5, "condense": 0.0, "search": 90.2, "answer": 1240.7, "total": 1331.6},
+    "facets": {},
+    "self_query": None,
 }

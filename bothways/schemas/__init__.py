@@ -1,0 +1,1 @@
+"""The JSON of requests and answers: one set of models for HTTP, for `--json` and for the client."""
