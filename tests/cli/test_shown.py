@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bothways.cli.shown import show
-from bothways.core.results import Context, Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, Query, SearchResult
+from bothways.core.results import Context, Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult
 
 TOLD = MatchedWords(words=("昏倒", "怎么办"), synonyms={"丈夫": "老公"}, in_questions=("怎么办",), bigrams=("老公昏",))
 HIT = Hit(
@@ -33,11 +35,11 @@ def result(*hits, **more):
     fields = {"total": len(hits), "degraded": []} | more
     return SearchResult(
         query_id="q",
-        query=Query("老公昏倒"),
+        query="老公昏倒",
         strategy="hybrid",
         collection="c",
         index="bothways-c-v1",
-        hits=hits,
+        hits=[replace(hit, rank=rank) for rank, hit in enumerate(hits, fields.get("offset", 0) + 1)],
         legs={},
         timings_ms={"total": 12.4},
         **fields,

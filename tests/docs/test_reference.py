@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from bothways.core.datatypes import Strategy
 from bothways.core.settings import Settings
+from bothways.schemas.names import Strategy
 from docs._tools.__main__ import main
 from docs._tools.pages import ROOT
 from docs._tools.reference import OPENAPI, make_pages, out_of_date

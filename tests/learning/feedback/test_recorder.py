@@ -11,7 +11,7 @@ import time
 import pytest
 
 from bothways.core.errors import ElasticsearchUnavailableError, OverloadedError, SettingsError
-from bothways.core.results import Copy, Hit, LegScore, Query, SearchResult
+from bothways.core.results import Copy, Hit, LegScore, SearchResult
 from bothways.core.settings import load_settings
 from bothways.learning.feedback.recorder import ROWS, Recorder, build_recorder
 from bothways.learning.feedback.rows import event_row, query_row
@@ -34,7 +34,8 @@ def result(query_id=QUERY_ID, *, offset=0, rewritten=None):
     ]
     return SearchResult(
         query_id=query_id,
-        query=Query("路上有人晕倒我不救会怎样？", rewritten),
+        query="路上有人晕倒我不救会怎样？",
+        rewritten=rewritten,
         strategy="hybrid",
         collection="law",
         index="bothways-law-v3",

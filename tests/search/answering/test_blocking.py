@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from bothways.core.errors import CollectionNotFoundError, LLMUnavailableError
-from bothways.core.results import Hit, Query, SearchResult
+from bothways.core.results import Hit, SearchResult
 from bothways.search.answering.answer import Answerer, AnswerOptions
 from bothways.search.answering.blocking import BlockingAnswerer
 from bothways.search.answering.types import Ask, Delta, Done
@@ -26,7 +26,7 @@ class OneHit:
         hits = [Hit(chunk_id="a-0", score=1.0, doc_id="a", position=0, title="年假", text="五天。", source="a.txt")]
         return SearchResult(
             query_id="0" * 32,
-            query=Query(text),
+            query=text,
             strategy=options.strategy,
             collection=collection,
             index="i",

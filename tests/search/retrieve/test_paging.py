@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.core.results import Hit, LegScore, Query, SearchResult
+from bothways.core.results import Hit, LegScore, SearchResult
 from bothways.search.options import SearchOptions
 from bothways.search.rank.combine import fuse
 from bothways.search.rank.rerank import Reranker, rerank
@@ -24,7 +24,7 @@ def ids(found):
 def result(options, every):
     return SearchResult(
         query_id="q",
-        query=Query("x"),
+        query="x",
         strategy=options.strategy,
         collection="c",
         index="i",
