@@ -20,10 +20,10 @@ from elasticsearch import Elasticsearch
 from bothways.core.analysis import Segmenter, read_stopwords
 from bothways.core.collections.collection import Collection, open_collection
 from bothways.core.settings import load_settings
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import resolve_gold
 from bothways.evaluation.judged.queries import JudgedQuery, load_queries
-from bothways.evaluation.report.markdown import table
 from bothways.evaluation.report.values import figure
 from bothways.evaluation.run import Answer, run_strategies
 from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
@@ -94,7 +94,7 @@ def main() -> int:
                     cells = [figure(measure, float(values[measure].mean())) for measure in MEASURES]
                     rows.append([f"{how} ({arm})", *cells, figure("p50_ms", float(np.median(tally.times[field])))])
                 client.indices.delete(index=opened.index)
-    print(table(["", *MEASURES, "p50_ms"], rows))
+    print(markdown_table(["", *MEASURES, "p50_ms"], rows))
     return 0
 
 

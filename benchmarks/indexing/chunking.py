@@ -27,8 +27,8 @@ from elasticsearch.helpers import scan
 from bothways.core.datatypes import ChunkerName, Vector
 from bothways.core.lazy import Lazy
 from bothways.core.settings import Settings, load_settings
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.judged.qrels import run_lines
-from bothways.evaluation.report.markdown import table
 from bothways.indexer.build import build_parts
 from bothways.indexer.chunk import sentences
 from bothways.indexer.chunk.semantic import Breakpoints, breakpoints_by_vectors
@@ -143,7 +143,9 @@ def main(out: Path) -> int:
         (out / "qrels.trec").write_text("".join(f"{q.question_id} 0 answer 1\n" for q in questions), "utf-8")
         rows = [row for arm in ARMS for row in run_arm(arm, documents, questions, out, settings, parts, remembered)]
     print(
-        table([f"{len(questions)} questions", "chunks", "characters", "hit@1", "mrr@10", f"in {READ} characters"], rows)
+        markdown_table(
+            [f"{len(questions)} questions", "chunks", "characters", "hit@1", "mrr@10", f"in {READ} characters"], rows
+        )
     )
     return 0
 

@@ -24,8 +24,8 @@ from benchmarks.shared.machine import cores
 from benchmarks.shared.measure import percentile
 from bothways.core.results import Hit
 from bothways.core.settings import Settings, settings
+from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.judged.queries import load_texts
-from bothways.evaluation.report.markdown import table
 from bothways.models.files.resolve import resolve_model
 from bothways.models.onnx.weights import ensure_torch_weights
 from bothways.models.rerank.cross_encoder import load_cross_encoder
@@ -139,10 +139,10 @@ def _print(
         ]
         for side, clock, used in ((side, *zip(*times, strict=True)) for side, times in ms.items())
     ]
-    print(table(["", "p50 ms", "p95 ms", "fastest ms", "processor ms, p50"], rows) + "\n")
+    print(markdown_table(["", "p50 ms", "p95 ms", "fastest ms", "processor ms, p50"], rows) + "\n")
     first, *others = logits
     print(
-        table(
+        markdown_table(
             [f"against {first}", "Spearman, mean", f"the same {TOP} first", "same first", "mean, largest |Δ score|"],
             [[side, *agreement(logits[first], logits[side])] for side in others],
         )

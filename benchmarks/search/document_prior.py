@@ -23,9 +23,9 @@ import numpy as np
 from benchmarks.shared.judged import NDCG, first_of_each, ndcg_of_each
 from bothways.core.results import Hit
 from bothways.core.settings import settings
+from bothways.core.text.markdown import markdown_table
 from bothways.core.text.numerals import NUMERALS
 from bothways.evaluation.judged.queries import JudgedQuery, load_queries, take_split
-from bothways.evaluation.report.markdown import table
 from bothways.evaluation.statistics import confidence
 from bothways.search.build import build_searcher
 from bothways.search.pipeline import Searcher
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, got in found.items():
         change = confidence(got - found["hybrid"])
         rows.append([name, f"{got.mean():.4f}", f"{change.mean:+.4f} [{change.low:+.3f}, {change.high:+.3f}]"])
-    print(table([f"{len(dev)} queries", NDCG, "difference"], rows))
+    print(markdown_table([f"{len(dev)} queries", NDCG, "difference"], rows))
     return 0
 
 

@@ -1,5 +1,6 @@
 """The pure parts of the benchmarks: percentiles, tables, ratios and targets. Nothing here is timed."""
 
+import importlib
 import json
 import threading
 from argparse import ArgumentTypeError
@@ -20,7 +21,7 @@ from benchmarks.search.footprint import compare as compare_footprint
 from benchmarks.search.searching import added_by_server, added_ms
 from benchmarks.search.searching import compare as compare_searching
 from benchmarks.search.serving import compare as compare_serving
-from benchmarks.shared.corpus import Corpus, copy_limited, first_articles, read_queries
+from benchmarks.shared.corpus import ROOT, Corpus, copy_limited, first_articles, read_queries
 from benchmarks.shared.judged import first_of_each
 from benchmarks.shared.made_up import clauses, near, separate, varied
 from benchmarks.shared.measure import peak_rss_mb, percentile
@@ -412,3 +413,14 @@ def test_made_up_vectors_lie_between_two_real_ones():
     between = cosines[cosines.min(axis=1) > 0.5]
     assert 60 < len(between) < 140
     assert between.mean() == pytest.approx(np.sqrt(0.5) / np.sqrt(1 + 0.25**2), abs=0.01)
+
+
+OTHERS = {"haystack_index", "haystack_search", "langchain"}  # of an environment of their own
+
+
+@pytest.mark.parametrize(
+    "module", sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("benchmarks/*/*.py"))
+)
+def test_every_benchmark_can_be_imported(module):
+    if module.rpartition("/")[2] not in OTHERS:
+        importlib.import_module(module.replace("/", "."))
