@@ -80,15 +80,15 @@ class ReportFolder:
         }
 
     def _scored(self, scored: Scored, relevant: set[str], *, failed: bool) -> dict[str, Any]:
-        row: dict[str, Any] = {**scored.values, "first_gold": scored.first_gold}
+        told: dict[str, Any] = {**scored.values, "first_gold": scored.first_gold}
         if scored.answer.ms is not None:
-            row["ms"] = scored.answer.ms
+            told["ms"] = scored.answer.ms
         if scored.answer.degraded:
-            row["degraded"] = list(scored.answer.degraded)
+            told["degraded"] = list(scored.answer.degraded)
         if failed:
-            row["found_instead"] = [
+            told["found_instead"] = [
                 {"doc_id": document, "title": title, "text": text}
                 for document, (title, text) in scored.answer.shown.items()
                 if document not in relevant
             ]
-        return row
+        return told
