@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 
 from bothways.core.collections.collection import alias_of, open_collection
 from bothways.core.collections.lease import alone_on
-from bothways.core.collections.visibility import open_seen
+from bothways.core.collections.visibility import open_visible
 from bothways.core.datatypes import Metadata
 from bothways.core.elastic.client import elasticsearch_errors, require_writable
 from bothways.core.errors import DocumentNotFoundError, ElasticsearchError
@@ -49,7 +49,7 @@ def list_documents(
     client: Elasticsearch, collection: str, *, size: int = 50, after: str | None = None
 ) -> list[StoredDocument]:
     """List `size` documents in the order of their ids, beginning behind the id `after`."""
-    index = open_seen(client, collection).index
+    index = open_visible(client, collection).index
     pages: dict[str, Any] = {"sources": [{"doc_id": {"terms": {"field": "doc_id"}}}], "size": size}
     if after is not None:
         pages["after"] = {"doc_id": after}
@@ -66,7 +66,7 @@ def list_documents(
 
 def get_document(client: Elasticsearch, collection: str, doc_id: str) -> StoredDocument:
     """Give a document with all its chunks; raises `DocumentNotFoundError`."""
-    index = open_seen(client, collection).index
+    index = open_visible(client, collection).index
     chunks: list[StoredChunk] = []
     source: dict[str, Any] = {}
     after: list[Any] | None = None

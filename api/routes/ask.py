@@ -14,7 +14,7 @@ from bothways.api import answers
 from bothways.api.answering import ClientLeft, answering, count, streamed, while_there
 from bothways.api.deps import KeyedRoute, SearcherDep, SettingsDep, for_readers
 from bothways.core.collections.collection import list_collections
-from bothways.core.collections.visibility import as_seen
+from bothways.core.collections.visibility import as_visible
 from bothways.core.errors import CollectionNotFoundError, UsageError
 from bothways.core.settings import Settings
 from bothways.schemas.ask import Answer, AskRequest, PlainAnswer, PlainAskRequest
@@ -101,7 +101,7 @@ def the_collection(searcher: Searcher) -> str:
     names = []
     for collection, *_ in list_collections(searcher.client):
         with suppress(CollectionNotFoundError):
-            names.append(as_seen(collection, searcher.client).name)
+            names.append(as_visible(collection, searcher.client).name)
     if "default" in names:
         return "default"
     if len(names) == 1:

@@ -16,7 +16,7 @@ from bothways.core.collections.collection import (
     list_collections,
     open_collection,
 )
-from bothways.core.collections.visibility import as_seen, require_known
+from bothways.core.collections.visibility import as_visible, require_known
 from bothways.core.elastic.counting import chunks_of, count
 from bothways.core.errors import CollectionNotFoundError
 from bothways.indexer.versions.acl import set_acl
@@ -37,7 +37,7 @@ def list_all(searcher: SearcherDep) -> list[Collection]:
     shown = []
     for collection, documents, chunks in list_collections(searcher.client):
         try:
-            seen = as_seen(collection, searcher.client)
+            seen = as_visible(collection, searcher.client)
         except CollectionNotFoundError:
             continue
         shown.append(answers.collection(seen, documents, chunks, _versions(searcher, collection)))
@@ -50,7 +50,7 @@ def get_one(name: CollectionPath, searcher: SearcherDep) -> Collection:
     """Say what a collection holds and was built with."""
     require_known(searcher.client, name)
     collection = open_collection(searcher.client, name)
-    seen = as_seen(collection, searcher.client)
+    seen = as_visible(collection, searcher.client)
     return answers.collection(seen, *count(searcher.client, seen.index), _versions(searcher, collection))
 
 

@@ -21,7 +21,7 @@ from bothways.api.openai_protocol import Chunks, completion, error_of, to_ask_re
 from bothways.api.problems import status_of
 from bothways.api.routes.ask import AnswererDep, to_ask
 from bothways.core.collections.collection import list_collections
-from bothways.core.collections.visibility import as_seen, open_seen
+from bothways.core.collections.visibility import as_visible, open_visible
 from bothways.core.errors import BothwaysError, CollectionNotFoundError
 from bothways.schemas.openai import ChatRequest, Completion, Model, Models
 from bothways.search.answering.answer import Answerer, Prepared
@@ -75,7 +75,7 @@ def list_models(searcher: SearcherDep) -> Models:
     names = []
     for collection, *_ in list_collections(searcher.client):
         with suppress(CollectionNotFoundError):
-            names.append(as_seen(collection, searcher.client).name)
+            names.append(as_visible(collection, searcher.client).name)
     return Models(data=[Model(id=name) for name in names])
 
 
@@ -83,7 +83,7 @@ def list_models(searcher: SearcherDep) -> Models:
 @for_readers
 def get_model(name: CollectionPath, searcher: SearcherDep) -> Model:
     """Say that there is such a collection."""
-    return Model(id=open_seen(searcher.client, name).name)
+    return Model(id=open_visible(searcher.client, name).name)
 
 
 async def _events(

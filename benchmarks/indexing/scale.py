@@ -26,7 +26,7 @@ from benchmarks.shared.measure import percentile
 from benchmarks.shared.report import Benchmark, Row, Target
 from benchmarks.sides.run import BenchmarkError
 from bothways.core.datatypes import Chunk, EmbeddedChunk, ExpandedChunk, Vector
-from bothways.core.elastic.build_mode import quieten, wake, without_graphs
+from bothways.core.elastic.build_mode import begin_build, end_build, without_graphs
 from bothways.core.settings import Settings
 from bothways.indexer.bulk import bulk, to_action
 from bothways.indexer.versions.merge import merge
@@ -133,7 +133,7 @@ def _build(
     first, vector = next(chunks)
     mapping = chunk_mapping(embedding_model="made-up", dimension=len(vector), analyzer=segmenter.name)
     client.indices.create(index=index, **without_graphs(mapping))
-    quieten(client, index)
+    begin_build(client, index)
     no_questions = np.empty((0, len(vector)), np.float32)
     started = time.perf_counter()
     embedded = (
@@ -141,7 +141,7 @@ def _build(
         for chunk, its_vector in chain([(first, vector)], chunks)
     )
     report = bulk(client, (to_action(each, index=index, origin="bench", segmenter=segmenter) for each in embedded))
-    wake(client, index)
+    end_build(client, index)
     say(f"scale: sent in {time.perf_counter() - started:.0f} s, merging …")
     merge(client, index)
     if report.failures or report.ok != size:

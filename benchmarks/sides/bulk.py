@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch, helpers
 
 from benchmarks.sides.task import run_task
 from bothways.core.datatypes import EmbeddedChunk
-from bothways.core.elastic.build_mode import quieten, wake, without_graphs
+from bothways.core.elastic.build_mode import begin_build, end_build, without_graphs
 from bothways.core.settings import Settings, settings
 from bothways.indexer.bulk import bulk, to_action
 from bothways.indexer.versions.merge import merge
@@ -127,12 +127,12 @@ def bothways(job: dict[str, Any]) -> dict[str, Any]:
         durations = _timed(client)
         started = time.perf_counter()
         client.indices.create(index=index, **without_graphs(_mapping(chunks)))
-        quieten(client, index)
+        begin_build(client, index)
         before = len(durations)
         actions = (to_action(each, index=index, origin="bench", segmenter=words, packed=packed) for each in chunks)  # type: ignore[arg-type]
         report = bulk(client, actions)
         sent = len(durations)
-        wake(client, index)
+        end_build(client, index)
         seconds = time.perf_counter() - started
         if report.failures:
             raise RuntimeError(str(report.failures[0]))

@@ -13,13 +13,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a caller may see: documents of any of these groups, written as the documents have them; None: all."""
+    """What a caller may see: documents that have one of these groups; None: all documents."""
 
     groups: frozenset[str] | None = None
 
     @property
     def is_admin(self) -> bool:
-        """Whether nothing is kept from the caller."""
+        """Whether the caller sees all documents."""
         return self.groups is None
 
 
@@ -30,7 +30,7 @@ ADMIN = Access()
 def visible(acl_field: str, access: Access) -> dict[str, Any] | None:
     """Return the filter that documents have to pass; None where all may be seen.
 
-    A document without the field has no group, so it passes for nobody.
+    A document without the field has no group, so only admins see it.
     """
     if access.groups is None or not acl_field:
         return None

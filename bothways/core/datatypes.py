@@ -89,7 +89,7 @@ class Chunk:
 
     @property
     def text_hash(self) -> str:
-        """SHA-1 over what is embedded and asked about, wherever it stands: a renamed file's chunks keep it."""
+        """SHA-1 over what is embedded and asked about, without the file's name: chunks of a renamed file keep it."""
         return self.text_hashes[-1] if self.is_named_after_file else self.text_hashes[0]
 
     @property

@@ -1,7 +1,7 @@
 """Log lines on stderr, so that stdout is for answers; colours and times only where a person reads them.
 
-What comes from outside (paths of requests, messages of endpoints, names of files) is written out where it is no plain
-text: no line of a log can be forged, and no terminal told to do anything.
+Text from outside (paths of requests, messages of endpoints, names of files) has its control characters escaped: it can
+neither forge a line of the log nor send commands to the terminal.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def configure_logs(level: str) -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
-    if logging.lastResort is not None:  # what writes lines that no handler of somebody else takes
+    if logging.lastResort is not None:  # writes the lines for which no handler is set
         logging.lastResort.setFormatter(Escaping())
 
 

@@ -23,8 +23,8 @@ class MatchedWords:
     """What the BM25 leg found of a question in a hit, as words that the index has.
 
     `words` are the question's own, `synonyms` maps what stands there instead to the word that was asked. Those of
-    both that its heading and text lack are in `in_questions`: only its pseudo-questions hold them. `bigrams` are the
-    runs of characters in common besides, of two characters or more.
+    both that its heading and text lack are in `in_questions`: only its pseudo-questions hold them. `bigrams` are
+    further runs of characters that both have, of two characters or more.
     """
 
     words: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ class SelfQuery:
 class Reranking:
     """What the reranker did: of its `candidates`, how many have a score, and how many of these from memory.
 
-    `cached` is None for callers with access groups: it would tell what others have asked.
+    `cached` is None for callers with access groups: it would show what others have asked.
     """
 
     candidates: int
@@ -167,7 +167,7 @@ class Reranking:
 class Expansion:
     """What `rewrite: "auto"` decided before any language model was asked: `wanted` where `score` is above 0.
 
-    `rule` names what decided, `score` is None where nothing could be told; `signs` are what it went by.
+    `rule` names what decided, `score` is None if no decision was possible; `signs` are what it was computed from.
     """
 
     wanted: bool

@@ -75,14 +75,14 @@ def is_running(container: str) -> bool:
     """Whether a container runs."""
     if shutil.which("docker") is None:
         return False
-    told = _docker(["docker", "inspect", "--format", "{{.State.Running}}", container], check=False)
-    return told.returncode == 0 and told.stdout.strip() == "true"
+    done = _docker(["docker", "inspect", "--format", "{{.State.Running}}", container], check=False)
+    return done.returncode == 0 and done.stdout.strip() == "true"
 
 
 def last_words(container: str) -> str:
     """Return the last line that a container printed."""
-    told = _docker(["docker", "logs", "--tail", "1", container], check=False)
-    return (told.stdout.strip() or told.stderr.strip())[:400]
+    done = _docker(["docker", "logs", "--tail", "1", container], check=False)
+    return (done.stdout.strip() or done.stderr.strip())[:400]
 
 
 def stop_container(container: str) -> None:

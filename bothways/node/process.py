@@ -136,9 +136,9 @@ def ask(url: str, login: Login | None = None) -> dict[str, Any] | None:
 def why_it_died(log_file: Path, code: int | None) -> str:
     """Say in a sentence why a node ended at its start: the last line of its log that names an error, else the last."""
     lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines() if log_file.is_file() else []
-    told = [line.strip() for line in lines if line.strip() and not _SAYS_NOTHING.match(line)]
-    errors = [line for line in told if re.search(r"\b(ERROR|FATAL)\b|Exception|rror:", line)]
-    reason = re.sub(r"^(\[[^\]]*\]\s*)+", "", (errors or told or ["it printed nothing"])[-1])[:400]
+    printed = [line.strip() for line in lines if line.strip() and not _SAYS_NOTHING.match(line)]
+    errors = [line for line in printed if re.search(r"\b(ERROR|FATAL)\b|Exception|rror:", line)]
+    reason = re.sub(r"^(\[[^\]]*\]\s*)+", "", (errors or printed or ["it printed nothing"])[-1])[:400]
     return f"Elasticsearch ended while starting (exit code {code}): {reason}. Its log: {log_file}"
 
 

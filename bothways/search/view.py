@@ -6,7 +6,7 @@ from elasticsearch import Elasticsearch
 
 from bothways.core.access import Access
 from bothways.core.collections.collection import Collection, open_collection
-from bothways.core.collections.visibility import as_seen, require_known
+from bothways.core.collections.visibility import as_visible, require_known
 from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import IncompatibleCollectionError
 from bothways.search.query.script import Scripts
@@ -34,7 +34,7 @@ class CallerView:
         """
         require_known(self.reader, name)
         try:
-            return as_seen(versions.open(name), self.reader)
+            return as_visible(versions.open(name), self.reader)
         except IncompatibleCollectionError:
-            as_seen(open_collection(self.reader, name), self.reader)  # whoever sees nothing in it is told nothing of it
+            as_visible(open_collection(self.reader, name), self.reader)  # hidden ones first: they stay unknown
             raise

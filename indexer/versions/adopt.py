@@ -13,7 +13,7 @@ from bothways.core.collections.alias import AliasView, is_version, number_of, vi
 from bothways.core.collections.collection import alias_of, no_collection, open_index
 from bothways.core.collections.lease import alone_on
 from bothways.core.collections.version_state import as_state, now, state_of
-from bothways.core.elastic.build_mode import wake
+from bothways.core.elastic.build_mode import end_build
 from bothways.core.errors import AliasError, UsageError
 from bothways.indexer.versions.acl import acl_to_keep, write_acl
 from bothways.indexer.versions.remove import remove_version
@@ -47,7 +47,7 @@ def adopt(client: Elasticsearch, name: str, number: int) -> tuple[Version, str]:
         note(client, index, rolled_back_at=None, failed_check=None, **as_state("live"))
         swap_alias(client, alias, to=index, away_from=[i for i in view.behind if not is_version(i, alias)])
         _pass_over(client, view, index)
-        wake(client, index)
+        end_build(client, index)
     log.warning("version_adopted", collection=name, index=index, was=before, instead_of=list(view.behind))
     return next(version for version in list_versions(client, name) if version.number == number), before
 

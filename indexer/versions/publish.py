@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 from bothways.core.collections.alias import AliasView, view_alias
 from bothways.core.collections.collection import RERANKER, Collection, alias_of, from_mapping, version_of
 from bothways.core.collections.version_state import State, as_state
-from bothways.core.elastic.build_mode import UNMERGED, quieten, wake, without_graphs
+from bothways.core.elastic.build_mode import UNMERGED, begin_build, end_build, without_graphs
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.elastic.counting import chunks_of
 from bothways.core.errors import AliasError, IncompatibleCollectionError
@@ -53,7 +53,7 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
         write_acl(parts.client, options.collection, options.acl_field)
     if live and not options.recreate:
         add_new_fields(parts.client, live)
-        wake(parts.client, live)  # where its first build was cut off
+        end_build(parts.client, live)  # where its first build was cut off
         return live
     if live is None and view.versions and (begun := _begun_first_build(view, options, parts, built_from)):
         return begun
@@ -75,7 +75,7 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
     created = create_version(parts.client, view.alias, without_graphs(mapping), synonyms=parts.synonyms())
     # Only now, so that no name is used twice: somebody may still search what was gone back from.
     remove_versions(parts.client, view, newer, only=_REPLACED)
-    quieten(parts.client, created)
+    begin_build(parts.client, created)
     if live is None:
         _set_first_alias(view, created, parts)
     return created
@@ -139,7 +139,7 @@ def go_live(client: Elasticsearch, view: AliasView, live: str, index: str) -> No
 
 def finish(client: Elasticsearch, index: str) -> None:
     """End a build: once, and also where it was cut off, or somebody looked at it before it was complete."""
-    wake(client, index)
+    end_build(client, index)
     with elasticsearch_errors(f"reading the mapping of {index}"):
         meta = client.indices.get_mapping(index=index)[index]["mappings"].get("_meta", {})
     if meta.get(UNMERGED) and merge(client, index):

@@ -15,7 +15,7 @@ from bothways.api.app import create_app
 from bothways.api.deps import AccessDep, KeyedRoute
 from bothways.core.access import Access
 from bothways.core.collections.collection import open_collection
-from bothways.core.collections.visibility import as_seen
+from bothways.core.collections.visibility import as_visible
 from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
 from bothways.core.settings import load_settings
@@ -395,7 +395,7 @@ def test_a_field_that_cannot_be_one_is_refused(es, protected, field):
 def test_code_that_asks_by_itself_is_kept_to_the_groups(es, protected):
     """Whatever a later part of the read path asks, it is given no more than the caller may see."""
     client = guarded(es[0], Access(frozenset({"hr"})))
-    index = as_seen(open_collection(client, protected), client).index
+    index = as_visible(open_collection(client, protected), client).index
     laws = {"areas": {"terms": {"field": "metadata.area"}}}
     counted = client.search(index=index, size=0, aggs=laws)["aggregations"]["areas"]["buckets"]
     assert [(bucket["key"], bucket["doc_count"]) for bucket in counted] == [("人事", 2)]
@@ -413,4 +413,4 @@ def test_code_that_asks_by_itself_is_kept_to_the_groups(es, protected):
     assert {hit["_source"]["doc_id"] for hit in first["hits"]["hits"]} == MAY_SEE["hr"]
     assert second["hits"]["total"]["value"] == 2
     with pytest.raises(CollectionNotFoundError):
-        as_seen(open_collection(es[0], protected), guarded(es[0], Access(frozenset())))
+        as_visible(open_collection(es[0], protected), guarded(es[0], Access(frozenset())))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bothways.core.collections.collection import list_collections, open_collection
-from bothways.core.elastic.build_mode import UNMERGED, WHEN_BUILT, is_quiet, quieten, wake, without_graphs
+from bothways.core.elastic.build_mode import UNMERGED, WHEN_BUILT, begin_build, end_build, is_building, without_graphs
 from bothways.indexer.versions.versions import chunk_mapping, create_version, note
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.undisturbed]
@@ -113,27 +113,27 @@ def test_an_index_gets_back_what_it_had(es, collection):
     index = create_version(client, f"bothways-{collection}", without_graphs(mapping))
     assert index_options(client, index) == (FLAT, FLAT)
     before = client.indices.get_settings(index=index, flat_settings=True)[index]["settings"]
-    quieten(client, index)
+    begin_build(client, index)
     assert settings_of(client, index) == QUIET
     assert client.indices.get_settings(index=index, name="index.number_of_replicas", flat_settings=True)[index][
         "settings"
     ] == {"index.number_of_replicas": "0"}
     note(client, index, failed_check=None)  # others write into `_meta` too
-    assert wake(client, index) is True
+    assert end_build(client, index) is True
     after = client.indices.get_settings(index=index, flat_settings=True)[index]["settings"]
     assert after == before
     assert index_options(client, index) == (GRAPH, GRAPH)
     assert WHEN_BUILT not in meta_of(client, index)
     assert meta_of(client, index)["embedding_model"] == "m"
-    assert wake(client, index) is False
+    assert end_build(client, index) is False
 
 
 def test_an_index_that_died_before_it_was_quiet_gets_its_graphs(es, collection):
     client, _ = es
     mapping = chunk_mapping(embedding_model="m", dimension=8, analyzer="jieba-cut")
     index = create_version(client, f"bothways-{collection}", without_graphs(mapping))
-    assert is_quiet(meta_of(client, index))
-    assert wake(client, index) is True
+    assert is_building(meta_of(client, index))
+    assert end_build(client, index) is True
     assert index_options(client, index) == (GRAPH, GRAPH)
     assert settings_of(client, index) == USUAL
 
@@ -156,7 +156,7 @@ def test_a_build_is_quiet_and_a_finished_one_is_not(folder, build, es, collectio
     build(folder, recreate=True)
     assert seen[0] == ("2", QUIET)
     assert settings_of(client, f"bothways-{collection}-v2") == USUAL
-    assert not is_quiet(meta_of(client, f"bothways-{collection}-v2"))
+    assert not is_building(meta_of(client, f"bothways-{collection}-v2"))
     assert index_options(client, f"bothways-{collection}-v2") == (GRAPH, GRAPH)
 
 

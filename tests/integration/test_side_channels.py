@@ -14,7 +14,7 @@ import bothways.core.elastic.guarded
 from bothways.api.app import create_app
 from bothways.core.access import Access
 from bothways.core.collections.collection import Collection, delete_collection
-from bothways.core.collections.visibility import open_seen, require_known
+from bothways.core.collections.visibility import open_visible, require_known
 from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import CollectionNotFoundError
 from bothways.core.settings import load_settings
@@ -235,13 +235,13 @@ def test_a_hidden_collection_takes_the_requests_of_a_missing_one(counted, among,
         for _ in range(2):
             count.sent.clear()
             with pytest.raises(CollectionNotFoundError) as raised:
-                open_seen(seen, name)
+                open_visible(seen, name)
             yield list(count.sent), str(raised.value).replace(name, "NAME")
 
     hidden, missing = (list(requests(name, ["other"])) for name in (among, "missing"))
     assert hidden == missing
     assert [len(sent) for sent, _ in hidden] == [2, 0]  # and for a second nothing is asked again
-    assert open_seen(guarded(client, Access(frozenset({"hr"}))), among).is_partial
+    assert open_visible(guarded(client, Access(frozenset({"hr"}))), among).is_partial
 
 
 def test_a_collection_that_is_new_is_known_within_a_second(es, make, monkeypatch):
@@ -280,7 +280,7 @@ def test_names_of_fields_that_look_like_patterns_are_no_patterns(es):
     seen._acl_field = lambda index, params: "groups"
     seen.search = lambda **body: asked.update(body) or _Answer()
     fields = frozenset({"groups", "a*", "*", "[g]roups", "size [mm]", "area"})
-    bothways.core.collections.visibility.as_seen(
+    bothways.core.collections.visibility.as_visible(
         Collection(
             name="x",
             index="bothways-x-v1",

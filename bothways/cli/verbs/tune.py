@@ -21,7 +21,7 @@ from bothways.core.text.markdown import markdown_table
 from bothways.evaluation.judged.queries import load_queries, take_split
 from bothways.evaluation.report.markdown import between, not_significant, p_value, signed
 from bothways.evaluation.tune.fusion import SETTINGS_HEAD, Tuning, settings_lines, tune
-from bothways.evaluation.tune.grid import GRIDS, Value, make_grid, told
+from bothways.evaluation.tune.grid import GRIDS, Value, as_setting, make_grid
 from bothways.search.build import build_searcher
 
 _SHOWN = 10
@@ -117,9 +117,9 @@ def bars() -> Iterator[Callable[[str, int], None]]:
 def _show(found: Tuning, write: Path) -> None:
     gain = found.gain
     fields = list(found.best)
-    rows = [[*(told(trial[field]) for field in fields), f"{mean:.4f}"] for trial, mean in found.trials[:_SHOWN]]
-    now = ", ".join(f"{field} {told(value)}" for field, value in found.current.items())
-    best = ", ".join(f"{field} {told(value)}" for field, value in found.best.items())
+    rows = [[*(as_setting(trial[field]) for field in fields), f"{mean:.4f}"] for trial, mean in found.trials[:_SHOWN]]
+    now = ", ".join(f"{field} {as_setting(value)}" for field, value in found.current.items())
+    best = ", ".join(f"{field} {as_setting(value)}" for field, value in found.best.items())
     lines = [
         f"{found.queries} queries, {len(found.trials)} combinations, {found.measure}",
         markdown_table([*fields, found.measure], rows),

@@ -1,8 +1,8 @@
 """What the alias of a collection points to, and what to do where that is not exactly one of its versions.
 
-An alias is lost when somebody removes it, or when a snapshot is restored without aliases; a partial restore may leave
-two versions behind it, or an index that is none. Nobody searches or writes such a collection before a person has said
-which version is the right one: a guess would put an empty version in front of a full one.
+An alias is lost when a user removes it, or when a snapshot is restored without aliases; after a partial restore it may
+point to two versions, or to an index that is not a version. Such a collection is neither searched nor written until a
+person has said which version is the right one: a guess could choose an empty version instead of a full one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"-v(\d+)$", re.ASCII)
 
 
 def number_of(index: str) -> int:
-    """Return the number of a version from its index's name; 0 for an index that is none."""
+    """Return the number of a version from the name of its index; 0 for other indices."""
     match = _NUMBER.search(index)
     return int(match.group(1)) if match else 0
 
@@ -59,16 +59,16 @@ class AliasView:
 
     @property
     def is_unfinished_first_build(self) -> bool:
-        """Whether there is no alias since the first build was cut off before it set one.
+        """Whether there is no alias because the first build was interrupted before it set one.
 
-        Then no version was ever live, and none is a candidate, which is made of a live one.
+        Then no version was ever live, and none is a candidate, since candidates are made from a live version.
         """
         states = {state_of(meta) for meta in self.versions.values()}
         return states == {"building"} and not self.behind and not self.in_the_way
 
     @property
     def newer_once_live(self) -> list[str]:
-        """Newer versions than the live one that say they were live, and from which nobody rolled back."""
+        """Versions newer than the live one that were live and were not rolled back."""
         live = number_of(self.live or "")
         return [
             index
@@ -77,7 +77,7 @@ class AliasView:
         ]
 
     def require_live(self) -> str:
-        """Return the version that searches go to; raise `AliasError` with what to do where there is none."""
+        """Return the version that searches go to; raise `AliasError` with what to do if there is none."""
         if self.live is None:
             raise AliasError(self.problem())
         return self.live
@@ -86,7 +86,7 @@ class AliasView:
         """Return what is wrong and what to do; "" where the alias points to one version or nothing is there."""
         if self.live is not None or self.is_missing:
             return ""
-        there = ", ".join(_told(index, meta, chunks) for index, meta in self.versions.items())
+        there = ", ".join(_describe(index, meta, chunks) for index, meta in self.versions.items())
         newest = max(map(number_of, self.versions), default=0)
         adopt = f"`bothways collections adopt {self.name} --version {newest or 'N'}`"
         choose = f"choose one with {adopt}" if newest else "it has no version to go to"
@@ -138,7 +138,7 @@ def view_of(found: Mapping[str, Any], name: str, alias: str) -> AliasView:
     )
 
 
-def _told(index: str, meta: Mapping[str, Any], chunks: Mapping[str, int] | None) -> str:
+def _describe(index: str, meta: Mapping[str, Any], chunks: Mapping[str, int] | None) -> str:
     facts: list[str] = [state_of(meta) or "of an older Bothways"]
     if chunks and index in chunks:
         facts.append(f"{chunks[index]:,} chunks")

@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 
 from bothways.core.collections.alias import AliasView, is_version, number_of, view_alias, view_of
 from bothways.core.collections.lease import alone_on
-from bothways.core.elastic.build_mode import is_quiet, vector_fields, wake
+from bothways.core.elastic.build_mode import end_build, is_building, vector_fields
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.elastic.counting import chunks_of, count, count_chunks
 from bothways.core.errors import (
@@ -49,9 +49,9 @@ class Collection:
 
     `metadata_fields` are the names that filters may use, `range_fields` those of them that have numbers and dates
     beside their text; `built_from` is the path that it was begun with.
-    `is_discarded`: it failed its check, or searches were taken back from it; no rebuild goes on with it.
+    `is_discarded`: it failed its check or was rolled back; no rebuild resumes it.
     `chunker` and `max_chars` are how its documents were cut; None where an older Bothways did not note it.
-    `acl_field` is the metadata field that holds a document's access groups; "" where everybody may see everything.
+    `acl_field` is the metadata field that holds a document's access groups; "" if all documents are public.
     `vectors` are the paths of the vector fields that the mapping has.
     `reranker` is the folder of a reranker that was promoted for this collection; "" where the settings' one serves.
     `is_partial`: the caller it was opened for sees a part of its documents, so its statistics tell of others, too.
@@ -75,7 +75,7 @@ class Collection:
     is_partial: bool = False
 
     def require(self, *, embedding_model: str, dimension: int | None = None, analyzer: str) -> None:
-        """Refuse to be used with what it was not built with; raise `IncompatibleCollectionError` with what to do."""
+        """Raise `IncompatibleCollectionError`, with what to do, if the collection was built with something else."""
         if self.schema_version != SCHEMA_VERSION:
             self._refuse(f"index schema {self.schema_version}", f"{SCHEMA_VERSION}")
         if self.embedding_model != embedding_model:
@@ -92,7 +92,7 @@ class Collection:
     def _refuse(self, built_with: str, in_use: str, setting: str = "what it was built with") -> None:
         raise IncompatibleCollectionError(
             f"The collection {self.name!r} was built with {built_with}, in use is {in_use}: set {setting}, "
-            f"or build it anew with `bothways index PATH --collection {self.name} --recreate`."
+            f"or build it again with `bothways index PATH --collection {self.name} --recreate`."
         )
 
 
@@ -113,7 +113,7 @@ def alias_of(name: str) -> str:
 
 
 def version_of(index: str) -> int:
-    """Return the number of a version from its index's name; 0 for an index that is none."""
+    """Return the number of a version from the name of its index; 0 for other indices."""
     return number_of(index)
 
 
@@ -137,9 +137,9 @@ def open_collection(client: Elasticsearch, name: str) -> Collection:
 
 
 def require_alias(client: Elasticsearch, name: str) -> None:
-    """Raise `AliasError` where a collection has versions and its alias points to no single one of them.
+    """Raise `AliasError` if a collection has versions and its alias does not point to exactly one of them.
 
-    A collection that is not there, and one whose first build was cut off before its alias was set, may be written to.
+    A collection that does not exist yet, or whose first build was interrupted before its alias was set, may be written.
     """
     view = view_alias(client, name, alias_of(name))
     if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
@@ -147,7 +147,7 @@ def require_alias(client: Elasticsearch, name: str) -> None:
 
 
 def _why_not(client: Elasticsearch, name: str) -> AliasError | CollectionNotFoundError:
-    """Make the error for a collection that cannot be opened; callers with access groups learn only that."""
+    """Return the error for a collection that cannot be opened; callers with access groups get no details."""
     if getattr(client, "is_guarded", False):
         return no_collection(name)
     view = view_alias(client, name, alias_of(name))
@@ -156,7 +156,7 @@ def _why_not(client: Elasticsearch, name: str) -> AliasError | CollectionNotFoun
 
 
 def no_collection(name: str) -> CollectionNotFoundError:
-    """Make the error for a collection that is not there, or of which the one who asks is to know nothing."""
+    """Return the error for a collection that does not exist, or that the caller may not see."""
     return CollectionNotFoundError(
         f"There is no collection {name!r}: make it with `bothways index PATH --collection {name}`, "
         "or see `bothways collections`."
@@ -174,12 +174,12 @@ def open_index(client: Elasticsearch, name: str, index: str) -> Collection | Non
 
 
 def _show_all(client: Elasticsearch, index: str, mappings: dict[str, Any]) -> None:
-    """Let all that a first build has sent so far be found, be it still going on or dead: somebody is looking."""
-    if is_quiet(mappings.get("_meta", {})):
+    """Make the documents of an unfinished first build visible, whether the build still runs or has died."""
+    if is_building(mappings.get("_meta", {})):
         try:
-            wake(client, index)
+            end_build(client, index)
         except (ElasticsearchError, AccessError) as error:
-            # As with a key or a caller that may only read: what has been refreshed can be searched all the same.
+            # A key that may only read cannot do it; what is visible already can still be searched.
             log.warning("build_settings_not_restored", index=index, reason=str(error))
 
 
@@ -212,22 +212,22 @@ def from_mapping(name: str, index: str, mappings: dict[str, Any]) -> Collection:
 def filterable(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata fields of a mapping that hold text as our readers write it, by name.
 
-    Others, as of an index that somebody else made or changed (objects, aliases, numbers), are no fields to us: a filter
-    on one would fail in Elasticsearch, in a form of its own.
+    Fields of other types, in an index that was not made by Bothways (objects, aliases, numbers), are left out: filters
+    on them would fail in Elasticsearch.
     """
     fields = properties.get("metadata", {}).get("properties", {})
     return {name: field for name, field in fields.items() if field.get("type") in _TEXT_TYPES}
 
 
 def _number(value: object) -> int:
-    """Return a number of `_meta`; 0 for what is none, as in an index that is not ours."""
+    """Return a number of `_meta`; 0 if it is not a number, as in an index that is not ours."""
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def list_collections(client: Elasticsearch) -> list[tuple[Collection, int, int]]:
     """List all collections by name, each with its numbers of documents and of chunks.
 
-    Those whose alias does not point to one version are no part of it: `list_broken` has them.
+    Collections whose alias does not point to one version are not among them: see `list_broken`.
     """
     with elasticsearch_errors("listing the collections"):
         found = client.indices.get(index="bothways-*", expand_wildcards="open").body
@@ -245,7 +245,7 @@ def list_broken(client: Elasticsearch) -> list[AliasView]:
     with elasticsearch_errors("listing the collections"):
         found = client.indices.get(index="bothways-*", features=["aliases", "mappings"], expand_wildcards="open").body
     broken = [view for view in _views(found) if view.live is None and not view.is_unfinished_first_build]
-    # An alias of somebody's own, over the versions of several collections, is no broken collection.
+    # A user's own alias over the versions of several collections is not a broken collection.
     return [
         view
         for view in broken
@@ -266,12 +266,12 @@ def _views(found: Mapping[str, Any]) -> list[AliasView]:
 
 
 def _is_ours(body: Mapping[str, Any]) -> bool:
-    """Tell from what the server says of an index whether it holds chunks of ours."""
+    """Return whether an index holds chunks of ours, from the server's answer about it."""
     return "schema_version" in body["mappings"].get("_meta", {})
 
 
 def delete_collection(client: Elasticsearch, name: str) -> list[str]:
-    """Delete a collection with all its versions, on a person's word; gives the indices that are gone.
+    """Delete a collection with all its versions; return the indices that were deleted.
 
     Raise `CollectionNotFoundError`, and `LeaseHeldError` while a job writes the collection.
     """

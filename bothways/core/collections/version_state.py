@@ -1,8 +1,8 @@
 """What a version of a collection is, as its `_meta` says.
 
-Each step of a version's life writes its state there, and nothing is concluded from its number or from the alias alone:
-an alias can be lost, and a snapshot can bring versions back in another order. Versions of a Bothways that wrote no
-states have the state None: they are searched and written as before, and no rebuild deletes them.
+Each step writes the state there. Neither the number of a version nor the alias alone decides anything: an alias can be
+lost, and a snapshot can restore versions in another order. Versions of a Bothways that wrote no states have the state
+None: they are searched and written as before, and no rebuild deletes them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def as_state(state: State) -> dict[str, str]:
 def state_of(meta: Mapping[str, Any]) -> State | None:
     """Return the state that a version's `_meta` names; None where an older Bothways wrote none.
 
-    What an older one did write down is believed: that a check failed, and that searches were taken back.
+    Two facts that older ones did write are used: that a check failed, and that the version was rolled back.
     """
     if meta.get("failed_check"):
         return "failed its check"
@@ -42,5 +42,5 @@ def state_of(meta: Mapping[str, Any]) -> State | None:
 
 
 def since(meta: Mapping[str, Any]) -> str:
-    """Return when a version reached its state; "" where that was not written down."""
+    """Return when a version reached its state; "" if it is not known."""
     return str(meta.get(SINCE) or "")

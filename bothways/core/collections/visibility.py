@@ -26,10 +26,10 @@ FIELDS_TTL_S = 5.0
 _SEES = {"size": 0, "terminate_after": 1, "track_total_hits": 1}
 
 
-def open_seen(client: Elasticsearch, name: str) -> Collection:
+def open_visible(client: Elasticsearch, name: str) -> Collection:
     """Open a collection as the caller may know it; raise `CollectionNotFoundError` if it is hidden or missing."""
     require_known(client, name)
-    return as_seen(open_collection(client, name), client)
+    return as_visible(open_collection(client, name), client)
 
 
 def require_known(client: Elasticsearch, name: str) -> None:
@@ -51,7 +51,7 @@ def require_known(client: Elasticsearch, name: str) -> None:
     raise no_collection(name)
 
 
-def as_seen(collection: Collection, client: Elasticsearch) -> Collection:
+def as_visible(collection: Collection, client: Elasticsearch) -> Collection:
     """Return a collection as the caller of `client` may know it.
 
     The field of the groups is left out, and so are metadata fields that only hidden documents have. Raise

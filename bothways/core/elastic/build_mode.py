@@ -1,8 +1,8 @@
-"""A version that is being built is quiet: no graphs for its vectors, no refreshes, no replicas.
+"""Settings of a version that is being built: no graphs for its vectors, no refreshes, no replicas.
 
-A graph is built once, when the finished version is merged (indexer/versions/merge.py), instead of anew for each segment
-and each merge of segments; until then vectors are compared one by one. What the index is to have when it is built
-stands in its `_meta` all the while, so that whoever comes next can give it that, however the build ended.
+The graphs are built once, when the finished version is merged (indexer/versions/merge.py), and not again for each
+segment and each merge of segments; until then vectors are compared one by one. The settings for afterwards are kept in
+the index's `_meta` during the build, so that any later process can restore them, however the build ended.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from bothways.core.elastic.client import elasticsearch_errors
 
 log = structlog.get_logger()
 
-QUIET: Mapping[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": "false", "number_of_replicas": 0}
-"""The translog stays synchronous: what a job counts as indexed must outlive a server that dies."""
+BUILD_SETTINGS: Mapping[str, Any] = {"refresh_interval": "-1", "auto_expand_replicas": "false", "number_of_replicas": 0}
+"""The translog stays synchronous: what a job counts as indexed must survive when the server dies."""
 
 WHEN_BUILT = "when_built"
-"""Where `_meta` keeps what is to be: `index_options` by vector field, and `settings` (null: the server's default)."""
+"""Where `_meta` keeps what to restore: `index_options` by vector field, and `settings` (null: the server's default)."""
 
 UNMERGED = "unmerged"
-"""Stands in `_meta` until the graphs have been made of all that was written without, which may be long after `wake`."""
+"""In `_meta` until all segments that were written without graphs have them; that may be long after `end_build`."""
 
 _WITHOUT_GRAPH = {"hnsw": "flat", "int8_hnsw": "int8_flat", "int4_hnsw": "int4_flat", "bbq_hnsw": "bbq_flat"}
 _OF_GRAPHS = {"m", "ef_construction"}
 
 
 def without_graphs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body to create an index with (settings and mappings), its vectors as yet without graphs."""
+    """Return the body to create an index with (settings and mappings), without graphs for its vectors."""
     quiet = deepcopy(dict(body))
     wanted = {}
     for path, field in vector_fields(quiet["mappings"]["properties"]):
@@ -48,22 +48,22 @@ def without_graphs(body: Mapping[str, Any]) -> dict[str, Any]:
     return quiet
 
 
-def quieten(client: Elasticsearch, index: str) -> None:
-    """Turn refreshes and replicas off on a new index, having noted in its `_meta` what they were."""
+def begin_build(client: Elasticsearch, index: str) -> None:
+    """Turn refreshes and replicas off on a new index; its `_meta` keeps what they were."""
     with elasticsearch_errors(f"preparing {index} for its build"):
         now = client.indices.get_settings(index=index, flat_settings=True)[index]["settings"]
-        wanted = {name: now.get(f"index.{name}") for name in QUIET}
+        wanted = {name: now.get(f"index.{name}") for name in BUILD_SETTINGS}
         if wanted["auto_expand_replicas"] not in {None, "false"}:
             del wanted["number_of_replicas"]  # follows from the other, and from how many nodes there are
         meta = _mappings(client, index).get("_meta", {})
-        # Noted first: cut off between the two requests, the index has what is noted.
+        # Kept first: if the process dies between the two requests, the index still has these settings.
         when_built = meta.get(WHEN_BUILT, {}) | {"settings": wanted}
         client.indices.put_mapping(index=index, meta=meta | {WHEN_BUILT: when_built})
-        client.indices.put_settings(index=index, settings=dict(QUIET))
+        client.indices.put_settings(index=index, settings=dict(BUILD_SETTINGS))
 
 
-def wake(client: Elasticsearch, index: str) -> bool:
-    """Restore the settings of an index and make all its documents visible; return False if it was not quiet.
+def end_build(client: Elasticsearch, index: str) -> bool:
+    """Restore the settings of an index and make all its documents visible; return False if it was not being built.
 
     Segments that are there already get their graphs when they are merged.
     """
@@ -80,15 +80,15 @@ def wake(client: Elasticsearch, index: str) -> bool:
         if wanted.get("settings"):
             client.indices.put_settings(index=index, settings=wanted["settings"])
         client.indices.refresh(index=index)
-        # Read anew: during the refresh somebody may have noted something else, as whose documents these are.
+        # Read again: during the refresh another process may have written to `_meta`.
         meta = {name: value for name, value in _mappings(client, index).get("_meta", {}).items() if name != WHEN_BUILT}
         client.indices.put_mapping(index=index, meta=meta)
     log.info("build_settings_restored", index=index)
     return True
 
 
-def is_quiet(meta: Mapping[str, Any]) -> bool:
-    """Tell from an index's `_meta` whether it is quiet."""
+def is_building(meta: Mapping[str, Any]) -> bool:
+    """Return whether an index is being built, from its `_meta`."""
     return WHEN_BUILT in meta
 
 

@@ -30,7 +30,7 @@ PACKED_VECTORS_SINCE = (9, 3)
 """From this server on a `dense_vector` may be sent as base64 text, which is a fifth of the bytes of a JSON list."""
 
 NO_ROOM_NOW = frozenset({429, 502, 503, 504})
-"""Statuses of a server, or of a proxy before it, that has no room or is not there just now: later it may be."""
+"""Statuses of a server, or of a proxy before it, that is overloaded or unavailable at the moment."""
 
 _NO_WRITES = {f"index.blocks.{block}" for block in ("read_only_allow_delete", "read_only", "write")}
 _VERSION = re.compile(r"bothways-(.+)-v\d+")
@@ -38,7 +38,7 @@ _VERSION = re.compile(r"bothways-(.+)-v\d+")
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the server said of itself: its version, its licence, and where it is."""
+    """A server: its address, version and licence."""
 
     url: str
     version: str
@@ -79,7 +79,7 @@ def _of_wire(error: WireError, doing: str) -> ElasticsearchError | UsageError:
     if isinstance(error, SerializationError):
         if error.message.startswith("Unable to serialize"):
             return UsageError(f"What was sent while {doing} is not valid text: {error.message[:200]}.")
-        # The message holds the whole answer, which may be large and is nobody's to read.
+        # The message holds the whole answer, which may be large and secret.
         return ElasticsearchError(
             f"Elasticsearch, or a proxy before it, sent an answer that cannot be read while {doing}: look at "
             "what BOTHWAYS_ES_URL points to."
@@ -96,7 +96,7 @@ def of_answer(error: ApiError, doing: str) -> ElasticsearchError:
     if kind == "cluster_block_exception" and (blocked := blocked_by(error.status_code, reason(error))):
         return blocked
     if error.status_code in NO_ROOM_NOW:
-        return ElasticsearchUnavailableError(f"{said}. It is overloaded or not all there: try again in a moment.")
+        return ElasticsearchUnavailableError(f"{said}. It is overloaded or starting: try again in a moment.")
     if error.status_code == 404 and kind == "index_not_found_exception" and (gone := _VERSION.fullmatch(index)):
         return CollectionGoneError(
             f"The collection {gone[1]!r}, or the version of it that was in use, was removed while {doing}; "
@@ -106,28 +106,28 @@ def of_answer(error: ApiError, doing: str) -> ElasticsearchError:
 
 
 def blocked_by(status: int, why: str) -> IndexReadOnlyError | None:
-    """Return the error for an index that takes no writes; None for a block that goes by itself in a moment.
+    """Return the error for an index that takes no writes; None for a block that ends by itself in a moment.
 
-    `status` and `why` are Elasticsearch's: 429 for a full disk, 403 for a block that somebody has set, 503 for a
+    `status` and `why` are Elasticsearch's: 429 for a full disk, 403 for a block that a person has set, 503 for a
     cluster that has no master yet.
     """
     if status == 429 or "read-only-allow-delete" in why or "read-only / allow delete" in why:
         return IndexFullError(
             f"Elasticsearch takes no more writes ({why}): its disk is full. Make room on it, or delete a collection; "
-            "the block goes when there is room. Then do the same again: what is indexed stays and is not done twice."
+            "the block goes away when there is room. Then try again: what is indexed stays and is not done twice."
         )
     if status == 403:
         return IndexReadOnlyError(
-            f"An index takes no writes ({why}): somebody has set it read-only. Take the block off "
-            "(its settings `index.blocks.*`), then do the same again; before that, no retry helps."
+            f"An index takes no writes ({why}): it was set read-only. Remove the block "
+            "(its settings `index.blocks.*`), then try again; before that, no retry helps."
         )
     return None
 
 
 def require_writable(client: Elasticsearch, index: str) -> None:
-    """Raise `IndexReadOnlyError` where one of the indices (by commas) takes no writes.
+    """Raise `IndexReadOnlyError` if one of the indices (separated by commas) takes no writes.
 
-    A request by query does not say so: the server tries it again for half a minute, and fails in a form of its own.
+    Update and delete by query do not report it well: the server retries for half a minute and then fails differently.
     """
     with elasticsearch_errors(f"asking whether {index} takes writes"):
         found = client.indices.get_settings(index=index, name="index.blocks.*", flat_settings=True)
@@ -148,7 +148,7 @@ def _kind(body: object) -> tuple[str, str]:
 
 
 def reason(error: ApiError) -> str:
-    """Return the one sentence in which Elasticsearch says what was wrong, with the HTTP status."""
+    """Return the reason that Elasticsearch gives, with the HTTP status."""
     body = error.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         causes = body["error"].get("root_cause") or [body["error"]]
@@ -207,5 +207,5 @@ def _licence(client: Elasticsearch) -> str:
     try:
         return str(client.license.get()["license"]["type"])
     except ApiError:
-        # A key without the monitor privilege may still search and index; Basic is all we need.
+        # A key without the monitor privilege may still search and index; a Basic licence is enough.
         return "unknown"

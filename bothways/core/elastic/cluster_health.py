@@ -1,4 +1,4 @@
-"""How Elasticsearch is, and why it is not well: each reason is one sentence, followed by what to do."""
+"""The health of Elasticsearch, and what is wrong with it: each reason is a sentence, followed by what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RETRY = "make room or mend that, then restart the node (`bothways es down`, `bo
 
 @dataclass(frozen=True, slots=True)
 class ClusterHealth:
-    """What `_cluster/health` calls the cluster (green, yellow or red), and sentences on all that is not well."""
+    """The status of `_cluster/health` (green, yellow or red), and a sentence for each problem."""
 
     status: str
     reasons: Sequence[str] = field(default=())
@@ -27,8 +27,8 @@ class ClusterHealth:
 def cluster_health(client: Elasticsearch) -> ClusterHealth:
     """Ask for status, disks, write blocks and shards that are on no node.
 
-    Raise `ElasticsearchError` where the caller may not ask (privilege `monitor`) and
-    `ElasticsearchUnavailableError` where nothing answers.
+    Raise `ElasticsearchError` if the caller lacks the privilege `monitor`, `ElasticsearchUnavailableError` if nothing
+    answers.
     """
     with elasticsearch_errors("asking for the cluster's health"):
         status = str(client.cluster.health()["status"])
@@ -63,7 +63,7 @@ def block_reasons(settings: Mapping[str, Any], *, disk_is_full: bool) -> Iterato
     """Name the indexes that refuse writes, from their flat settings `index.blocks.*`.
 
     Elasticsearch itself sets `read_only_allow_delete` when a disk is full, and removes it; every other block was set
-    by somebody, and stays until it is removed.
+    by a person, and stays until it is removed.
     """
     by_block: dict[str, list[str]] = {}
     for index, found in settings.items():
@@ -85,8 +85,8 @@ def _shard_reasons(client: Elasticsearch, rows: Sequence[Mapping[str, str]]) -> 
     missing = [row for row in rows if row["state"] == "UNASSIGNED"]
     red = {row["index"]: row["shard"] for row in missing if row["prirep"] == "p"}
     for index, shard in sorted(red.items())[:MAX_NAMED]:
-        told = client.cluster.allocation_explain(index=index, shard=int(shard), primary=True).body
-        yield red_reason(index, told)
+        allocation = client.cluster.allocation_explain(index=index, shard=int(shard), primary=True).body
+        yield red_reason(index, allocation)
     if len(red) > MAX_NAMED:
         yield f"{len(red) - MAX_NAMED} more indexes are red."
     if yellow := {row["index"] for row in missing if row["prirep"] == "r"} - red.keys():
@@ -96,12 +96,12 @@ def _shard_reasons(client: Elasticsearch, rows: Sequence[Mapping[str, str]]) -> 
         )
 
 
-def red_reason(index: str, told: Mapping[str, Any]) -> str:
+def red_reason(index: str, allocation: Mapping[str, Any]) -> str:
     """Say in one sentence why an index's shard is on no node, from `_cluster/allocation/explain`."""
     begin = f"{index} is red, so it cannot be searched:"
     deciders = [
         decider
-        for node in told.get("node_allocation_decisions", ())
+        for node in allocation.get("node_allocation_decisions", ())
         for decider in node.get("deciders", ())
         if decider.get("decision") == "NO"
     ]
@@ -109,19 +109,19 @@ def red_reason(index: str, told: Mapping[str, Any]) -> str:
     if "disk_threshold" in names:
         return f"{begin} the disk has no room for it. Make room: it is used by itself within a minute."
     if "max_retry" in names:
-        details = told.get("unassigned_info", {}).get("details", "no details are told")
+        details = allocation.get("unassigned_info", {}).get("details", "no details are given")
         return f"{begin} its data could not be opened several times ({_brief(details)}); {_RETRY}."
-    if told.get("can_allocate") == "no_valid_shard_copy":
+    if allocation.get("can_allocate") == "no_valid_shard_copy":
         return (
-            f"{begin} its data is missing or damaged{_store_error(told)}. Restore a snapshot, or delete the collection "
-            "and index its documents again."
+            f"{begin} its data is missing or damaged{_store_error(allocation)}. Restore a snapshot, or delete the "
+            "collection and index its documents again."
         )
-    why = deciders[0]["explanation"] if deciders else told.get("allocate_explanation", "no reason is told")
+    why = deciders[0]["explanation"] if deciders else allocation.get("allocate_explanation", "no reason is given")
     return f"{begin} {_brief(why)}."
 
 
-def _store_error(told: Mapping[str, Any]) -> str:
-    for node in told.get("node_allocation_decisions", ()):
+def _store_error(allocation: Mapping[str, Any]) -> str:
+    for node in allocation.get("node_allocation_decisions", ()):
         error = node.get("store", {}).get("store_exception")
         if isinstance(error, Mapping):
             return f" ({_brief(error.get('reason') or error.get('type'))})"

@@ -28,7 +28,7 @@ def count_chunks(client: Elasticsearch, index: str) -> int:
 
 
 def _once_it_is_up(ask: Callable[[], ObjectApiResponse[Any]]) -> ObjectApiResponse[Any]:
-    """Ask again for a moment where the shards of an index are not there yet, as of one that was made this moment."""
+    """Ask again for a moment if the shards of an index are not started yet, as in one that was just made."""
     for _ in range(_TRIES):
         try:
             return ask()
@@ -43,7 +43,7 @@ def count(client: Elasticsearch, index: str) -> tuple[int, int]:
     """Count an index's documents and chunks. Documents are exact up to 40,000, near (some per cent) above."""
     distinct = {"documents": {"cardinality": {"field": "doc_id", "precision_threshold": 40_000}}}
     with elasticsearch_errors(f"counting the documents of {index}"):
-        # An index that a rebuild removes while collections are listed has nothing any more; that is no error.
+        # A rebuild may remove an index while collections are listed; that is no error.
         response = _once_it_is_up(
             lambda: client.search(index=index, ignore_unavailable=True, size=0, track_total_hits=True, aggs=distinct)
         )

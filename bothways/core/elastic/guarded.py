@@ -25,7 +25,7 @@ TTL_S = 1.0
 """Seconds for which it is remembered which field protects an index, or that none does."""
 
 _ABOUT_INDICES = frozenset({"info", "license.get", "indices.get", "indices.get_mapping", "indices.exists"})
-"""Requests that tell nothing of documents."""
+"""Requests whose answers say nothing about documents."""
 _PARAMS = frozenset(
     [
         "ignore_unavailable",
@@ -48,7 +48,7 @@ _ONE_INDEX = re.compile(r"bothways-[a-z0-9][a-z0-9_-]*")
 
 @dataclass(slots=True, kw_only=True)
 class Noted:
-    """What was found out for one caller, each with its `time.monotonic()` (core/collections/visibility.py).
+    """What is known about one caller's view, each with its `time.monotonic()` (core/collections/visibility.py).
 
     `names` are the collections in which the caller sees something, `names_whole` whether all could be looked at;
     `fields`, by index, the metadata fields that documents of the caller have.
@@ -61,7 +61,7 @@ class Noted:
 
 
 class GuardedClient(Elasticsearch):
-    """A client for one caller: it searches and counts what the caller may see, and refuses whatever else."""
+    """A client for one caller: it searches and counts what the caller may see, and refuses all other requests."""
 
     is_guarded = True
     _access = Access(frozenset())
@@ -100,7 +100,7 @@ class GuardedClient(Elasticsearch):
         elif endpoint_id == "msearch":
             body = self._all_restricted(body, parts.get("index"), params)
         elif endpoint_id not in _ABOUT_INDICES:
-            raise AccessError("This caller may only read what his access groups let him see.")
+            raise AccessError("This key may only read what its access groups can see.")
         return super().perform_request(
             method,
             path,
@@ -116,11 +116,11 @@ class GuardedClient(Elasticsearch):
         return self._acl_field(index, None)
 
     def note_meta(self, index: str, meta: Mapping[str, Any]) -> None:
-        """Take over which field protects an index from its `_meta`, which was read just now."""
+        """Remember which field protects an index, from its `_meta` that was read just now."""
         self._acl_fields[index] = (time.monotonic(), str(meta.get(ACL_FIELD) or ""))
 
     def _only_visible_ids(self, body: Any, index: str, acl_field: str) -> dict[str, Any]:  # noqa: ANN401
-        """Ask for nothing in place of what is hidden, so that it is answered like an id that is not there."""
+        """Replace the ids of hidden documents by unknown ones, so that both get the same answer."""
         if set(body) != {"ids"}:
             raise AccessError("This caller may only get documents by their ids.")
         if visible(acl_field, self._access) is None:
@@ -151,7 +151,7 @@ class GuardedClient(Elasticsearch):
                 "GET", f"/{index}/_mapping", headers={"accept": "application/json"}, endpoint_id="indices.get_mapping"
             )
         except NotFoundError:
-            return _NO_FIELD  # what is made under this name a moment later is not to be seen whole
+            return _NO_FIELD  # an index made under this name a moment later must not be readable as a whole
         metas = [version["mappings"].get("_meta", {}) for version in found.body.values()]
         if len(metas) != 1 or "schema_version" not in metas[0]:
             raise AccessError("This caller may not search like that.")

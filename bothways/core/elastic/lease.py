@@ -1,9 +1,9 @@
 """Leases in Elasticsearch: a name that one process holds at a time, on however many machines.
 
-A lease is a document, written only by compare-and-set (`if_seq_no`, `if_primary_term`), renewed by a heartbeat while
-its holder works, and free for others once it was not renewed for its time to live, or when its holder is known to be
-dead. Renewals are stamped by the holder's clock, which may be wrong: a stamp that is neither new nor old enough to be
-believed decides nothing. Then the document itself is watched, by the clock of whoever asks: a living holder changes it.
+A lease is a document. It is written by compare-and-set (`if_seq_no`, `if_primary_term`) and renewed by a heartbeat
+while its holder works. Others may take it once it was not renewed for its time to live, or if its holder is known to be
+dead. Renewals have the time of the holder's clock, which may be wrong. So a time that is not current decides nothing by
+itself: the process that wants the lease then watches the document by its own clock, since a living holder changes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,16 +30,16 @@ log = structlog.get_logger()
 
 INDEX = "bothways-leases"
 TTL_S = 30.0
-"""After so many seconds without a heartbeat a holder counts as dead; heartbeats come three times as often."""
+"""Seconds without a heartbeat after which a holder counts as dead; heartbeats come three times as often."""
 
 _LOOKS = 15
-"""How often a lease that is watched is looked at: several times between two heartbeats."""
-_WHY_WATCHED = "its holder was not heard of, or its clock is wrong"
+"""How often a watched lease is read: several times between two heartbeats."""
+_WHY_WATCHED = "its holder did not renew it, or its clock is wrong"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What the document of a lease says: who holds it, for what (`note`), since when, and when it was last renewed.
+    """The document of a lease: its holder, what it is held for (`note`), since when, and when it was last renewed.
 
     Times are seconds since 1970 by the holder's clock.
     """
@@ -52,11 +52,11 @@ class Held:
     ttl_s: float
 
     def seems_kept(self, now: float) -> bool:
-        """Return whether its stamp is of just now, give or take its time to live, as of a clock that is about right."""
+        """Return whether it was renewed within its time to live, by a clock that is about right."""
         return abs(now - self.renewed) <= self.ttl_s
 
-    def told(self, name: str) -> str:
-        """Say who holds the name and since when."""
+    def describe(self, name: str) -> str:
+        """Return a sentence with the holder and since when."""
         since = datetime.fromtimestamp(self.since, UTC)
         return f"{name!r} is held by {self.holder.who} since {since:%Y-%m-%d %H:%M:%S} UTC."
 
@@ -91,10 +91,10 @@ class Lease:
             self.release()
 
     def check(self) -> None:
-        """Raise `LeaseLostError` unless the name is still ours; free of cost while the heartbeats come through.
+        """Raise `LeaseLostError` unless the name is still ours; no request is made while the heartbeats get through.
 
-        A process that was asleep finds its last renewal to be old, and asks before it does anything else. While
-        Elasticsearch is away there is nothing to ask and nothing that could be harmed.
+        A process that was suspended finds its last renewal to be old, and renews before it does anything else. While
+        Elasticsearch is away nothing can be asked, and nothing can be damaged either.
         """
         if self._lost:
             raise self._lost_error()
@@ -103,14 +103,14 @@ class Lease:
                 self.renew()
 
     def renew(self) -> None:
-        """Put the expiry off; raise `LeaseLostError` when somebody else has taken the lease or removed it."""
+        """Renew the lease; raise `LeaseLostError` if another process has taken or removed it."""
         with self._lock:
             if self._lost:
                 raise self._lost_error()
             wanted = self._leases.stamped(self._held)
             version = self._leases.write(self.name, wanted, self._version)
             if version is None:
-                # An answer that got lost on its way looks like somebody else's write: the token tells.
+                # A lost answer looks like a write of another process: the token shows whose it is.
                 found = self._leases.read(self.name)
                 if found is None or found[0].token != self._held.token:
                     self._lost = True
@@ -119,13 +119,13 @@ class Lease:
             self._held, self._version = wanted, version
 
     def release(self) -> None:
-        """Let others have the name; one that is lost already is left as it is."""
+        """Give the name back; a lease that is lost already is left alone."""
         with self._lock:
             self._leases.remove(self.name, self._version)
             self._lost = True
 
     def _beat(self) -> None:
-        """Renew in the background: what fails here is noticed by the next `check`."""
+        """Renew in the background; the next `check` notices if it failed."""
         try:
             self.renew()
         except LeaseLostError as error:
@@ -135,16 +135,15 @@ class Lease:
 
     def _lost_error(self) -> LeaseLostError:
         return LeaseLostError(
-            f"Another process took over {self.name!r} while this one was not heard of for more than "
-            f"{self._leases.ttl_s:g} s, so this one stops: nothing it did is undone; run it again later to complete it."
+            f"Another process took over {self.name!r}, because this one did not renew its lease for more than "
+            f"{self._leases.ttl_s:g} s. So this one stops; what it did stays. Run it again later to complete it."
         )
 
 
 class Leases:
     """All leases of one Elasticsearch.
 
-    `clock` gives seconds since 1970; `ticks` gives seconds that nobody sets, and `pause` lets some of them pass, while
-    a lease is watched.
+    `clock` gives seconds since 1970, `ticks` gives monotonic seconds, and `pause` waits while a lease is watched.
     """
 
     def __init__(
@@ -171,16 +170,16 @@ class Leases:
     def hold(self, name: str, *, note: str = "") -> Iterator[Lease]:
         """Hold a name for the length of a `with`, heartbeats included; raise `LeaseHeldError` at once if it is taken.
 
-        Whoever holds it calls `Lease.check` before each thing that only the holder may do.
+        Call `Lease.check` before each action that only the holder may do.
         """
         with self.acquire(name, note=note).kept() as lease:
             yield lease
 
     def acquire(self, name: str, *, note: str = "", watch: bool = True) -> Lease:
-        """Take a name that is free or whose holder is dead; raise `LeaseHeldError` with who has it and since when.
+        """Take a name that is free or has a dead holder; raise `LeaseHeldError` with the holder and since when.
 
-        Where the holder's stamp is not of just now, its lease is watched for its time to live: a holder that changes
-        nothing in it is dead. Without `watch` it counts as held until calls on this object have seen it that long.
+        If the last renewal is not current, the lease is watched for its time to live: a holder that changes nothing in
+        it is dead. Without `watch` it counts as held until calls on this object have seen it unchanged that long.
         """
         create_from(self._client, "leases.json", self._index)
         now = self.clock()
@@ -190,13 +189,13 @@ class Leases:
         while True:
             found = self.read(name)
             if found is not None and found[0].token != mine.token and not self._is_over(name, *found, watch=watch):
-                raise LeaseHeldError(found[0].told(name), who=found[0].holder.who, note=found[0].note)
-            # Where somebody was faster, look again at who it is.
+                raise LeaseHeldError(found[0].describe(name), who=found[0].holder.who, note=found[0].note)
+            # Another process may have been faster: then look again.
             if version := self.write(name, mine, found[1] if found else None):
                 return Lease(self, name, mine, version, found[0] if found else None)
 
     def _is_over(self, name: str, held: Held, version: _Version, *, watch: bool) -> bool:
-        """Return whether others may take a lease: its holder is known to be dead, or lets it lie."""
+        """Return whether others may take a lease: its holder is known to be dead, or does not renew it."""
         if held.holder.is_known_dead():
             return True
         if held.seems_kept(self.clock()):
@@ -214,7 +213,7 @@ class Leases:
             self._pause(min(left, held.ttl_s / _LOOKS))
             found = self.read(name)
             if found is None or found[1] != version:
-                # It lives, or somebody else was faster: whoever calls looks again, or is told.
+                # The holder lives, or another process was faster.
                 return found is None
             left = since + held.ttl_s - self._ticks()
         if left > 0:
@@ -223,7 +222,7 @@ class Leases:
         return True
 
     def read(self, name: str) -> tuple[Held, _Version] | None:
-        """Return what is known of a name, as of this moment; None when nobody holds it."""
+        """Return the lease of a name with its version at this moment; None if it is free."""
         with elasticsearch_errors(f"reading the lease {name!r}"):
             try:
                 found = self._client.get(index=self._index, id=name)
@@ -234,7 +233,7 @@ class Leases:
         return held, _Version(found["_seq_no"], found["_primary_term"])
 
     def write(self, name: str, held: Held, compare: _Version | None) -> _Version | None:
-        """Write a lease if it is still as `compare` has it, or not there for None; gives None if it is not."""
+        """Write a lease if its version is still `compare` (None: if there is none yet); return None if it is not."""
         expected: dict[str, Any] = {"op_type": "create"}
         if compare is not None:
             expected = {"if_seq_no": compare.seq_no, "if_primary_term": compare.primary_term}
@@ -246,7 +245,7 @@ class Leases:
         return _Version(done["_seq_no"], done["_primary_term"])
 
     def remove(self, name: str, compare: _Version) -> None:
-        """Remove a lease if it is still as `compare` has it."""
+        """Remove a lease if its version is still `compare`."""
         try:
             with elasticsearch_errors(f"giving the lease {name!r} back"):
                 self._client.delete(
@@ -256,17 +255,10 @@ class Leases:
             log.debug("lease_not_given_back", lease=name, reason=str(error))
 
     def forget(self, name: str) -> None:
-        """Remove what a dead holder left, of a name that nobody will ask for again."""
+        """Remove the lease of a dead holder under a name that is not used again."""
         with elasticsearch_errors(f"removing the lease {name!r}"):
             self._client.options(ignore_status=404).delete(index=self._index, id=name)
 
     def stamped(self, held: Held) -> Held:
         """Return the same lease, renewed now."""
-        return Held(
-            holder=held.holder,
-            token=held.token,
-            note=held.note,
-            since=held.since,
-            renewed=self.clock(),
-            ttl_s=self.ttl_s,
-        )
+        return replace(held, renewed=self.clock(), ttl_s=self.ttl_s)

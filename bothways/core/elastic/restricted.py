@@ -36,21 +36,21 @@ _BODY = frozenset(
         "terminate_after",
     ]
 )
-"""Parts of a search that a filter on its query and its kNN searches holds for."""
+"""Parts of a search that a filter on its query and its kNN searches restricts."""
 _WHOLE_INDEX = frozenset({"global", "significant_terms", "significant_text", "suggest", "parent", "children"})
-"""Aggregations that look at documents beside those that were found."""
+"""Aggregations over documents that the search does not find."""
 _EMPTY_BUCKETS = frozenset({"min_doc_count", "shard_min_doc_count"})
-"""Where it is 0, values come along that no found document has."""
+"""If it is 0, the answer has values that no found document has."""
 _OTHER_DOCUMENTS = frozenset(
     ["more_like_this", "percolate", "indexed_shape", "has_child", "has_parent", "parent_id", "pinned"]
 )
-"""Queries that read documents beside those that match."""
+"""Queries that read other documents than those that match."""
 
 
 def restricted(body: Mapping[str, Any], acl_field: str, access: Access) -> dict[str, Any]:
     """Return a search's body with the caller's filter in its query and in each kNN search, and without the ACL field.
 
-    Raise `AccessError` for a body with a part that a filter does not hold for: better no answer than too much.
+    Raise `AccessError` for a body with a part that the filter cannot restrict.
     """
     only = visible(acl_field, access)
     if only is None:
@@ -91,7 +91,7 @@ def _refuse_what_looks_beyond(body: Mapping[str, Any], path: str) -> None:
             raise AccessError(f"This caller may not count with {name}.")
     for name, value in _walk(dict(body)):
         if name in _OTHER_DOCUMENTS or (isinstance(value, Mapping) and {"index", "id", "path"} <= value.keys()):
-            raise AccessError("This caller may not search by documents that the search does not find.")
+            raise AccessError("This caller may not search by means of other documents.")
         named = _as_list(value) if name in {"field", "fields", "sort", "docvalue_fields"} else []
         asked = [name, *(pattern for pattern in named if isinstance(pattern, str))]
         # Below the field may be others, as for its values as numbers; a pattern may mean it without naming it.

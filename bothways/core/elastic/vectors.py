@@ -33,5 +33,5 @@ def from_stored(stored: Stored) -> Vector:
 
 
 def stored_again(stored: Stored, *, packed: bool) -> Stored:
-    """Return what a document had for one that is written anew; text that is packed already is not touched."""
+    """Return a stored vector in the form to store it again; packed text stays as it is."""
     return stored if packed and isinstance(stored, str) else to_stored(from_stored(stored), packed=packed)

@@ -1,4 +1,4 @@
-"""Who holds something: a process on a machine, named for people and recognisable for programs."""
+"""The process that holds a lease or a job: a name for people, and how to see whether it still runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAME_START_S = 5.0
 class Holder:
     """A process. `who` is user@host:pid; `machine` tells two machines (and two containers) of one name apart.
 
-    `started` is when the process started, in seconds since 1970, so that its pid, used again, is not taken for it.
+    `started` is when the process started, in seconds since 1970: a later process with the same pid is another one.
     """
 
     who: str
@@ -32,7 +32,7 @@ class Holder:
 
     @classmethod
     def here(cls) -> Self:
-        """Name this process."""
+        """Return this process."""
         pid = os.getpid()
         return cls(
             who=f"{_user()}@{socket.gethostname()}:{pid}",
@@ -47,7 +47,7 @@ class Holder:
         return cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
 
     def is_known_dead(self) -> bool:
-        """Return whether the process is surely gone. It can only be told on its own machine; elsewhere: no."""
+        """Return whether the process is gone for certain. Only its own machine can know; elsewhere this is False."""
         if self.machine != _machine():
             return False
         with suppress(psutil.AccessDenied):
@@ -71,7 +71,7 @@ def _user() -> str:
 
 @lru_cache(maxsize=1)
 def _machine() -> str:
-    """Name what a pid is unique in: this boot of this machine and, on Linux, this space of process ids."""
+    """Return where a pid is unique: this boot of this machine and, on Linux, this namespace of process ids."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())

@@ -1,10 +1,9 @@
-"""No telemetry: what libraries would report of us to their makers is switched off before any of them is imported.
+"""No telemetry: libraries are told not to report anything to their makers, before any of them is imported.
 
-ONNX Runtime 1.32 writes an identifier of the machine into the user's cache folder and looks up its maker's host as soon
-as it is loaded; huggingface_hub tells which libraries and versions download a model; Ray reports a cluster's use. The
-variables have to be set before the libraries are loaded, which is why `bothways/core/__init__.py` does it: every room
-imports that first, be it in the command line, a server, a worker, a test or another program. Child processes inherit
-them.
+ONNX Runtime 1.32 writes an identifier of the machine into the user's cache folder and looks up its maker's host when it
+is loaded; huggingface_hub sends the names and versions of libraries; Ray reports the use of a cluster. The variables
+must be set before the libraries are loaded, so `bothways/core/__init__.py` sets them: every room imports it first.
+Child processes inherit them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ OFF = {
     "HAYSTACK_TELEMETRY_ENABLED": "False",
     "SCARF_NO_ANALYTICS": "true",
 }
-"""Each has two states, and this is the stricter: whoever set it to the other did so for other programs."""
+"""Each has two states, and these are the stricter ones; a user's own setting is overridden in this process only."""
 
 
 def switch_off() -> None:

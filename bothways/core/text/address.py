@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 def public_url(url: str) -> str:
-    """Return an address without what may be secret in it: the user and password, and all behind the path.
+    """Return an address without its secrets: without user and password, and without all behind the path.
 
     Raise `ValueError` for an IPv6 address without its closing bracket.
     """

@@ -1,4 +1,4 @@
-"""The id of a document that brings none of its own: made of its file and its place there, and led back to that."""
+"""Ids of documents without one of their own: made of the file and the place in it, which can be found again."""
 
 from __future__ import annotations
 

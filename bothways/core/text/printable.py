@@ -1,4 +1,4 @@
-"""Foreign text for logs and terminals: what moves a cursor, forges a line or turns the writing round is written out."""
+"""Foreign text for logs and terminals: characters that move a cursor, forge a line or reverse text are escaped."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import unicodedata
 _SUSPECT = re.compile(
     r"[^\n -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u3000-\u303f\u3041-\u3096\u30a0-\u30ff\u3400-\u9fff\uff01-\uff60]"
 )
-"""What is looked at more closely; the rest, which is nearly all there is, prints."""
+"""Characters that need a closer look; all others can be printed."""
 
 
 def printable(text: str) -> str:
-    """Return text that a terminal prints and does not obey: other control characters than line ends are written out."""
+    """Return text that is safe to print: control characters are escaped, except line ends."""
     return _SUSPECT.sub(_written_out, text)
 
 
 def printable_line(text: str) -> str:
-    """Return `printable` text on one line: its line ends are written out, too."""
+    """Return `printable` text on one line: its line ends are escaped, too."""
     return printable(text).replace("\n", "\\n")
 
 

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def valid_text(text: str) -> str:
-    """Replace half surrogates, which no UTF-8 holds, by question marks; other text is given back as it is."""
+    """Return the text with half surrogates, which UTF-8 cannot encode, replaced by question marks."""
     return text.encode("utf-8", "replace").decode() if any("\ud800" <= char <= "\udfff" for char in text) else text

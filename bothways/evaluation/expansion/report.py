@@ -28,7 +28,7 @@ OVER = {ALWAYS: "gain_over_always", BUILT_IN: "gain_over_built_in", IN_USE: "gai
 def summarise(examples: Sequence[Example], frame: Frame) -> tuple[dict[str, Any], ExpansionRule | None]:
     """Return the figures by part, and the rule that was learnt on the train part; None if that part is too small."""
     parts = {part: [one for one in examples if split_of(one.query_id) == part] for part in ("train", "dev")}
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "measure": MEASURE,
         "price": frame.price,
         "parts": {part: samples(some) for part, some in parts.items() if some},
@@ -37,18 +37,18 @@ def summarise(examples: Sequence[Example], frame: Frame) -> tuple[dict[str, Any]
     choice: Choice | None = None
     if len(parts["train"]) >= 2 * FOLDS:
         choice = choose(parts["train"], frame)
-        told["rules"]["train"] = policies(parts["train"], _train_flags(parts["train"], choice, frame), frame.price)
-        told["chosen"] = {"name": choice.name, "net_by_candidate": choice.net}
+        figures["rules"]["train"] = policies(parts["train"], _train_flags(parts["train"], choice, frame), frame.price)
+        figures["chosen"] = {"name": choice.name, "net_by_candidate": choice.net}
     if parts["dev"]:
         learnt = {LEARNT: asked(choice.rule, parts["dev"])} if choice else {}
-        told["rules"]["dev"] = policies(parts["dev"], {**_fixed(parts["dev"], frame), **learnt}, frame.price)
-    return told, choice.rule if choice else None
+        figures["rules"]["dev"] = policies(parts["dev"], {**_fixed(parts["dev"], frame), **learnt}, frame.price)
+    return figures, choice.rule if choice else None
 
 
-def about_rule(rule: ExpansionRule, told: Mapping[str, Any], origin: Mapping[str, Any]) -> ExpansionRule:
+def about_rule(rule: ExpansionRule, figures: Mapping[str, Any], origin: Mapping[str, Any]) -> ExpansionRule:
     """Return the rule with where it comes from and what it brought where it was not fitted."""
-    held_out = told["rules"]["train"][LEARNT]
-    return replace(rule, about={**origin, "price": told["price"], "chosen": told["chosen"]["name"], **held_out})
+    held_out = figures["rules"]["train"][LEARNT]
+    return replace(rule, about={**origin, "price": figures["price"], "chosen": figures["chosen"]["name"], **held_out})
 
 
 def samples(examples: Sequence[Example]) -> dict[str, Any]:
@@ -88,10 +88,14 @@ def policies(examples: Sequence[Example], flags: Mapping[str, Flags], price: flo
     return rows
 
 
-def page(told: Mapping[str, Any]) -> str:
-    """Write it for people, as Markdown."""
-    lines = [f"# What expansions bring: {told['collection']}", "", f"Strategy `{told['strategy']}`, {told['source']}."]
-    counted = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in told["counts"].items())
+def page(figures: Mapping[str, Any]) -> str:
+    """Return the report as Markdown."""
+    lines = [
+        f"# What expansions bring: {figures['collection']}",
+        "",
+        f"Strategy `{figures['strategy']}`, {figures['source']}.",
+    ]
+    counted = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in figures["counts"].items())
     lines += ["", f"{counted}.", "", f"Change of {MEASURE}, brackets are 95 % intervals:", ""]
     head = ["part", "queries", "samples", "without", "mean of n", "best of n", "better / worse / equal"]
     rows = [
@@ -99,21 +103,23 @@ def page(told: Mapping[str, Any]) -> str:
             *(part, row["queries"], row["samples"], _level(row["without"]), _signed(row["mean_of_n"])),
             *(_signed(row["best_of_n"]), f"{row['better']} / {row['worse']} / {row['equal']}"),
         ]
-        for part, row in told["parts"].items()
+        for part, row in figures["parts"].items()
     ]
     lines.append(markdown_table(head, rows))
-    lines += ["", f"## When to ask (a call must bring {told['price']:g})"]
-    for part, rows in told["rules"].items():
+    lines += ["", f"## When to ask (a call must bring {figures['price']:g})"]
+    for part, rows in figures["rules"].items():
         how = "cross-validated" if part == "train" else "learnt on train"
         head = ["rule", "asked", MEASURE, "gain", "a call", "gain over always", "over built-in"]
         table = markdown_table(head, [_row(name, row) for name, row in rows.items()])
         lines += ["", f"{part} ({how}):", "", table]
-    if "chosen" in told:
-        lines += ["", f"Chosen: {told['chosen']['name']}. Net gain of the candidates, held out: "]
-        lines[-1] += ", ".join(f"{name} {net:+.4f}" for name, net in told["chosen"]["net_by_candidate"].items()) + "."
+    if "chosen" in figures:
+        lines += ["", f"Chosen: {figures['chosen']['name']}. Net gain of the candidates, held out: "]
+        lines[-1] += (
+            ", ".join(f"{name} {net:+.4f}" for name, net in figures["chosen"]["net_by_candidate"].items()) + "."
+        )
     else:
         lines += ["", f"Too few train queries to learn a rule from (fewer than {2 * FOLDS})."]
-    return "\n".join([*lines, "", f"Command: `{told['command']}`", ""])
+    return "\n".join([*lines, "", f"Command: `{figures['command']}`", ""])
 
 
 def _train_flags(examples: Sequence[Example], choice: Choice, frame: Frame) -> dict[str, Flags]:

@@ -1,6 +1,6 @@
 """What an expansion is worth: nDCG@10 of a judged query with it less that without, in the strategy that is served.
 
-The same searches as users make: the plain one, and one whose dense legs have the pseudo-document, whoever wrote it.
+The same searches as users make: the plain one, and one with a pseudo-document in the dense legs.
 Out comes an `Example` a query: its rewards, and the signs of its first pass, by which
 bothways/search/query/when_to_rewrite.py decides.
 """
@@ -117,10 +117,13 @@ class Bench:
         """Search without an expansion."""
         query = self._queries[query_id]
         result = self._search(query, self._options.replace(rewrite="none"))
-        told = decide(self._searcher.expansion_rule, query.text, result.legs, depth=self._options.depth)
+        decision = decide(self._searcher.expansion_rule, query.text, result.legs, depth=self._options.depth)
         cites = result.self_query is not None and result.self_query.mode == "filter" and not result.self_query.relaxed
         return FirstPass(
-            value=self._value(query, result), signs=told.signs, in_use=told.wanted and not cites, may_ask=not cites
+            value=self._value(query, result),
+            signs=decision.signs,
+            in_use=decision.wanted and not cites,
+            may_ask=not cites,
         )
 
     def expanded(self, query_id: str, pseudo_doc: str) -> float:

@@ -80,15 +80,15 @@ class ReportFolder:
         }
 
     def _scored(self, scored: Scored, relevant: set[str], *, failed: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {**scored.values, "first_gold": scored.first_gold}
+        row: dict[str, Any] = {**scored.values, "first_gold": scored.first_gold}
         if scored.answer.ms is not None:
-            told["ms"] = scored.answer.ms
+            row["ms"] = scored.answer.ms
         if scored.answer.degraded:
-            told["degraded"] = list(scored.answer.degraded)
+            row["degraded"] = list(scored.answer.degraded)
         if failed:
-            told["found_instead"] = [
+            row["found_instead"] = [
                 {"doc_id": document, "title": title, "text": text}
                 for document, (title, text) in scored.answer.shown.items()
                 if document not in relevant
             ]
-        return told
+        return row

@@ -24,7 +24,7 @@ from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.measures import evaluate, measures_of, require_measure
 from bothways.evaluation.run import BATCH
 from bothways.evaluation.statistics import SEED, Comparison, Interval, Values, compare, confidence, require_folds
-from bothways.evaluation.tune.grid import ASKED_ANEW, ONLY_OF, Fields, Value, leg_k_of, told
+from bothways.evaluation.tune.grid import ASKED_ANEW, ONLY_OF, Fields, Value, as_setting, leg_k_of
 from bothways.evaluation.tune.rerank import Logits
 from bothways.schemas.names import Strategy
 from bothways.search.options import RERANKED, SearchOptions
@@ -121,7 +121,7 @@ def settings_lines(tuning: Tuning, *, collection: str, queries_file: str) -> str
     ]
     fusion = tuning.best.get("fusion")
     fields = [
-        f"BOTHWAYS_{field.upper()}={told(value)}"
+        f"BOTHWAYS_{field.upper()}={as_setting(value)}"
         for field, value in tuning.best.items()
         if fusion is None or ONLY_OF.get(field, fusion) == fusion
     ]

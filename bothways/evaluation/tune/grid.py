@@ -72,7 +72,7 @@ def make_grid(
     return list(first.values()) or [combinations[0]]
 
 
-def told(value: Value) -> str:
+def as_setting(value: Value) -> str:
     """Write a value as settings have it."""
     return value if isinstance(value, str) else f"{value:g}"
 
@@ -82,7 +82,7 @@ def _require_used(axes: Mapping[str, Sequence[Value]], options: SearchOptions) -
     for name, (field, _) in GRIDS.items():
         if field in axes and (needed := ONLY_OF.get(field)) and needed not in fusions:
             raise UsageError(
-                f"{name} changes nothing, since rankings are fused by {told(fusions[0])}: "
+                f"{name} changes nothing, since rankings are fused by {as_setting(fusions[0])}: "
                 f"tune `fusion` too, or set BOTHWAYS_FUSION={needed}."
             )
 
@@ -97,7 +97,7 @@ def _of_type(now: Value, value: Value, name: str) -> Value:
     if isinstance(now, str):
         usual = GRIDS[name][1]
         if value not in usual:
-            raise UsageError(f"{name} is one of {', '.join(map(told, usual))}, not {told(value)[:40]!r}.")
+            raise UsageError(f"{name} is one of {', '.join(map(as_setting, usual))}, not {as_setting(value)[:40]!r}.")
         return value
     if isinstance(value, str):
         raise UsageError(f"{name} wants numbers, not {value[:40]!r}.")

@@ -97,19 +97,19 @@ class RemoteCrossEncoder:
 
     def _asked(self, query: str, texts: Sequence[str], deadline: float) -> list[float]:
         if not self._circuit.admits():
-            raise ModelError(f"{self._told()} was down a moment ago and is not asked again yet.")
+            raise ModelError(f"{self._describe()} was down a moment ago and is not asked again yet.")
         if not self._places.acquire(blocking=False):
-            raise ModelError(f"{self._told()} has not answered {AT_ONCE} earlier requests yet.")
+            raise ModelError(f"{self._describe()} has not answered {AT_ONCE} earlier requests yet.")
         try:
             logits = self._http.run(lambda client: self._request(client, query, texts, deadline))
         except TimeoutError as error:
             self._circuit.record(ok=False)
-            raise ModelError(f"{self._told()} gave no answer in time (BOTHWAYS_RERANK_BUDGET_MS).") from error
+            raise ModelError(f"{self._describe()} gave no answer in time (BOTHWAYS_RERANK_BUDGET_MS).") from error
         except ClosedError as error:
-            raise ModelError(f"{self._told()} was closed.") from error
+            raise ModelError(f"{self._describe()} was closed.") from error
         except (httpx.HTTPError, httpx.InvalidURL, ModelError, ValueError, RecursionError) as error:
             self._circuit.record(ok=False)
-            raise ModelError(f"{self._told()} cannot be used: {self._hushed(error)}.") from error
+            raise ModelError(f"{self._describe()} cannot be used: {self._hushed(error)}.") from error
         finally:
             self._places.release()
         self._circuit.record(ok=True)
@@ -128,7 +128,7 @@ class RemoteCrossEncoder:
             raise ModelError(self._refusal(response.status_code, content))
         return read_answer(self._protocol, json.loads(content), len(texts))
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         return f"The reranker at {self._address} ({self._protocol})"
 
     def _hushed(self, error: Exception) -> str:

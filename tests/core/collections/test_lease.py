@@ -68,6 +68,6 @@ def test_patience_ends(es, name, monkeypatch):
     monkeypatch.setattr(collection_lease, "PATIENCE_S", 0.2)
     with (
         alone_on(es[0], name),
-        pytest.raises(LeaseHeldError, match="deleted or rolled back there; nothing was changed by this one"),
+        pytest.raises(LeaseHeldError, match="deletes or rolls back there; this one changed nothing"),
     ):
         alone_on(es[0], name).__enter__()

@@ -62,7 +62,7 @@ DAMAGED = {"store": {"store_exception": {"type": "corrupt_index_exception", "rea
             "is missing or damaged (codec footer mismatch). Restore a snapshot",
         ),
         ({"can_allocate": "no_valid_shard_copy"}, "is missing or damaged. Restore a snapshot"),
-        ({}, "no reason is told."),
+        ({}, "no reason is given."),
     ],
 )
 def test_a_red_index_says_why(told, expected):

@@ -20,7 +20,7 @@ from bothways.core.collections.alias import AliasView, view_alias
 from bothways.core.collections.collection import Collection, alias_of, open_index, version_of
 from bothways.core.collections.version_state import as_state, state_of
 from bothways.core.datatypes import Failure
-from bothways.core.elastic.build_mode import quieten, without_graphs
+from bothways.core.elastic.build_mode import begin_build, without_graphs
 from bothways.core.elastic.client import Server, elasticsearch_errors
 from bothways.core.elastic.lease import Lease
 from bothways.core.elastic.vectors import to_stored
@@ -113,7 +113,7 @@ def build_candidate(tools: Tools, live: Collection, rewritten: Sequence[Rewritte
     remove_candidates(client, live)
     lease.check()
     index = create_version(client, alias_of(live.name), without_graphs(_body(client, live)))
-    quieten(client, index)
+    begin_build(client, index)
     copied = _copy(client, live.index, index, lease)
     vectors = _encode([question for one in fresh for question in one.questions], tools.encoder) if fresh else None
     sent = bulk(client, _updates(tools, index, fresh, vectors))
