@@ -1,4 +1,4 @@
-"""From settings to a searcher: the one place where the read path's parts are chosen."""
+"""From settings to a searcher: the parts of the read path are chosen here."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from bothways.search.query.when_to_rewrite import load_rule
 def build_searcher(
     settings: Settings, *, rewrites: Path | None = None, rewriter: Rewriter | None = None
 ) -> tuple[Searcher, Server]:
-    """Connect, and prepare a searcher whose models are loaded at their first use.
+    """Connect, and return a searcher whose models are loaded at their first use.
 
-    `rewrites` is a file of recorded pseudo-documents, used instead of the language model; it is read here, so that a
-    bad one is a `UsageError` at once. So is the rule of expansion. `rewriter` stands instead of both.
+    `rewrites` is a file of recorded pseudo-documents, used instead of the language model. It is read here, and so is
+    the rule of expansion, so that a bad file is an error at once. `rewriter` replaces both.
     """
     check_reranker(settings)
     recorded = RecordedRewrites(rewrites) if rewrites is not None else None
@@ -45,7 +45,7 @@ def build_searcher(
 
 
 def with_reranker(settings: Settings, folder: str) -> Settings:
-    """Return the settings with another reranker: a folder of this machine."""
+    """Return the settings with another reranker, a folder of this machine."""
     return settings.model_copy(update={"reranker_model": folder, "reranker_url": None})
 
 

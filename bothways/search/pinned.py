@@ -1,6 +1,6 @@
-"""A searcher that looks at one version of a collection, live or not, with a reranker of one's choice.
+"""A searcher of one version of a collection, live or not, with any reranker.
 
-So a candidate is measured exactly as it would be served, beside what is served now.
+With it, a candidate is measured exactly as it would be served, beside the version that is served now.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from bothways.search.retrieve.versions import Versions
 
 
 class OneVersion(Versions):
-    """Gives one version of a collection, whatever its alias points to."""
+    """Opens one version of a collection, wherever its alias points."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
     def open(self, name: str) -> Collection:
-        """Return that version; the name is the collection's and is not looked up."""
+        """Return that version; `name` must be the collection's."""
         assert name == self._collection.name, "a pinned searcher knows one collection"  # noqa: S101
         return self._collection
 
     def forget(self, name: str) -> None:
-        """Forget nothing: a version that is gone is an error here."""
+        """Do nothing: here it is an error when the version is gone."""
 
 
 def pinned(
     searcher: Searcher, collection: Collection, *, reranker: Callable[[], Reranker | None] | None = None
 ) -> Searcher:
-    """Return a searcher of that version that shares all else; `reranker` in place of the one that serves it."""
+    """Return a searcher of that version that shares all else; `reranker` replaces the one that serves it."""
     version = copy.copy(searcher)
     version.versions = OneVersion(collection)
     if reranker is not None:

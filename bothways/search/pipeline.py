@@ -158,7 +158,7 @@ class Searcher:
             offset=options.offset,
             total=state.total,
             facets=state.facets,
-            self_query=state.understood.told,
+            self_query=state.understood.self_query,
             reranking=state.reranking,
             expansion=state.expansion,
         )

@@ -1,9 +1,9 @@
-"""Query2Doc: a question in, a passage out that could answer it, in the words in which documents are written.
+"""Query2Doc: a language model writes a passage that could answer the question, in the words of documents.
 
-Questions learn here how documents speak (Wang, Yang, Wei 2023, "Query2doc: Query Expansion with Large Language
-Models"). Only the dense legs use the passage: BM25 keeps the user's words, which an invented passage would drown. A
-search never waits longer than its deadline; an answer that comes later serves the next search, so a late call is not
-cancelled but bounded, in number and time (docs/decisions/query-rewriting.md).
+The method is of Wang, Yang, Wei 2023, "Query2doc: Query Expansion with Large Language Models". Only the dense legs use
+the passage; in BM25 it would drown the user's own words. A search never waits longer than its deadline. An answer that
+comes later serves the next search, so late calls are not cancelled, but bounded in number and time. The measurements
+are in docs/decisions/query-rewriting.md.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from bothways.models.llm.language_model import LanguageModel
 QUERY2DOC = Prompt("bothways.search.query", "query2doc", data="question")
 
 MAX_CHARS = 500
-"""What a longer answer is cut to: 60 words of English are about 400 characters, 80 of Chinese are 80."""
+"""Longer answers are cut; the prompt asks for 60 words of English (about 400 characters) or 80 Chinese ones."""
 
 MAX_QUESTION_CHARS = 1000
-"""What of a question the language model gets: of a pasted document its beginning, so that no search is dear."""
+"""Characters of a question that the language model gets: of a pasted document only the beginning, to bound the cost."""
 
 PATIENCE = 5
-"""Answers that may be late in a row before searches stop waiting for them."""
+"""Late answers in a row after which searches stop waiting for them."""
 
 _QUOTES = " \t\n\"'“”‘’「」『』`*"
 _REFUSAL = re.compile(
@@ -43,7 +43,7 @@ _REFUSAL = re.compile(
 
 
 class Rewriter(Protocol):
-    """Whatever gives a question its pseudo-document; used by several threads at once."""
+    """Writes the pseudo-document of a question. Thread-safe."""
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:
         """Return the pseudo-document within `deadline_s` seconds, never an empty one; raises `LLMError`."""
@@ -51,15 +51,15 @@ class Rewriter(Protocol):
 
 
 class Query2Doc:
-    """Asks a language model for the pseudo-document, once: answers are kept in the cache.
+    """Asks a language model for pseudo-documents, and caches its answers.
 
-    The model is asked in threads of their own, at most `concurrency` at once and each for at most
-    `timeout_s` seconds, so that no caller waits longer than its own deadline. The threads are daemons: a command that
-    has shown its hits ends, whatever the model is still busy with. The cache's key is the question, the prompt's
-    version and the model; what is kept is the answer as it came, so that better cleaning reaches old answers.
+    Each call has a thread of its own, so that no caller waits longer than its deadline. There are at most `concurrency`
+    calls at once, each of at most `timeout_s` seconds. The threads are daemons: a command that has shown its hits ends,
+    even while the model still works. The cache's key is the question, the prompt's version and the model; the answer is
+    kept as it came, so that better cleaning reaches old answers.
 
-    After some answers in a row that came too late or not at all, no search waits for one for `pause_s` seconds; the
-    model is asked all the same, so that a slow one fills the cache. Then one search tries whether it is worth it again.
+    After `PATIENCE` late or missing answers in a row, no search waits for one for `pause_s` seconds. The model is still
+    asked, so that a slow one fills the cache. Then one search tries whether it answers in time again.
     """
 
     def __init__(
@@ -81,13 +81,12 @@ class Query2Doc:
         self._model_name: str | None = None
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:
-        """Return the kept pseudo-document, or wait for the model's; raises `LLMUnavailableError` at the deadline."""
+        """Return the cached pseudo-document, or wait for the model's; raises `LLMUnavailableError` at the deadline."""
         until = time.monotonic() + deadline_s
         question = question[:MAX_QUESTION_CHARS]
-        kept = self._kept(question, self._model_name) if self._model_name is not None else None
-        if kept is not None:
-            return kept
-        answer = self._asked(question)
+        if self._model_name is not None and (cached := self._cached(question, self._model_name)) is not None:
+            return cached
+        answer = self._start(question)
         if not answer.done() and not self._patience.admits():
             raise LLMUnavailableError(
                 "The language model's last pseudo-documents came too late or not at all, so this one is not waited for."
@@ -98,7 +97,7 @@ class Query2Doc:
             self._patience.record(ok=False)
             raise LLMUnavailableError(
                 f"The language model gave no pseudo-document within {1000 * deadline_s:g} ms "
-                "(BOTHWAYS_REWRITE_DEADLINE_MS); when it comes it is kept for the next search."
+                "(BOTHWAYS_REWRITE_DEADLINE_MS); a later answer is kept for the next search."
             ) from error
         except LLMError as error:
             self._patience.record(ok=not isinstance(error, LLMUnavailableError))
@@ -106,8 +105,8 @@ class Query2Doc:
         self._patience.record(ok=True)
         return pseudo_doc
 
-    def _asked(self, question: str) -> Future[str]:
-        """Return what will be the answer: two searches for one question wait for the same."""
+    def _start(self, question: str) -> Future[str]:
+        """Start a call and return its future; two searches for one question share a call."""
         with self._lock:
             if question in self._running:
                 return self._running[question]
@@ -116,40 +115,42 @@ class Query2Doc:
                     f"The language model has not answered {self._concurrency} earlier questions yet "
                     "(BOTHWAYS_LLM_CONCURRENCY)."
                 )
-            threading.Thread(target=self._run, args=(question,), name="query2doc", daemon=True).start()
-            return self._running.setdefault(question, Future())
+            answer: Future[str] = Future()
+            self._running[question] = answer
+            threading.Thread(target=self._run, args=(question, answer), name="query2doc", daemon=True).start()
+            return answer
 
-    def _run(self, question: str) -> None:
+    def _run(self, question: str, answer: Future[str]) -> None:
         try:
-            pseudo_doc = self._written(question)
-        except Exception as error:  # noqa: BLE001 – raised again by whoever waits
-            self._done(question).set_exception(error)
+            try:
+                pseudo_doc = self._write(question)
+            finally:
+                with self._lock:
+                    del self._running[question]
+        except Exception as error:  # noqa: BLE001 – raised again in the threads that wait
+            answer.set_exception(error)
         else:
-            self._done(question).set_result(pseudo_doc)
+            answer.set_result(pseudo_doc)
 
-    def _done(self, question: str) -> Future[str]:
-        with self._lock:
-            return self._running.pop(question)
-
-    def _written(self, question: str) -> str:
-        self._model_name = self._llm.name  # an endpoint may have to be asked for it
-        kept = self._kept(question, self._model_name)
-        if kept is not None:
-            return kept
+    def _write(self, question: str) -> str:
+        self._model_name = self._llm.name  # may be a request to the endpoint
+        cached = self._cached(question, self._model_name)
+        if cached is not None:
+            return cached
         answer = self._llm.generate(QUERY2DOC.fill(question, like=question), timeout_s=self._timeout_s)
         cleaned = clean_pseudo_doc(answer)
         self._cache.put(_key(question, self._model_name), answer)
         return cleaned
 
-    def _kept(self, question: str, model_name: str) -> str | None:
+    def _cached(self, question: str, model_name: str) -> str | None:
         answer = self._cache.get(_key(question, model_name))
         return clean_pseudo_doc(answer) if answer is not None else None
 
 
 class RecordedRewrites:
-    """Pseudo-documents from a JSON-lines file `{"query": ..., "pseudo_doc": ...}`, for where no language model is.
+    """Pseudo-documents from a JSON-lines file `{"query": ..., "pseudo_doc": ...}`, instead of a language model's.
 
-    White space in a question does not count. Raises `UsageError` for a file that cannot be read, with the line.
+    White space in a question does not count. Raises `UsageError` with the line for a file that cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,7 +165,7 @@ class RecordedRewrites:
                 self._pseudo_docs.setdefault(query, pseudo_doc)
 
     def rewrite(self, question: str, *, deadline_s: float) -> str:  # noqa: ARG002 – part of the interface
-        """Return the recorded pseudo-document, at once; raises `LLMError` where there is none."""
+        """Return the recorded pseudo-document; raises `LLMError` where there is none."""
         recorded = self._pseudo_docs.get(_squeezed(question))
         if recorded is None:
             raise LLMError("There is no recorded pseudo-document for this question.")
@@ -172,9 +173,9 @@ class RecordedRewrites:
 
 
 def clean_pseudo_doc(answer: str) -> str:
-    """Take the passage out of a model's answer: one line, no quotes around it, at most `MAX_CHARS` characters.
+    """Return the passage in a model's answer: one line, without quotes around it, at most `MAX_CHARS` characters.
 
-    Raises `LLMError` where nothing is left, or where the model declines instead of writing a passage.
+    Raises `LLMError` where nothing is left, or where the model declined to write a passage.
     """
     text = " ".join(valid_text(answer).strip(_QUOTES).split())[:MAX_CHARS]
     if not text:

@@ -1,4 +1,4 @@
-"""When `rewrite: "auto"` asks the language model: signs of the first pass in, a decision out, with its reasons.
+"""When `rewrite: "auto"` asks the language model: signs of the first pass in, a decision with its reasons out.
 
 Expansion harms questions that are answered well already (Weller et al. 2023, "When do Generative Query and Document
 Expansions Fail?"). Without a rule, a question is expanded where its first hit hardly stands out from its tenth. A rule
@@ -52,12 +52,12 @@ SIGNS: Mapping[str, str] = {
     "bm25_spread": "standard deviation of the first ten BM25 scores, as a share of their mean (as NQC)",
     "agreement": "share of the first ten that BM25 and dense have in common",
 }
-"""What is known before the language model is called, by name."""
+"""The signs by name, with what they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One sign in a rule: its weight, after it was brought to mean 0 and deviation 1 by those of the train queries."""
+    """One sign in a rule: its weight, after it is scaled to mean 0 and deviation 1 of the training queries."""
 
     weight: float
     mean: float = 0.0
@@ -68,8 +68,8 @@ class Term:
 class ExpansionRule:
     """A linear score of signs; the language model is asked where it is above 0. `never` and `always` have no terms.
 
-    `strategy` and `embedding_model` are those it was learnt with: scores of others are of another scale. `about` tells
-    people where it comes from.
+    The rule holds for the `strategy` and `embedding_model` that it was learnt with; others have scores on other scales.
+    `about` says where it comes from.
     """
 
     kind: Kind
@@ -88,11 +88,11 @@ class ExpansionRule:
         )
 
     def is_for(self, legs: Legs) -> bool:
-        """Return whether such legs were asked when it was learnt: with BM25, or vectors alone."""
+        """Return whether it was learnt with such legs: with BM25, or with vectors alone."""
         return ("bm25" in LEGS[self.strategy]) == bool(legs.get("bm25"))  # type: ignore[index]
 
     def as_json(self) -> str:
-        """Write it as the file has it."""
+        """Return the content of its file."""
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
@@ -153,21 +153,21 @@ def _scores(hits: Sequence[Hit]) -> np.typing.NDArray[np.float64]:
 
 
 def load_rule(settings: Settings) -> ExpansionRule | None:
-    """Read the rule that the settings name; raises `SettingsError` for one that is broken or of another model."""
+    """Read the rule that the settings name; raises `SettingsError` where it is broken or of another embedding model."""
     if settings.expansion_rule is None:
         return None
     rule = read_rule(settings.expansion_rule)
     if rule.embedding_model != settings.embedding_model:
         raise SettingsError(
             f"BOTHWAYS_EXPANSION_RULE: {settings.expansion_rule} was learnt with the embedding model "
-            f"{rule.embedding_model!r}, in use is {settings.embedding_model!r}: learn it anew, or leave the setting "
-            "away."
+            f"{rule.embedding_model!r}, in use is {settings.embedding_model!r}: learn it again, or remove the "
+            "setting."
         )
     return rule
 
 
 def read_rule(path: Path) -> ExpansionRule:
-    """Read a rule's file; raises `SettingsError` that says what is wrong with it."""
+    """Read a rule's file; raises `SettingsError` with what is wrong."""
     try:
         row = json.loads(path.read_text("utf-8"))
         return _rule(row)
@@ -180,9 +180,7 @@ def read_rule(path: Path) -> ExpansionRule:
 
 
 def _broken(path: Path, why: str) -> SettingsError:
-    return SettingsError(
-        f"BOTHWAYS_EXPANSION_RULE: {path} is no rule as `bothways learn expansion` writes it ({why[:200]})."
-    )
+    return SettingsError(f"BOTHWAYS_EXPANSION_RULE: {path} is not a rule of `bothways learn expansion` ({why[:200]}).")
 
 
 def _rule(row: Any) -> ExpansionRule:  # noqa: ANN401 – whatever stands in the file

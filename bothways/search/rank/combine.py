@@ -1,6 +1,6 @@
-"""What a strategy makes of its legs: which rankings are cut, combined and fused, with which weights.
+"""How a strategy makes one ranking of its legs: which are cut, combined and fused, with which weights.
 
-The figures behind it are in docs/decisions/fusion.md.
+The measurements are in docs/decisions/fusion.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNRELATED: Mapping[Leg, float] = {"bm25": 0.0, "text_sem": 0.5, "questions": 0.5
 
 
 def fuse(legs: Mapping[Leg, Sequence[Hit]], options: SearchOptions) -> list[Hit]:
-    """Make one ranking of the legs, as the strategy says."""
+    """Return one ranking of the legs, as the strategy needs it."""
     bm25, text, questions = (
         cut_off(legs.get(leg, ()), options.leg_cutoff, least=UNRELATED[leg])
         for leg in ("bm25", "text_sem", "questions")
@@ -43,7 +43,7 @@ def by_score(
     depth: int,
     reciprocal: Mapping[str, float] | None = None,
 ) -> list[Hit]:
-    """Fuse BM25, of this `weight` from 0 to 1, and the dense ranking, which has the rest, by their scores.
+    """Fuse BM25 and the dense ranking by their scores; `weight` (0 to 1) is that of BM25.
 
     `depth` is the number of hits that each leg was asked for.
     """
@@ -52,7 +52,7 @@ def by_score(
 
 
 def _fused(bm25: Sequence[Hit], dense: Sequence[Hit], options: SearchOptions) -> list[Hit]:
-    """Fuse as the options say. `rrf` is told of every hit, whatever it is ordered by."""
+    """Fuse as the options say; every hit gets its `rrf` score, whatever it is ordered by."""
     weights = (options.weight_bm25, options.weight_dense)
     if options.fusion == "rrf":
         return rrf([bm25, dense], weights=weights, rank_constant=options.rank_constant)

@@ -1,7 +1,7 @@
-"""The same text under two documents is shown once; the copies are named beside the hit that is shown.
+"""The same text in several documents is shown once, with the names of its copies.
 
-Only what differs in nothing but white space, punctuation, case and width is a copy. Texts that share most of their
-words are none: two articles that differ in one number say different things.
+Copies differ only in white space, punctuation, case and width. Texts that share most of their words are no copies: two
+articles that differ in one number say different things.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from dataclasses import replace
 from bothways.core.results import Copy, Hit
 
 LONG = 40
-"""From so many characters on, equal texts are copies whatever their titles. Short ones ("本法自公布之日起施行") are so
+"""Equal texts of so many characters are copies whatever their titles. Shorter ones ("本法自公布之日起施行") are copies
 only under the same title."""
 
-
-_BEGIN, _FEW = 48, 8
+_FEW = 8
 _SILENT = re.compile(r"""[、。“”‘’"'《》「」『』()…·]+|(?<!\d)[\s,.:;!?]+|[\s,.:;!?]+(?!\d)""")
-"""What says nothing. Between digits it does: 3.5 is not 35. Signs such as - and < are never left out."""
+"""Characters that do not matter. Between digits they do: 3.5 is not 35. Signs such as - and < always matter."""
 
 
 def drop_copies(hits: Sequence[Hit]) -> list[Hit]:
-    """Return the hits without those whose text an earlier one has, which names them in `duplicates`; order is kept."""
-    begins = [_said(hit.text[:_BEGIN])[:_FEW] for hit in hits]
+    """Return the hits without copies of earlier ones, which name their copies in `duplicates`; the order is kept."""
+    begins = [_begin(hit.text) for hit in hits]
     often = Counter(begins)
     first: dict[tuple[str, str], Hit] = {}
     copies: dict[str, list[Copy]] = {}
@@ -43,13 +42,19 @@ def drop_copies(hits: Sequence[Hit]) -> list[Hit]:
     ]
 
 
+def _begin(text: str) -> str:
+    """Return the first `_FEW` characters that matter; two texts of which these differ are no copies."""
+    begin = _normalised(text[: 2 * _FEW])
+    return (begin if len(begin) > _FEW else _normalised(text[: 6 * _FEW]))[:_FEW]
+
+
 def _key(hit: Hit) -> tuple[str, str]:
-    """Return what two copies have in common; a text that says nothing is a copy of none."""
-    said = _said(hit.text)
-    if not said:
+    """Return the key that copies share; a text of punctuation alone has no copies."""
+    text = _normalised(hit.text)
+    if not text:
         return hit.chunk_id, ""
-    return ("" if len(said) >= LONG else _said(hit.title)), said
+    return ("" if len(text) >= LONG else _normalised(hit.title)), text
 
 
-def _said(text: str) -> str:
+def _normalised(text: str) -> str:
     return _SILENT.sub("", unicodedata.normalize("NFKC", text).casefold())

@@ -1,6 +1,6 @@
-"""Rankings into one ranking. Pure: no client, no clock; Elasticsearch's own fusion needs a paid licence.
+"""Rankings into one ranking; Elasticsearch's own fusion needs a paid licence.
 
-Which of these a search uses, with which weights, says bothways/search/rank/combine.py.
+bothways/search/rank/combine.py decides which function a strategy uses, and with which weights.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def rrf(
 ) -> list[Hit]:
     """Fuse by reciprocal rank: a hit's score is the sum over rankings of weight / (rank_constant + rank).
 
-    Ranks start at 1; a ranking that lacks a hit adds nothing. Of equal scores, the hit that an earlier ranking
-    brought comes first: give the one first that knows exact words. Cormack, Clarke, Buettcher: Reciprocal Rank
+    Ranks start at 1; a ranking that lacks a hit adds nothing. Of equal scores, the hit of an earlier ranking comes
+    first, so pass the ranking by words first. Cormack, Clarke, Buettcher: Reciprocal Rank
     Fusion outperforms Condorcet and individual Rank Learning Methods, SIGIR 2009.
     """
     scores = rrf_scores(rankings, weights=weights, rank_constant=rank_constant)
@@ -30,7 +30,7 @@ def rrf(
 def rrf_scores(
     rankings: Sequence[Sequence[Hit]], *, weights: Sequence[float] | None = None, rank_constant: int = 60
 ) -> dict[str, float]:
-    """Return the score of `rrf` by chunk id, where it is above 0; in the order of first appearance."""
+    """Return the scores of `rrf` above 0 by chunk id, in the order of first appearance."""
     if weights is not None and len(weights) != len(rankings):
         raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights")
     scores: dict[str, float] = {}
@@ -48,14 +48,14 @@ def convex(
     depth: int,
     reciprocal: Mapping[str, float] | None = None,
 ) -> list[Hit]:
-    """Fuse by scores: a hit's score is the weighted mean of its scores in the rankings, each brought to 0..1.
+    """Fuse by scores: a hit's score is the weighted mean of its scores in the rankings, each scaled to 0..1.
 
-    A ranking's best score becomes 1 and `least`, the lowest that such scores can have, 0: the best is known of every
-    ranking, but the lowest of thirty hits says nothing. A hit that a ranking lacks is given the ranking's lowest score,
-    the most that it can have there; but 0 in a ranking of fewer than `depth` hits, which holds all that match. A
-    ranking without hits, or of weight 0, has no say. Of equal scores, the hit that an earlier ranking brought comes
-    first. Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, ACM TOIS 42(1), 2023: their TM2C2
-    but for the lowest score and, of vectors, for `least`. `reciprocal` are the scores of `rrf`, which the hits tell.
+    A ranking's best score becomes 1, and `least`, the lowest possible score of its kind, becomes 0; the lowest of
+    thirty hits would mean nothing. A hit that a ranking lacks gets the ranking's lowest score, the most that it can
+    have there; but it gets 0 in a ranking of fewer than `depth` hits, which has all matches. A ranking without hits, or
+    of weight 0, does not count. Of equal scores, the hit of an earlier ranking comes first. This is TM2C2 of Bruch,
+    Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, ACM TOIS 42(1), 2023, except for the lowest score
+    and, of vectors, `least`. `reciprocal` are scores of `rrf`, which are noted in the hits.
     """
     if not len(rankings) == len(weights) == len(least):
         raise ValueError(f"{len(rankings)} rankings, but {len(weights)} weights and {len(least)} least scores")
@@ -80,7 +80,7 @@ def _normalised(ranking: Sequence[Hit], least: float) -> dict[str, float]:
 
 
 def cut_off(ranking: Sequence[Hit], share: float, *, least: float = 0.0) -> list[Hit]:
-    """Drop the hits that have less than `share` (0 to 1) of the first one's score, counted from `least` on."""
+    """Return the hits with at least `share` (0 to 1) of the first one's score, counted from `least` on."""
     if not ranking or share <= 0:
         return list(ranking)
     lowest = least + share * (ranking[0].score - least)
@@ -88,38 +88,37 @@ def cut_off(ranking: Sequence[Hit], share: float, *, least: float = 0.0) -> list
 
 
 def dense_mean(text: Sequence[Hit], questions: Sequence[Hit], *, weight: float = 0.5) -> list[Hit]:
-    """Merge the two dense legs into one ranking: the mean of the text's score and of its best question's.
+    """Merge the two dense legs into one ranking, by the weighted mean of the text's score and its best question's.
 
-    `weight` is the share of the questions in it, from 0 to 1.
-
-    A hit that one leg did not bring is given that leg's lowest score: the most that it can have there. Without
-    questions in the collection, the text's ranking is the answer. Measured better than either leg alone, than
-    their maximum and than fusing three rankings (docs/decisions/fusion.md).
+    `weight` is the share of the question's score, from 0 to 1. A hit that one leg lacks gets the leg's lowest score,
+    the most that it can have there. Without questions in the collection, the text's ranking is the result. This was
+    better than either leg alone, than their maximum and than fusing three rankings (docs/decisions/fusion.md).
     """
     if not text or not questions:
         return list(text or questions)
-    lowest = {"text_sem": text[-1].score, "questions": questions[-1].score}
+    lowest_text, lowest_question = text[-1].score, questions[-1].score
 
-    def score(legs: Mapping[Leg, LegScore]) -> float:
-        text_score = legs["text_sem"].score if "text_sem" in legs else lowest["text_sem"]
-        question_score = legs["questions"].score if "questions" in legs else lowest["questions"]
-        return (1 - weight) * text_score + weight * question_score
+    def with_mean(hit: Hit, legs: Mapping[Leg, LegScore]) -> Hit:
+        text_score = legs["text_sem"].score if "text_sem" in legs else lowest_text
+        question_score = legs["questions"].score if "questions" in legs else lowest_question
+        return replace(hit, legs=legs, score=(1 - weight) * text_score + weight * question_score)
 
-    asked = {hit.chunk_id: hit for hit in questions}
-    there = {hit.chunk_id: {**hit.legs, **(asked[hit.chunk_id].legs if hit.chunk_id in asked else {})} for hit in text}
-    there |= {hit.chunk_id: dict(hit.legs) for hit in questions if hit.chunk_id not in there}
-    known = asked | {hit.chunk_id: hit for hit in text}
-    merged = [replace(known[chunk_id], legs=legs, score=score(legs)) for chunk_id, legs in there.items()]
+    others = {hit.chunk_id: hit for hit in questions}
+    merged = []
+    for hit in text:
+        other = others.pop(hit.chunk_id, None)
+        merged.append(with_mean(hit, {**hit.legs, **other.legs} if other else hit.legs))
+    merged += [with_mean(hit, hit.legs) for hit in others.values()]
     return sorted(merged, key=lambda hit: (-hit.score, hit.chunk_id))
 
 
 def union(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """Put rankings one after another and drop repetitions: the old way, kept as a baseline. Score is 1 / rank."""
+    """Return the rankings one after another without repetitions, as a baseline; the score is 1 / rank."""
     return [replace(hit, score=1 / rank) for rank, hit in enumerate(merge(rankings).values(), start=1)]
 
 
 def merge(rankings: Sequence[Sequence[Hit]]) -> dict[str, Hit]:
-    """Bring together what the rankings know of each hit, in the order of first appearance."""
+    """Return the hits of all rankings by chunk id, each with all its legs, in the order of first appearance."""
     merged: dict[str, Hit] = {}
     for ranking in rankings:
         for hit in ranking:

@@ -1,7 +1,7 @@
-"""The last word on order: a cross-encoder reads question and passage together, as many as its time allows.
+"""The last order of hits: a cross-encoder reads question and passage together, as many as its time allows.
 
-Fused hits go in, best first; they come out reordered. What was scored is kept, so that the same question costs nothing
-the second time. What the time did not reach follows what was scored, in the order in which it came.
+Fused hits go in, best first, and come out reordered. Scores are cached, so the same question costs nothing the second
+time. Hits that the time did not reach follow the scored ones, in the order in which they came.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from bothways.search.rank.window import fitting_passage
 
 WARM_UP = "预热" * 50
 BATCH = 8
-"""Passages that are scored between two looks at the clock, where time is short."""
+"""Passages scored between two looks at the clock, where time is short."""
 CHARS_A_TOKEN = 4
-"""Of English; Chinese has one. A bound for estimates."""
+"""In English; Chinese has one. An upper bound, for estimates."""
 AMPLE = 0.5
-"""Where all passages should take less than this share of the time, they are scored at once, which is faster."""
+"""Where all passages should need less than this share of the time, they are scored at once, which is faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What is known of the candidates: logits by chunk id, how many came from the cache, and why some are missing."""
+    """The candidates' logits by chunk id, how many came from the cache, and why some are missing."""
 
     logits: Mapping[str, float]
     candidates: int
@@ -47,10 +47,10 @@ class Scores:
 
 
 class Reranker:
-    """Scores candidates with a cross-encoder, within a time. Searches of several threads share one.
+    """Scores candidates with a cross-encoder within a time limit. Thread-safe.
 
-    `cache_size` scores are kept. `at_once` searches may compute at the same time: a local model uses all cores for
-    one already, and many at once only wait for each other; a reranker behind an address has limits of its own.
+    `cache_size` scores are cached. `at_once` searches may compute at the same time: a local model uses all cores for
+    one search, so many at once only slow each other down. A remote reranker has limits of its own.
     """
 
     def __init__(
@@ -74,25 +74,25 @@ class Reranker:
 
     @property
     def alpha(self) -> float:
-        """The share that its scores get where nothing else is set: what was measured when it was trained, else all."""
+        """The weight of its scores where no other is set: the one measured in training, else 1."""
         measured = self._cross_encoder.alpha if isinstance(self._cross_encoder, Blended) else None
         return 1.0 if measured is None else measured
 
     def reorder(self, hits: Sequence[Hit], logits: Mapping[str, float], *, alpha: float | None) -> list[Hit]:
-        """Order hits as `rerank` does, by its own share where no `alpha` is chosen."""
+        """Order hits as `rerank` does, with the reranker's own `alpha` where none is given."""
         return rerank(hits, logits, alpha=self.alpha if alpha is None else alpha)
 
     def warm_up(self) -> None:
-        """Let a local model score once, so that the first search is as fast as the next; others are not asked."""
+        """Let a local model score once, so that the first search is as fast as the next."""
         if not self._characters and not isinstance(self._cross_encoder, TimedCrossEncoder):
             self.score(WARM_UP, [Hit(chunk_id="", score=0.0, text=WARM_UP)])
 
     def score(self, query: str, hits: Sequence[Hit], *, budget_s: float = math.inf, access: Access = ADMIN) -> Scores:
-        """Score the hits, in their order, until `budget_s` seconds are over; raises `ModelError` if none could be.
+        """Score the hits in their order for `budget_s` seconds; raises `ModelError` if none could be scored.
 
-        A batch that has begun is finished, so the time is exceeded by a batch at most; how long one takes is known
-        from earlier ones. One hit is scored even if that seems to take too long. A model that fails after it has
-        scored some leaves the rest. Scores are kept for each `access` apart.
+        A batch that has begun is finished, so the time is exceeded by one batch at most; its duration is estimated from
+        earlier ones. One hit is always scored, even if the estimate is too long. When a model fails after some scores,
+        the rest stays unscored. Each `access` has its own cached scores.
         """
         end = self._clock() + budget_s
         passages = [passage(hit.title, hit.text) for hit in hits]
@@ -118,7 +118,7 @@ class Reranker:
         return Scores(logits=logits, candidates=len(hits), cached=cached, reason=reason)
 
     def _next(self, query: str, hits: Sequence[Hit], end: float, *, begun: bool) -> list[float]:
-        """Score the first few hits, or all; none where the time is over."""
+        """Return the scores of the first few hits, or of all; none where the time is over."""
         model = self._cross_encoder
         if isinstance(model, TimedCrossEncoder):
             texts = [passage(hit.title, hit.text) for hit in hits]
@@ -138,7 +138,7 @@ class Reranker:
         model = self._cross_encoder
         affordable = self._affordable(query, hits, left_s)
         if not affordable and not begun and left_s > 0:
-            affordable = 1  # the estimate may be from a bad moment, and only another score can mend it
+            affordable = 1  # the estimate may come from a bad moment, and only another score can correct it
         hits = hits[:affordable]
         if not hits:
             return []
@@ -154,12 +154,12 @@ class Reranker:
         return scores
 
     def _note(self, seconds: float, characters: int) -> None:
-        """Learn how fast it goes: what is older counts half as much, and a small batch less than a large one."""
+        """Update the pace: older measurements count half as much, and small batches less than large ones."""
         self._seconds = self._seconds / 2 + seconds
         self._characters = self._characters / 2 + characters
 
     def _affordable(self, query: str, hits: Sequence[Hit], left_s: float) -> int:
-        """Say how many of the hits to score before the next look at the clock; 0 where there is no time for one."""
+        """Return how many hits to score before the next look at the clock; 0 where there is no time for one."""
         if left_s <= 0:
             return 0
         if math.isinf(left_s):
@@ -173,7 +173,7 @@ class Reranker:
         return sum(spent <= left_s for spent in accumulate(costs[:BATCH]))
 
     def _longest(self) -> int:
-        """Characters of a passage that are read at most, roughly: what is longer will be trimmed."""
+        """Return roughly the most characters of a passage that are read; longer ones are trimmed."""
         model = self._cross_encoder
         return model.pair_tokens * CHARS_A_TOKEN if isinstance(model, LimitedReader) else sys.maxsize
 
@@ -183,12 +183,12 @@ def _cache_name(model: str, access: Access) -> str:
 
 
 def rerank(hits: Sequence[Hit], logits: Mapping[str, float], *, alpha: float = 1.0) -> list[Hit]:
-    """Order hits by what the cross-encoder says of them; `logits` are by chunk id, `hits` best first.
+    """Order hits by the cross-encoder's logits, which are by chunk id; `hits` come best first.
 
     A scored hit's score is alpha · sigmoid(logit) + (1 - alpha) · first, from 0 to 1, where `first` is its score of
-    the first stage as a share of the best hit's. `cross_encoder` is the logit. The others follow in the order they
-    came in, as if the cross-encoder had found nothing in them, and never above a scored one. So scores only fall, and
-    a threshold cuts the list at one place. Ties keep the order they came in.
+    the first stage as a share of the best hit's. `cross_encoder` is the logit. The others follow in their order, with
+    (1 - alpha) · first as score, but never above a scored hit. So scores only fall, and a threshold cuts the list at
+    one place. Ties keep their order.
     """
     best = max((hit.score for hit in hits), default=0.0)
     scored: list[Hit] = []
@@ -205,10 +205,10 @@ def rerank(hits: Sequence[Hit], logits: Mapping[str, float], *, alpha: float = 1
 
 
 def blended(logit: float, first: float, *, alpha: float) -> float:
-    """Mix a logit with the first stage's score as a share of the best hit's."""
+    """Return the weighted mean of a logit, as 0..1, and the first stage's score as a share of the best hit's."""
     return alpha * sigmoid(logit) + (1 - alpha) * first
 
 
 def sigmoid(logit: float) -> float:
-    """Map a logit to 0..1 without overflow."""
+    """Return a logit as 0..1, without overflow."""
     return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))

@@ -1,4 +1,4 @@
-"""Scores of pairs that were asked for before: the same question, the same passage, the same model."""
+"""Scores of earlier searches: the same question, the same passage, the same model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 
 class ScoreCache:
-    """The `size` scores that were used last, in memory (some 200 bytes each). Threads may share it.
+    """The `size` scores that were used last, in memory (about 200 bytes each). Thread-safe.
 
-    The key is a digest of the model's name, the question and the passage, so that a changed text is scored anew.
+    The key is a digest of the model's name, the question and the passage, so a changed text is scored again.
     """
 
     def __init__(self, size: int) -> None:
@@ -21,11 +21,11 @@ class ScoreCache:
         self._scores: OrderedDict[bytes, float] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many scores are kept."""
+        """Return the number of cached scores."""
         return len(self._scores)
 
     def get(self, model: str, query: str, passages: Sequence[str]) -> list[float | None]:
-        """Return the kept score of each passage, or None; what was found counts as used."""
+        """Return the cached score of each passage, or None; scores that are found count as used."""
         if not self._size:
             return [None] * len(passages)
         keys = [_key(model, query, passage) for passage in passages]
@@ -37,7 +37,7 @@ class ScoreCache:
         return found
 
     def put(self, model: str, query: str, passages: Sequence[str], scores: Sequence[float]) -> None:
-        """Keep scores, one a passage; those that were not used for longest make room."""
+        """Cache one score a passage; the least recently used ones are dropped."""
         keys = [_key(model, query, passage) for passage in passages]
         with self._lock:
             for key, score in zip(keys, scores, strict=True):

@@ -138,7 +138,7 @@ def broken(**changes):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no rule"),
+        ("{", "is not a rule"),
         ("[1]", "not a JSON object"),
         (broken(format=2), "its format is 2"),
         (broken(kind="forest"), "its kind is 'forest'"),
@@ -150,7 +150,7 @@ def broken(**changes):
         (broken(terms={"moon": {"weight": 1, "mean": 0, "scale": 1}}), "there is no sign 'moon'; there are length"),
         (broken(terms={"gap_10": {"weight": 1, "mean": 0, "scale": 0}}), "the scale of gap_10 is not above 0"),
         (broken(terms={"gap_10": {"weight": 1}}), "'mean' is missing"),
-        (broken(terms={"gap_10": 3}), "is no rule"),
+        (broken(terms={"gap_10": 3}), "is not a rule"),
         (broken(terms={}), "'gap' with 0 terms"),
     ],
 )

@@ -15,7 +15,7 @@ MAX_SPAN = 100
 """Longest range of numbers (第10条至第20条) that is taken as one."""
 
 _N = rf"(?<![.\d{NUMERALS}])[{NUMERALS}\d]{{1,16}}+"
-"""A whole number: possessive, and only from its first digit on, so that a page of digits is no work."""
+"""A whole number: possessive, and only from its first digit on, so that a page of digits costs no time."""
 
 _LIST = r"\s*(?:[、,]|和|与|及|或|以及)\s*"
 _TO = r"\s*(?:[-~—–至到])\s*"
@@ -25,7 +25,7 @@ _LATIN_LIST = r"\s*(?:,\s*(?:and|or)\b|,|&|\band\b|\bor\b)\s*"
 _LATIN_TO = r"\s*(?:[-~—–]|\bto\b|\bthrough\b)\s*"
 
 BELOW = re.compile(rf"\s*(?:第?\s*\(?{_N}\)?\s*[款项目])+")
-"""What is finer than an article (第二款第（三）项): no metadata, but part of the citation."""
+"""Parts of an article (第二款第（三）项), which are no metadata, but belong to the citation."""
 
 _AFTER_NAME = re.compile(r"[\s》」』\"'”’\])]*(?:\([^()]{0,20}\))?[\s,:]*(?:的|中的?|里的?|规定的|'s\b)?\s*")
 BETWEEN_NUMBERS = re.compile(r"[\s,、;]*(?:和|与|及|以及|或|至|到|and|or|&)?\s*")
@@ -34,12 +34,12 @@ _INTRODUCED = re.compile(
     r"(?:^|[^\w]|根据|依据|依照|按照|遵照|参照|结合|违反|适用|触犯|查询|查找|查看|搜索|请问|查|看|问|是|在|和|与|及|或|对|按|依|照|据"
     r"|我国|中国|国家|现行|新|旧|的|把|由|从|关于|解释|说明|了解|解读|什么)$"
 )
-"""What stands before a name that begins there: 劳动合同法 is not 合同法, 根据合同法 is."""
+"""What may stand before a name: 劳动合同法 is not 合同法, 根据合同法 is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A name or numbers at a place of the question. `values` are the metadata values that are meant, by field."""
+    """A name or numbers at a place in the question. `values` are the metadata values that they mean, by field."""
 
     start: int
     end: int
@@ -50,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A name and the numbers that stand with it; or numbers without a name; or a name alone."""
+    """A name with its numbers, numbers without a name, or a name alone."""
 
     name: Item | None
     numbers: tuple[Item, ...] = ()
@@ -58,11 +58,11 @@ class Citation:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """All of it, in no order."""
+        """The name, if there is one, and the numbers."""
         return (*([self.name] if self.name else []), *self.numbers)
 
     def clause(self) -> dict[str, Any]:
-        """Ask for what the name means, and of each numbered field for any of its numbers."""
+        """Return the clause for chunks that match the name, and one of the numbers in each numbered field."""
         alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for item in self.items:
             alike.setdefault(tuple(item.values), []).extend(_terms(*values) for values in item.values.items())
@@ -71,7 +71,7 @@ class Citation:
 
 
 def numbers_in(text: str, fields: Sequence[Numbered]) -> list[Item]:
-    """Find the numbers that a normalised text has of the numbered fields, from the left."""
+    """Return the numbers of the numbered fields in a normalised text, from the left."""
     if not fields:
         return []
     found: dict[tuple[int, int], Item] = {}
@@ -101,7 +101,7 @@ def numbers_in(text: str, fields: Sequence[Numbered]) -> list[Item]:
 
 
 def cite(text: str, names: Sequence[Item], numbers: Sequence[Item]) -> list[Citation]:
-    """Put numbers to the names that they stand behind (民法典第五百九十条) or before (section 12 of the handbook)."""
+    """Join numbers with the name before them (民法典第五百九十条) or behind them (section 12 of the handbook)."""
     citations: list[Citation] = []
     items = sorted([*names, *numbers], key=lambda item: item.start)
     current: Citation | None = None
@@ -142,7 +142,7 @@ def _terms(name: str, values: Sequence[str]) -> dict[str, Any]:
 
 
 def any_of(clauses: list[dict[str, Any]]) -> dict[str, Any]:
-    """Ask for what one of the clauses, at least, asks for."""
+    """Return the clause that matches where at least one of these does."""
     return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 

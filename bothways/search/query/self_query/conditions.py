@@ -1,9 +1,9 @@
-"""A question's own words as filters: "民法典第五百九十条" asks for one article, and says so without a language model.
+"""A question's own words as filters: "民法典第五百九十条" asks for one article, which needs no language model to see.
 
-Names and numbers of the collection's metadata (bothways/search/query/self_query/vocabulary.py) are spotted in the
-question. A number with the name that it belongs to is a citation. A question that is nothing else is filtered by it;
-one that asks something about it gets what is cited first, and then the rest, for the answer may stand elsewhere. What
-is less certain (a name alone, a number without one) ranks higher in BM25 and takes nothing away.
+Names and numbers of the collection's metadata (bothways/search/query/self_query/vocabulary.py) are found in the
+question. A number with its name is a citation. A question that is only a citation is filtered by it. A question that
+asks something about a citation gets the cited hits first, and then the others, where the answer may be. What is less
+certain (a name alone, a number without a name) only ranks higher in BM25.
 docs/decisions/self-query-and-filters.md has the measurements.
 """
 
@@ -19,16 +19,16 @@ from bothways.search.query.self_query.citations import BELOW, Citation, Item, an
 from bothways.search.query.self_query.vocabulary import Meaning, Vocabulary, normalised
 
 MAX_CHARS = 512
-"""How much of a question is looked at: a citation stands in a question, not in a page of text."""
+"""Characters of a question that are read: citations are in questions, not in pages of text."""
 
 MAX_ITEMS = 16
-"""Names and numbers that are taken from one question at most."""
+"""The most names and the most numbers of one question."""
 
 _EXCLUDED = re.compile(
     r"(?<![免解排清删扣拆开废消])除[^,。;?]{0,60}?外|除了"
     r"|\b(?:except|excluding|besides|other than|apart from|instead of)\b"
 )
-"""Whoever names what the answer is to leave out is not to be given that alone."""
+"""Words that exclude something: what they name must not become a filter."""
 
 _FILLER = re.compile(
     r"\([^()]{0,20}\)|请问|查一下|查询|查看|帮我|一下|的?(?:具体)?(?:规定|内容|条文|原文|全文|法条|解释)|说了?什么|讲了?什么|是?什么|怎么说|如何|怎么"
@@ -38,39 +38,42 @@ _FILLER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """What a question says of metadata: `filters` are what it cites, a chunk with one of `boosts` ranks higher."""
+    """What a question says about metadata: clauses for what it cites, and for what only ranks higher.
 
-    told: SelfQuery | None = None
+    `self_query` is the summary for the search's result; None where nothing was recognised.
+    """
+
+    self_query: SelfQuery | None = None
     filters: Sequence[dict[str, Any]] = ()
     boosts: Sequence[dict[str, Any]] = ()
 
     @property
     def wants_all(self) -> bool:
-        """Whether hits beside those that are cited are wanted."""
-        return self.told is None or self.told.mode != "filter" or self.told.relaxed
+        """Whether other hits than the cited ones belong to the result, too."""
+        return self.self_query is None or self.self_query.mode != "filter" or self.self_query.relaxed
 
     @property
     def unfiltered(self) -> Understood:
-        """The same for all chunks."""
+        """The same without the filters."""
         return replace(self, filters=())
 
     def relaxed(self) -> Understood:
-        """Return the same without its filter, which nothing matched."""
-        return replace(self.unfiltered, told=replace(self.told, relaxed=True) if self.told else None)
+        """Return the same without the filters, which nothing matched."""
+        return replace(self, filters=(), self_query=replace(self.self_query, relaxed=True) if self.self_query else None)
 
 
 NOTHING = Understood()
 
 
 def understand(question: str, vocabulary: Vocabulary) -> Understood:
-    """Read a question by a collection's vocabulary. Pure, and quick where nothing is found."""
+    """Read the names and numbers of a collection's vocabulary in a question."""
     text = normalised(question[:MAX_CHARS])
     names = [
         Item(start=start, end=end, values=_by_field(vocabulary.names[text[start:end]]), is_name=True)
         for start, end in vocabulary.names_in(text)[:MAX_ITEMS]
     ]
     numbers = numbers_in(text, vocabulary.numbered)
-    apart = [item for item in numbers if not any(_overlap(item, each) for each in names)]
+    apart = [item for item in numbers if not any(item.start < name.end and name.start < item.end for name in names)]
     citations = cite(text, names, apart[:MAX_ITEMS])
     if not citations or _EXCLUDED.search(text):
         return NOTHING
@@ -91,12 +94,12 @@ def understand(question: str, vocabulary: Vocabulary) -> Understood:
 
 
 def _is_meant(citation: Citation) -> bool:
-    """Return whether numbers without a name are meant: "three articles" are three of them, not the third."""
+    """Return whether numbers without a name are citations: "three articles" are three of them, not the third."""
     return all(item.is_explicit and any(item.values.values()) for item in citation.numbers)
 
 
 def _is_pure(text: str, citations: Sequence[Citation]) -> bool:
-    """Return whether the question is nothing but what it cites."""
+    """Return whether the question is only citations."""
     rest, end = [], 0
     for item in sorted((item for each in citations for item in each.items), key=lambda item: item.start):
         rest.append(text[end : item.start])
@@ -108,10 +111,6 @@ def _is_pure(text: str, citations: Sequence[Citation]) -> bool:
 
 def _recognised(item: Item, text: str) -> Recognised:
     return Recognised(text[item.start : item.end].strip(), {name: tuple(v) for name, v in item.values.items()})
-
-
-def _overlap(one: Item, other: Item) -> bool:
-    return one.start < other.end and other.start < one.end
 
 
 def _by_field(meanings: Sequence[Meaning]) -> dict[str, tuple[str, ...]]:

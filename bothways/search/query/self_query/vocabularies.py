@@ -1,7 +1,7 @@
-"""The vocabularies of the collections that a process searches: learnt at the first search, kept, and renewed behind it.
+"""The vocabularies of the collections that a process searches: learnt at the first search, renewed in the background.
 
-One version of a collection has one vocabulary, and one more for each set of mandatory clauses that it is searched
-within: what somebody may not see must not be recognised in their question either.
+A version of a collection has one vocabulary, and one more for each set of mandatory clauses: values of documents that a
+caller cannot see must not be recognised in the caller's questions.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from bothways.search.query.self_query.vocabulary import MIN_CHUNKS_A_NAME, Vocab
 log = structlog.get_logger()
 
 TTL_S = 60.0
-"""How long a vocabulary is believed; then the next search has the old one still, and a new one is learnt beside it."""
+"""Seconds after which a vocabulary is renewed; the search that starts this still uses the old one."""
 
 MAX_KEPT = 32
 MAX_NAMES_KEPT = 300_000
-"""Vocabularies, and names in all of them, that a process keeps: the one that was not asked for longest goes first."""
+"""The most vocabularies in memory, and the most names in all of them; the least recently used is dropped first."""
 
 MAX_FIELDS = 50
 MAX_VALUES = 100_000
-"""Values of one vocabulary; fields of many values are left out first."""
+"""The most values of one vocabulary; fields with many values are left out first."""
 
 _MAX_VALUES_A_FIELD = 50_000
 _SAMPLE = 20
@@ -43,7 +43,7 @@ _TIMEOUT_S = 5.0
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Do it in a thread that the end of the process does not wait for."""
+    """Run `work` in a thread that does not keep the process alive."""
     threading.Thread(target=work, name="vocabulary", daemon=True).start()
 
 
@@ -55,7 +55,7 @@ class _Kept:
 
 
 class Vocabularies:
-    """Learns what collections call things, and remembers it. Thread-safe; `start` runs what no search waits for."""
+    """Learns and caches vocabularies. Thread-safe; `start` runs work in the background."""
 
     def __init__(
         self,
@@ -72,16 +72,16 @@ class Vocabularies:
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
 
     def of(self, collection: Collection, *, within: Sequence[Mapping[str, Any]] = ()) -> Vocabulary:
-        """Return the vocabulary of a version; `within` are clauses that all its chunks must match.
+        """Return the vocabulary of a version; `within` are clauses that its chunks must match.
 
         Raises `ElasticsearchError` where it cannot be learnt for the first time.
         """
         key = (collection.index, json.dumps(list(within), sort_keys=True))
         kept = self._look_up(key)
         if kept is None:
-            with self._learning:  # one at a time: whoever waited finds it there
+            with self._learning:  # one at a time: threads that waited find it learnt
                 kept = self._look_up(key) or self._learn(key, collection, within)
-        elif self._is_mine_to_renew(kept):
+        elif self._begins_renewal(kept):
             self._start(partial(self._renew, key, collection, within))
         return kept.vocabulary
 
@@ -92,7 +92,7 @@ class Vocabularies:
                 self._kept.move_to_end(key)
             return kept
 
-    def _is_mine_to_renew(self, kept: _Kept) -> bool:
+    def _begins_renewal(self, kept: _Kept) -> bool:
         with self._lock:
             if kept.is_renewed or self._clock() - kept.learnt_at < TTL_S:
                 return False
@@ -114,7 +114,7 @@ class Vocabularies:
         try:
             self._learn(key, collection, within)
         except ElasticsearchError as error:
-            # As when a rebuild has removed the version. The old one goes on, and is looked at again after TTL_S.
+            # For example, a rebuild has removed the version. The old one stays for another TTL_S.
             log.warning("vocabulary_not_renewed", index=collection.index, reason=str(error))
             with self._lock:
                 if key in self._kept:
@@ -124,14 +124,14 @@ class Vocabularies:
 def values_of(
     client: Elasticsearch, collection: Collection, within: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, dict[str, int]]:
-    """Count the chunks of each value, for the metadata fields that can hold names or numbers."""
+    """Return the number of chunks by field and value, for the metadata fields that can hold names or numbers."""
     fields = sorted(collection.metadata_fields)[:MAX_FIELDS]
     if not fields:
         return {}
     client = client.options(request_timeout=_TIMEOUT_S)
     query = {"bool": {"filter": list(within)}}
     with elasticsearch_errors(f"reading the metadata of {collection.name!r}"):
-        # Aggregations are called by numbers: Elasticsearch refuses names with [, ] or >, which a field may have.
+        # Aggregations are named by numbers: Elasticsearch refuses [, ] and > in names, which a field may have.
         overviews = [_overview(f"metadata.{name}") for name in fields]
         aggs = {f"{kind}{place}": each for place, kinds in enumerate(overviews) for kind, each in kinds.items()}
         found = client.search(index=collection.index, size=0, query=query, aggs=aggs)["aggregations"]
@@ -159,7 +159,7 @@ def _overview(path: str) -> dict[str, dict[str, Any]]:
 
 
 def _worth_reading(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Return the fields that hold names or numbers, with the number of values to ask for, those of fewest first."""
+    """Return the fields that hold names or numbers, with the number of values to read, the smallest first."""
     sizes: dict[str, int] = {}
     left = MAX_VALUES
     for name in sorted(found, key=lambda name: found[name]["distinct"]["value"]):

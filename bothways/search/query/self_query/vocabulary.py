@@ -1,8 +1,8 @@
-"""What a collection's metadata calls things: the names and numbers that a question can be searched for.
+"""The names and numbers in a collection's metadata, which can be recognised in a question.
 
-Learnt from the values themselves, by aggregations. A field of few values, each on several chunks, holds names (民法典,
-Handbook); one whose values are numbered alike (第五百九十条, Section 12, 12.3) holds numbers, kept as integers.
-What comes out answers a question in well under a millisecond, however many values there are.
+They are learnt from the values. A field of few values, each on several chunks, holds names (民法典, Handbook). A field
+whose values are numbered alike (第五百九十条, Section 12, 12.3) holds numbers, which are kept as integers. Reading a
+question takes well under a millisecond, however many values there are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Meaning = tuple[str, str]
 """A metadata field and one of its values."""
 
 MIN_CHUNKS_A_NAME = 2.0
-"""A field whose values stand on fewer chunks than this, on the average, names single pieces."""
+"""Chunks a value on the average; fields with fewer hold names of single chunks, which are not recognised."""
 
 LONGEST_NAME = 80
 _MIN_SHARE = 0.8
@@ -47,12 +47,12 @@ _SAME_UNIT = (
     ("期", "issue"),
     ("号", "號", "no", "number"),
 )
-"""Words that people put for one another when they cite: the values have one of them, the question another."""
+"""Words that mean the same in citations: values may have one of them, and a question another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbered:
-    """A field whose values are numbered: the words that its numbers stand with, and the values of each number."""
+    """A numbered field: the words that stand with its numbers (`cues`), and the values of each number."""
 
     field: str
     cues: frozenset[str]
@@ -60,20 +60,20 @@ class Numbered:
     roman: bool = False
 
     def between(self, first: int, last: int) -> tuple[str, ...]:
-        """Return the values of all numbers from `first` to `last`."""
+        """Return the values of the numbers from `first` to `last`."""
         return tuple(value for key, values in self.values.items() if first <= key[0] <= last for value in values)
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Names, by how they are written (normalised), with what they mean; and the numbered fields."""
+    """What names mean, by their normalised spelling; their lengths, by their first two characters; numbered fields."""
 
     names: Mapping[str, tuple[Meaning, ...]] = field(default_factory=dict)
     lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     numbered: tuple[Numbered, ...] = ()
 
     def names_in(self, text: str) -> list[tuple[int, int]]:
-        """Find where names stand in a normalised text, from the left, of two at one place the longer."""
+        """Return the places of names in a normalised text, from the left; of two at one place the longer."""
         found: list[tuple[int, int]] = []
         start, last = 0, len(text) - 1
         lengths = self.lengths
@@ -88,12 +88,12 @@ class Vocabulary:
 
 
 def normalised(text: str) -> str:
-    """Write a text as names and numbers are compared: NFKC (so full-width is half-width), lower case."""
+    """Return a text as names and numbers are compared: NFKC (full-width becomes half-width), lower case."""
     return unicodedata.normalize("NFKC", text).lower()
 
 
 def learn(fields: Mapping[str, Mapping[str, int]]) -> Vocabulary:
-    """Make a vocabulary of the values of each field, which come with the number of chunks that have them."""
+    """Return the vocabulary of fields: by field and value, the number of chunks."""
     numbered: list[Numbered] = []
     names: dict[str, dict[Meaning, None]] = defaultdict(dict)
     for name, counts in fields.items():
@@ -116,9 +116,9 @@ def learn(fields: Mapping[str, Mapping[str, int]]) -> Vocabulary:
 
 
 def titles(value: str) -> list[str]:
-    """Return what a value may be called: itself, without brackets, without 中华人民共和国 or "the".
+    """Return the names of a value: itself, without brackets, without 中华人民共和国 or "the".
 
-    What is too short to be meant by whoever writes it is none: one character, two Latin letters, a number.
+    Single characters, two Latin letters and numbers alone are no names.
     """
     whole = normalised(value).strip()
     bare = _BRACKETED.sub("", whole).strip(" 《》\"'“”")
@@ -136,7 +136,7 @@ def _is_name(title: str) -> bool:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Return whether Latin letters and digits at the ends are those of whole words."""
+    """Return whether Latin letters and digits at the ends are not part of longer words."""
     before = start > 0 and _is_latin(text[start]) and _is_latin(text[start - 1])
     after = end < len(text) and _is_latin(text[end - 1]) and _is_latin(text[end])
     return not (before or after)
@@ -147,9 +147,9 @@ def _is_latin(char: str) -> bool:
 
 
 def learn_numbers(name: str, values: Iterable[str]) -> tuple[Numbered, ...]:
-    """Read the values of a field as numbers, by unit; none where the larger part of them are none.
+    """Read the values of a field as numbers, by unit; none where less than `_MIN_SHARE` of them are numbers.
 
-    A unit counts from a fifth of the values on: a field may have the articles of one book and the sections of another.
+    A unit needs a fifth of the values: a field may have the articles of one book and the sections of another.
     """
     texts = {value: normalised(value).strip() for value in values}
     readings = []
@@ -159,7 +159,7 @@ def learn_numbers(name: str, values: Iterable[str]) -> tuple[Numbered, ...]:
         units = [unit for unit, count in votes.items() if count >= _MIN_SHARE_A_UNIT * len(texts)]
         if units and sum(votes[unit] for unit in units) >= _MIN_SHARE * len(texts):
             readings.append((units, read))
-    if readings:  # of few values, a title stuck to its unit could pass for a unit of its own
+    if readings:  # with few values, a title behind its unit could look like another unit
         units, read = min(readings, key=lambda reading: len(reading[0]))
         return tuple(_numbered(name, unit, read) for unit in units)
     return ()
@@ -181,7 +181,7 @@ def _numbered(name: str, unit: str, read: Mapping[str, tuple[str, Key] | None]) 
 
 
 def cues(unit: str) -> frozenset[str]:
-    """Return the words for a unit; a name in the plural counts as the singular."""
+    """Return the words that mean a unit, or its singular."""
     singular = unit.removesuffix("s") if unit.isascii() and len(unit) > 3 else unit
     return frozenset(next((same for same in _SAME_UNIT if singular in same), (singular,)))
 

@@ -38,11 +38,11 @@ BOOKS = learn(
 def told(question, vocabulary=LAW):
     """The mode, and each citation's or name's values in the order of the question."""
     understood = understand(question, vocabulary)
-    if understood.told is None:
+    if understood.self_query is None:
         assert understood is NOTHING
         return None
-    recognised = [several for each in understood.told.recognised for several in each.values.values()]
-    return understood.told.mode, [value for several in recognised for value in several]
+    recognised = [several for each in understood.self_query.recognised for several in each.values.values()]
+    return understood.self_query.mode, [value for several in recognised for value in several]
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_a_name_beside_a_citation_is_a_boost():
 
 def test_relaxing_says_so():
     understood = understand("民法典第9999条", LAW).relaxed()
-    assert (understood.filters, understood.told.relaxed, understood.wants_all) == ((), True, True)
-    assert understood.told.recognised[1].values == {"article": ()}
+    assert (understood.filters, understood.self_query.relaxed, understood.wants_all) == ((), True, True)
+    assert understood.self_query.recognised[1].values == {"article": ()}
 
 
 @pytest.mark.parametrize(
