@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from elasticsearch import Elasticsearch
-from elasticsearch.helpers import scan
 
 from bothways.core.batches import batched
 from bothways.core.datatypes import Chunk
@@ -112,31 +111,3 @@ def _known(client: Elasticsearch, index: str, chunks: Sequence[Chunk]) -> dict[s
     with elasticsearch_errors("comparing chunks with the index"):
         found = client.mget(index=index, ids=[chunk.chunk_id for chunk in chunks], source_includes=fields)
     return {doc["_id"]: doc["_source"] for doc in found["docs"] if doc.get("found")}
-
-
-def gone(
-    client: Elasticsearch,
-    *,
-    index: str,
-    origin: str,
-    only_sources: Sequence[str] | None,
-    adopted: Iterable[str],
-    seen: SeenChunks,
-    keep: Callable[[str], bool],
-) -> Iterator[str]:
-    """Find the ids of chunks that came from `origin` (of its `only_sources`, where named) and were not met now.
-
-    `adopted` documents came from another folder and are this one's now: what was not met of them is gone too.
-    `keep` spares the chunks of a source that could not be read: a file that fails today is not a deleted file.
-    """
-    mine: list[dict[str, Any]] = [{"term": {"origin": origin}}]
-    if only_sources is not None:
-        mine.append({"terms": {"source": list(only_sources)}})
-    filters = [mine]
-    filters += [[{"terms": {"doc_id": batch}}] for batch in batched(adopted, WINDOW)]
-    for clauses in filters:
-        query = {"query": {"bool": {"filter": clauses}}, "_source": ["source"]}
-        with elasticsearch_errors("looking for chunks that are gone"):
-            for hit in scan(client, index=index, query=query, size=1000):
-                if hit["_id"] not in seen and not keep(hit["_source"]["source"]):
-                    yield hit["_id"]

@@ -21,7 +21,8 @@ from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.elastic.vectors import from_stored
 from bothways.core.errors import UsageError
 from bothways.indexer.bulk import bulk, delete_actions, to_action
-from bothways.indexer.changes.differences import SeenChunks, gone
+from bothways.indexer.changes.differences import SeenChunks
+from bothways.indexer.changes.gone import gone
 from bothways.indexer.changes.reuse import StoredText, copy_action
 from bothways.indexer.embed import embed
 from bothways.indexer.parts import UPLOADED, Parts

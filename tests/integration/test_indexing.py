@@ -18,7 +18,7 @@ from bothways.core.errors import (
     UsageError,
 )
 from bothways.indexer.bulk import bulk
-from bothways.indexer.read.child.chunks import chunks_of
+from bothways.indexer.read.child.read import chunks_of
 from bothways.indexer.versions.versions import chunk_mapping, create_version, versions
 from bothways.search.options import SearchOptions
 from tests.fakes import DyingWriter, FixedWriter

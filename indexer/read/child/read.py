@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,29 +20,25 @@ from typing import Any
 from bothways.core.datatypes import CaseSection, Chunk, Document, Failure
 from bothways.core.errors import UsageError
 from bothways.indexer.chunk import chunk
+from bothways.indexer.parts import JobOptions, Parts
 from bothways.indexer.read import READERS, read
 from bothways.indexer.read.child.frames import Cut, Request
 from bothways.indexer.read.child.pool import pool
 from bothways.indexer.read.child.process import AHEAD, Reader
 from bothways.indexer.read.files.folder import CASE_SECTIONS, walk
 from bothways.indexer.read.other import not_read
+from bothways.indexer.report import JobReport
+from bothways.indexer.write import Progress
 
 _Item = Request | Callable[[], None]
-"""A file to read, or what is to be said of one that is not read, when its turn comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadLimits:
-    """What one file may take: seconds until its next document or page (more for large files), and memory."""
-
-    timeout_s: float = 60.0
-    memory_mb: float = 2000.0
+"""A file to read, or the call that reports one that is not read; both keep the order of the files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """How a path is read: options and callbacks as those of `bothways.indexer.read.read`, and the limits of each file.
+    """How a path is read: options and callbacks as those of `bothways.indexer.read.read`.
 
+    One file may take `timeout_s` seconds until its next document or page (more where it is large), and `memory_mb`.
     `look` is called every tenth of a second while a file is waited for, and raises to end the reading.
     """
 
@@ -50,8 +46,45 @@ class ReadOptions:
     on_failure: Callable[[Failure], None]
     on_skip: Callable[[str, str], None] = lambda _source, _reason: None
     case_sections: Collection[CaseSection] = CASE_SECTIONS
-    limits: ReadLimits = ReadLimits()
+    timeout_s: float = 60.0
+    memory_mb: float = 2000.0
     look: Callable[[], None] = lambda: None
+
+
+@contextmanager
+def chunks_of(
+    path: Path, options: JobOptions, parts: Parts, report: JobReport, progress: Progress
+) -> Iterator[Iterator[Chunk]]:
+    """Return the chunks of a path lazily, and end the process that reads with the `with`, whatever ends that.
+
+    `report` counts documents and gets failures and skips. `progress`, which raises where the job is cancelled, is also
+    called while a file is waited for. Semantic chunks are cut in this process, which has the models for it.
+    """
+    how = ReadOptions(
+        max_file_mb=options.max_file_mb,
+        case_sections=options.case_sections,
+        timeout_s=options.read_timeout_s,
+        memory_mb=options.read_memory_mb,
+        on_failure=report.failures.append,
+        on_skip=lambda item, why: report.skipped.append((item, why)),
+        look=lambda: progress(report),
+    )
+
+    def count() -> None:
+        report.documents += 1
+
+    if options.chunker != "semantic":
+        with closing(chunks_in_child(path, how, Cut(options.chunker, options.max_chars), count)) as chunks:
+            yield chunks
+        return
+    with closing(read_in_child(path, how)) as documents:
+        yield chunk(
+            _counted(documents, count),
+            options.chunker,
+            max_chars=options.max_chars,
+            encoder=parts.encoder,
+            segmentation=parts.segmentation,
+        )
 
 
 def read_in_child(path: Path, how: ReadOptions) -> Generator[Document, None, None]:
@@ -60,9 +93,7 @@ def read_in_child(path: Path, how: ReadOptions) -> Generator[Document, None, Non
     Closing the iterator ends the process, if it is at work. Raises `ReaderError` where no process can be started.
     """
     _require(path)
-    if os.name == "nt":
-        return _here(path, how)
-    return _read(path, how, None)
+    return _here(path, how) if os.name == "nt" else _read(path, how, None)
 
 
 def chunks_in_child(
@@ -74,8 +105,9 @@ def chunks_in_child(
     """
     _require(path)
     if os.name == "nt":
-        cut_one = partial(chunk, chunker=cut.chunker, max_chars=cut.max_chars)
-        return _chunks((list(cut_one([document])) for document in _here(path, how)), on_document)
+        documents = _here(path, how)
+        cut_here = (list(chunk([document], cut.chunker, max_chars=cut.max_chars)) for document in documents)
+        return _chunks(cut_here, on_document)
     return _chunks(_read(path, how, cut), on_document)
 
 
@@ -95,6 +127,12 @@ def _here(path: Path, how: ReadOptions) -> Generator[Document, None, None]:
     )
 
 
+def _counted(documents: Iterable[Document], count: Callable[[], None]) -> Iterator[Document]:
+    for document in documents:
+        count()
+        yield document
+
+
 def _chunks(
     documents: Generator[list[Chunk], None, None], on_document: Callable[[], None]
 ) -> Generator[Chunk, None, None]:
@@ -107,7 +145,7 @@ def _chunks(
 def _read(path: Path, how: ReadOptions, cut: Cut | None) -> Generator[Any, None, None]:
     """Yield documents or, with `cut`, the list of each document's chunks."""
     with pool.lent() as reader:
-        for item in _asked_ahead(_items(path, how, cut), reader):
+        for item in _requested_ahead(_items(path, how, cut), reader):
             if not isinstance(item, Request):
                 item()
                 continue
@@ -122,23 +160,23 @@ def _read(path: Path, how: ReadOptions, cut: Cut | None) -> Generator[Any, None,
 
 
 def _items(path: Path, how: ReadOptions, cut: Cut | None) -> Iterator[_Item]:
-    said: list[Callable[[], None]] = []
+    reports: list[Callable[[], None]] = []
 
-    def told() -> Iterator[_Item]:
-        yield from said
-        said.clear()
+    def reported() -> Iterator[_Item]:
+        yield from reports
+        reports.clear()
 
     for file, relative in walk(
         path,
-        on_failure=lambda failure: said.append(partial(how.on_failure, failure)),
-        on_skip=lambda item, why: said.append(partial(how.on_skip, item, why)),
+        on_failure=lambda failure: reports.append(partial(how.on_failure, failure)),
+        on_skip=lambda item, why: reports.append(partial(how.on_skip, item, why)),
     ):
-        yield from told()
+        yield from reported()
         if file.suffix.lower() in READERS:
             yield _request(file, relative, how, cut)
         else:
             yield partial(how.on_skip, relative, not_read(file.suffix))
-    yield from told()
+    yield from reported()
 
 
 def _request(file: Path, relative: str, how: ReadOptions, cut: Cut | None) -> Request:
@@ -147,14 +185,14 @@ def _request(file: Path, relative: str, how: ReadOptions, cut: Cut | None) -> Re
         relative=relative,
         max_file_mb=how.max_file_mb,
         case_sections=tuple(how.case_sections),
-        timeout_s=how.limits.timeout_s,
-        memory_mb=how.limits.memory_mb,
+        timeout_s=how.timeout_s,
+        memory_mb=how.memory_mb,
         cut=cut,
     )
 
 
-def _asked_ahead(items: Iterator[_Item], reader: Reader) -> Iterator[_Item]:
-    """Yield the items in order, each file after it was asked for, with as many behind it as the reader takes."""
+def _requested_ahead(items: Iterator[_Item], reader: Reader) -> Iterator[_Item]:
+    """Yield the items in order, each file after it was requested, and request as many ahead as the reader takes."""
     waiting: deque[_Item] = deque()
     while True:
         if reader.takes_more and len(waiting) < AHEAD:

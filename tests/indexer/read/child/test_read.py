@@ -21,7 +21,7 @@ from bothways.indexer.read.child import pool
 from bothways.indexer.read.child.frames import Cut
 from bothways.indexer.read.child.pool import end_readers, start_reader
 from bothways.indexer.read.child.process import AHEAD
-from bothways.indexer.read.child.read import ReadLimits, ReadOptions, chunks_in_child, read_in_child
+from bothways.indexer.read.child.read import ReadOptions, chunks_in_child, read_in_child
 from tests.indexer.hostile.pdfs import page, stream
 
 SAMPLES = Path(__file__).parents[4] / "samples"
@@ -75,7 +75,8 @@ class Apart:
                 max_file_mb=200,
                 on_failure=self.failures.append,
                 on_skip=lambda *what: self.skipped.append(what),
-                limits=ReadLimits(timeout_s, memory_mb),
+                timeout_s=timeout_s,
+                memory_mb=memory_mb,
                 look=look,
             )
         )
@@ -126,7 +127,7 @@ def test_cutting_is_the_file_s_time_too(tmp_path):
     (tmp_path / "a.txt").write_text("好\n\n" * 300_000, encoding="utf-8")
     (tmp_path / "b.txt").write_text("好。", encoding="utf-8")
     failures = []
-    how = ReadOptions(max_file_mb=200, on_failure=failures.append, limits=ReadLimits(timeout_s=1, memory_mb=2000))
+    how = ReadOptions(max_file_mb=200, on_failure=failures.append, timeout_s=1)
     assert [piece.source for piece in chunks_in_child(tmp_path, how, Cut("sentence", 300))] == ["b.txt"]
     assert ["BOTHWAYS_READ_TIMEOUT_S" in failure.reason for failure in failures] == [True]
 
@@ -248,9 +249,7 @@ def test_a_busy_caller_is_not_the_file_s_time(tmp_path):
     text = "好" * 10_000
     (tmp_path / "a.jsonl").write_text(f'{{"text": "{text}"}}\n' * 40, encoding="utf-8")
     failures = []
-    documents = apart(
-        tmp_path, max_file_mb=10, on_failure=failures.append, limits=ReadLimits(timeout_s=1, memory_mb=2000)
-    )
+    documents = apart(tmp_path, max_file_mb=10, on_failure=failures.append, timeout_s=1)
     next(documents)
     time.sleep(2.5)
     assert (len(list(documents)), failures) == (39, [])
@@ -270,7 +269,7 @@ def test_a_file_that_fills_the_memory_is_given_up(folder):
 def test_memory_is_bounded_while_the_caller_looks_away(library, folder):
     library("held = [bytearray(10_000_000) for _ in range(100)]\nwhile True: pass")
     failures = []
-    documents = apart(folder, max_file_mb=1, on_failure=failures.append, limits=ReadLimits(60, 200))
+    documents = apart(folder, max_file_mb=1, on_failure=failures.append, memory_mb=200)
     assert next(documents).source == "a.txt"
     time.sleep(1)  # in which the next file is read
     (reader,) = readers()
