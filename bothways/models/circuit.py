@@ -1,4 +1,4 @@
-"""A circuit breaker: nobody waits for an endpoint that is known to be down."""
+"""A circuit breaker: an endpoint that is known to be down is not waited for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ log = structlog.get_logger()
 
 
 class Circuit:
-    """Remembers that an endpoint is down: after `limit` failures in a row nobody calls it for `pause_s` seconds.
+    """Remembers that an endpoint is down: after `limit` failures in a row no request is made for `pause_s` seconds.
 
-    After the pause one caller may try; the others wait for what that brings. `event` is what the log calls it.
+    After the pause one caller may try; the others wait for its result. `event` is the name in the log.
     """
 
     def __init__(self, limit: int = 5, pause_s: float = 15.0, *, event: str = "llm.down") -> None:

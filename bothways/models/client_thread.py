@@ -1,7 +1,7 @@
 """An asynchronous client for callers in threads, on an event loop of its own.
 
-A client that blocks bounds each read alone: an endpoint that sends a byte now and then would hold it for ever. On a
-loop the whole of a request has its time, and whoever closes ends it at once.
+A blocking client limits only the time of each read: an endpoint that sends a byte now and then would hold it for ever.
+On a loop the whole request has a time limit, and closing ends it at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Closable(Protocol):
 
 
 _CLOSE_S = 5.0
-"""For cancelled work to end, which takes milliseconds."""
+"""Seconds for cancelled work to end; it takes milliseconds."""
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Closable)
@@ -46,7 +46,7 @@ class ClientThread(Generic[C]):
         self._thread: threading.Thread | None = None
 
     def run(self, use: Callable[[C], Coroutine[Any, Any, T]]) -> T:
-        """Return what `use(client)` gives; raises what it raises, and `ClosedError` once this is closed."""
+        """Return the result of `use(client)` or raise its error; raise `ClosedError` after `close`."""
         loop, client = self._started()
         work = use(client)
         try:
@@ -59,7 +59,7 @@ class ClientThread(Generic[C]):
         except CancelledError as error:
             raise ClosedError from error
         except BaseException:
-            doing.cancel()  # of a caller who is interrupted
+            doing.cancel()  # the caller was interrupted
             raise
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class ClientThread(Generic[C]):
             self._thread.join(_CLOSE_S)
 
     def _started(self) -> tuple[asyncio.AbstractEventLoop, C]:
-        """Return the loop and the client; a process that was forked since gets others, as threads are not forked."""
+        """Return the loop and the client; a forked process gets new ones, since threads are not forked."""
         with self._lock:
             if self._closed:
                 raise ClosedError

@@ -1,4 +1,4 @@
-"""The seams to everything that computes. Tests put deterministic fakes here; nothing else is ever faked."""
+"""Protocols of all that computes. Tests put deterministic fakes here and nowhere else."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ class LimitedReader(Protocol):
 
 @runtime_checkable
 class Blended(Protocol):
-    """A cross-encoder of whose scores it was measured what share they should have beside the first stage's."""
+    """A cross-encoder with a measured share of its scores in the final ones, beside the first stage's."""
 
     @property
     def alpha(self) -> float | None:
-        """That share, from 0 to 1; None where nobody measured."""
+        """That share, from 0 to 1; None if it was not measured."""
         ...
 
 
 @runtime_checkable
 class TimedCrossEncoder(Protocol):
-    """A cross-encoder that can be waited for no longer than one likes, such as one behind a network."""
+    """A cross-encoder with a deadline, such as one behind a network."""
 
     def score_within(self, query: str, texts: Sequence[str], *, timeout_s: float) -> list[float]:
-        """As `CrossEncoder.score`; raise `ModelError` where the answer does not come in time."""
+        """Return as `CrossEncoder.score`; raise `ModelError` if the answer is late."""
         ...

@@ -1,8 +1,8 @@
 """A rate limit: so many requests a minute, evenly spaced, for all threads together.
 
-Our own and no library's: a wait has to end with the caller's deadline, and with `close()` of the model, which means
-that whoever limits must say how long to wait and not wait itself. pyrate-limiter and limits wait (or poll) themselves,
-aiolimiter needs asyncio. There is no burst: endpoints enforce "60 a minute" as one a second.
+Not a library's: a wait has to end with the caller's deadline and with `close()` of the model, so the limiter returns
+the seconds and does not wait itself. pyrate-limiter and limits wait (or poll) themselves, aiolimiter needs asyncio.
+There is no burst: endpoints enforce "60 a minute" as one a second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Deals out turns that lie `60 / per_minute` seconds apart; with None, everybody's turn is now."""
+    """Spaces requests `60 / per_minute` seconds apart; with None, requests need not wait."""
 
     def __init__(self, per_minute: float | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval_s = 60.0 / per_minute if per_minute else 0.0
@@ -22,7 +22,7 @@ class Pace:
         self._next = clock()
 
     def turn(self, within_s: float | None = None) -> float | None:
-        """Take the next turn and give the seconds until then; None, with no turn taken, if it is not `within_s`."""
+        """Reserve the next turn and return the seconds until it; None, without a turn, if they exceed `within_s`."""
         with self._lock:
             now = self._clock()
             at = max(now, self._next)

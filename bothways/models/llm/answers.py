@@ -1,4 +1,4 @@
-"""What an endpoint sends as JSON, read as an answer: any value of any type may stand anywhere in it."""
+"""An endpoint's JSON read as an answer; nothing is assumed about the types of its values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bothways.models.llm.usage import TokenUsage
 MAX_CHARS = 200_000
 """Of an answer's text, thoughts not counted: a short novel, and more than any prompt of ours asks for."""
 _MOST_TOKENS = 10**9
-"""A larger count of tokens is none, but a joke that no price can be multiplied by."""
+"""A larger count of tokens is ignored: it cannot be real."""
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
@@ -56,7 +56,7 @@ def piece_of(event: object) -> tuple[str, str | None]:
 
 
 def error_in(event: object) -> str | None:
-    """Return what an event of a stream says went wrong, None where it says no such thing."""
+    """Return the error that an event of a stream reports; None if it reports none."""
     error = _get(event, "error")
     if not error:
         return None
@@ -65,13 +65,13 @@ def error_in(event: object) -> str | None:
 
 
 def first_model(answer: object) -> str | None:
-    """Take the first model's name out of a list of models, None where there is none that can be one."""
+    """Return the name of the first model in a list of models; None if there is no usable name."""
     name = _get(_first(_get(answer, "data")), "id")
     return name if isinstance(name, str) and name and len(name) <= 200 and name.isprintable() else None
 
 
 def check_end(reason: str | None, *, written: bool) -> None:
-    """Raise `LLMError` for a stream that did not end as one does."""
+    """Raise `LLMError` for a stream that did not end normally."""
     if reason is None:
         raise LLMUnavailableError("The language model's answer ended before it was done.")
     if reason == "length":
@@ -85,14 +85,14 @@ def check_end(reason: str | None, *, written: bool) -> None:
 def too_long() -> LLMAnswerTooLargeError:
     """Return the error of a text that is too long."""
     return LLMAnswerTooLargeError(
-        f"The language model's answer was given up, since it has more than {MAX_CHARS:,} characters."
+        f"Reading the language model's answer was stopped: it has more than {MAX_CHARS:,} characters."
     )
 
 
 class Thoughts:
     """Leaves out the `<think>…</think>` that a reasoning model begins with, and the white space around it.
 
-    Of thoughts only so much is held as may be the beginning of their end: they may be longer than any answer.
+    Only the last characters of thoughts are held, which may begin their end mark: thoughts may be very long.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Thoughts:
         self._state = "before"
 
     def feed(self, piece: str) -> str:
-        """Take in a piece and give what is no thought of it."""
+        """Take in a piece and return the part of it that is not thought."""
         if self._state == "after":
             return piece
         self._held += piece
@@ -118,7 +118,7 @@ class Thoughts:
         return shown
 
     def close(self) -> str:
-        """Return what was held back and is no thought after all."""
+        """Return what was held back and is not thought after all."""
         held, self._held = self._held.strip(), ""
         return held if self._state == "before" else ""
 

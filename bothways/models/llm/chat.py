@@ -1,7 +1,6 @@
-"""Language models that write answers for people: asynchronous, piece by piece, and stopped by whoever leaves.
+"""Language models that write answers for people: asynchronous, piece by piece, and stopped when the reader leaves.
 
-`bothways/models/llm/language_model.py` is for work in threads, whose answers are wanted whole; this is for answers that
-are watched.
+`bothways/models/llm/language_model.py` is for work in threads, which needs whole answers.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from bothways.core.settings import Settings
-from bothways.models.llm.language_model import LanguageModel
+from bothways.models.llm.language_model import LanguageModel, endpoint_options
 
 
 class ChatModel(Protocol):
@@ -20,7 +19,7 @@ class ChatModel(Protocol):
     def stream(self, prompt: str, *, timeout_s: float) -> AsyncGenerator[str, None]:
         """Return the answer's pieces as they come, none of them empty, all within `timeout_s` seconds.
 
-        Raise `LLMError`, also after some pieces, where the answer is empty, cut off or late.
+        Raise `LLMError`, also after some pieces, if the answer is empty, cut off or late.
         """
         ...
 
@@ -29,14 +28,14 @@ class ChatModel(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...
 
 
 class LocalChat:
     """A model of this process as a `ChatModel`: its answer comes as one piece.
 
-    It cannot be interrupted: after a caller has left it writes on to the end of its time, and nobody reads it.
+    It cannot be interrupted: after a caller has left, it goes on to the end of its time.
     """
 
     def __init__(self, model: LanguageModel) -> None:
@@ -56,18 +55,11 @@ class LocalChat:
 
 
 def load_chat(settings: Settings) -> ChatModel | None:
-    """Return the language model that is set, for answers: the endpoint, else the local model, else None."""
+    """Return the language model that the settings name: the endpoint, else the local model, else None."""
     if settings.llm_base_url:
         from bothways.models.llm.chat_endpoint import ChatEndpoint
 
-        return ChatEndpoint(
-            settings.llm_base_url,
-            api_key=settings.llm_api_key.get_secret_value() if settings.llm_api_key else "",
-            model=settings.llm_model,
-            timeout_s=settings.llm_timeout_s,
-            max_retries=settings.llm_max_retries,
-            per_minute=settings.llm_requests_per_minute,
-        )
+        return ChatEndpoint(settings.llm_base_url, **endpoint_options(settings))
     if settings.llm_local_model:
         from bothways.models.llm.local import LocalModel  # torch takes seconds to import
 

@@ -1,7 +1,7 @@
 """An OpenAI-compatible endpoint that is asked asynchronously and answers piece by piece.
 
-Whoever cancels a call closes its connection, so that the endpoint stops writing. For one event loop: connections belong
-to it.
+Cancelling a call closes its connection, so that the endpoint stops writing. For one event loop: connections belong to
+it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ T = TypeVar("T")
 class ChatEndpoint(EndpointModel):
     """An OpenAI-compatible endpoint as a `ChatModel`: retries, circuit, rate and bounds as in `EndpointModel`.
 
-    A stream is asked for anew only until it begins. An endpoint that answers a request for a stream with one JSON
-    document is understood, too.
+    A stream is retried only until it begins. Endpoints that answer a request for a stream with one JSON document are
+    understood, too.
     """
 
     def __init__(self, base_url: str, *, api_key: str = "", **options: Any) -> None:  # noqa: ANN401 – those of `EndpointModel`
@@ -67,7 +67,7 @@ class ChatEndpoint(EndpointModel):
         return await self._within(asyncio.to_thread(self._first_listed), deadline)
 
     async def _texts(self, opened: httpx.Response, deadline: float) -> AsyncGenerator[str, None]:
-        """Return what of a stream is to be shown; raise `LLMError` where it is not one to its end."""
+        """Yield the text of a stream that is to be shown; raise `LLMError` if the stream is not complete."""
         thoughts = Thoughts()
         # Where the body's own framing tells its end, a lost connection is an error by itself.
         reason, written = ("stop" if _is_framed(opened.headers) else None), 0
@@ -88,7 +88,7 @@ class ChatEndpoint(EndpointModel):
         check_end(reason, written=bool(written))
 
     async def _within(self, work: Awaitable[T], deadline: float) -> T:
-        """Wait for what is being read, and turn what goes wrong with it into our errors."""
+        """Wait for the answer, and turn its failures into our errors."""
         left = max(0.0, deadline - time.monotonic())
         try:
             async with asyncio.timeout(left):

@@ -15,16 +15,16 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import structlog
 
-from bothways.core.errors import LLMError, LLMUnavailableError, SettingsError
+from bothways.core.errors import LLMError, LLMUnavailableError
 from bothways.core.lazy import Lazy
 from bothways.core.text.address import public_url
 from bothways.models.circuit import Circuit
 from bothways.models.client_thread import ClientThread, ClosedError
+from bothways.models.http import check_address, check_key, hushed
 from bothways.models.llm.answers import first_model, text_of, usage_of
 from bothways.models.llm.http import LLMHttp, RefusedError
 from bothways.models.llm.usage import TokenUsage, UsageCounter
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 FAILURES = (RefusedError, httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError)
-"""What a request ends with that brought no answer; the last two: what came is not the JSON that it should be."""
+"""Failures of a request; the last two are answers that are not the expected JSON."""
 
 _MODELS_S = 10.0
 _LONGEST_WAIT_S = 8.0
@@ -49,9 +49,9 @@ class EndpointModel:
 
     A timed-out request is not made again (it would most likely take as long); 408, 409, 429, 5xx and lost connections
     are, `max_retries` times, first after `first_wait_s`, then after twice as long each time, or as `Retry-After` says.
-    With `per_minute`, no more completions than that are asked for, retries included; a caller whose deadline is before
-    its turn gets an `LLMUnavailableError` at once. `pace` is such a limit that several models share. What an answer may
-    have of bytes and events is in `bothways/models/llm/http.py`.
+    `per_minute` limits completions, retries included; if a caller's deadline is before its turn, it gets an
+    `LLMUnavailableError` at once. `pace` is such a limit that several models share. The limits of bytes and events are
+    in `bothways/models/llm/http.py`.
     """
 
     def __init__(
@@ -68,7 +68,9 @@ class EndpointModel:
         temperature: float | None = None,
         circuit: Circuit | None = None,
     ) -> None:
-        self._address = _checked(base_url, api_key)
+        check_address(base_url, "BOTHWAYS_LLM_BASE_URL", example="http://127.0.0.1:11434/v1")
+        check_key(api_key, "BOTHWAYS_LLM_API_KEY")
+        self._address = public_url(base_url)
         self._key = api_key
         self._timeout_s = timeout_s
         self._max_retries = max_retries
@@ -189,7 +191,7 @@ class EndpointModel:
         """Wait for this request's turn."""
         wait = pace.turn(None if deadline is None else deadline - time.monotonic())
         if wait is None:
-            raise LLMUnavailableError(  # nobody was asked, so that the circuit is told nothing
+            raise LLMUnavailableError(  # no request was made, so the circuit does not count it
                 f"The language model at {self._address} is asked only so often a minute "
                 "(BOTHWAYS_LLM_REQUESTS_PER_MINUTE), and this request's turn would come too late."
             )
@@ -208,14 +210,14 @@ class EndpointModel:
         return backoff if lost else None
 
     def _failed(self, error: Exception, seconds: float, attempts: int, *, own_time: bool) -> LLMError:
-        """Tell the circuit, and give the error that says so; a caller's own short time says nothing of the endpoint."""
+        """Return our error and record it in the circuit, unless only the caller's own time was too short."""
         explained = self._explained(error, seconds, attempts)
         if not (own_time and isinstance(error, TimeoutError | httpx.TimeoutException)):
             self._circuit.record(ok=not isinstance(explained, LLMUnavailableError))
         return explained
 
     def _explained(self, error: Exception, seconds: float, attempts: int) -> LLMError:
-        """Turn what went wrong into an error that says which address and setting to look at."""
+        """Return an error that names the address and the setting to look at."""
         model = f"The language model at {self._address}"
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             setting = " (BOTHWAYS_LLM_TIMEOUT_S)" if seconds == self._timeout_s else ""
@@ -252,14 +254,11 @@ class EndpointModel:
         return self._hushed(f"HTTP {error.status}: {error.message}")
 
     def _hushed(self, text: str) -> str:
-        """One short line without the key, which some endpoints repeat in their errors."""
-        text = text[:20_000].replace(self._key, "***") if self._key else text[:20_000]
-        text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-        return text if len(text) <= 200 else text[:199] + "…"
+        return hushed(text, self._key)
 
 
 def _root_of(error: BaseException) -> str:
-    """Return what an error was caused by in the end: "connection refused", and not "all attempts failed"."""
+    """Return the first cause of an error: "connection refused" instead of "all attempts failed"."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
     if isinstance(error, OSError) and (error.errno or 0) > 0:
@@ -278,17 +277,3 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None
     except (ValueError, OverflowError, IndexError):  # a date that no calendar has
         return None
-
-
-def _checked(base_url: str, api_key: str) -> str:
-    """Return the address as it may be shown; raise `SettingsError` for what is no http address, or no key."""
-    try:
-        parts = urlsplit(base_url)
-        _ = parts.port  # raises for one that is no number
-    except ValueError as error:
-        raise SettingsError(f"BOTHWAYS_LLM_BASE_URL is not an address: {error}.") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError("BOTHWAYS_LLM_BASE_URL has to be a whole address, as in http://127.0.0.1:11434/v1.")
-    if not (api_key.isascii() and api_key.isprintable()):
-        raise SettingsError("BOTHWAYS_LLM_API_KEY holds characters that no key has: was it copied whole?")
-    return public_url(base_url)

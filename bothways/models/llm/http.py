@@ -1,9 +1,8 @@
-"""JSON over HTTP to a language model's endpoint, of which nothing is believed: it is bounded in bytes and events.
+"""JSON over HTTP to a language model's endpoint, with limits on the bytes and events of an answer.
 
-The openai client reads whatever comes to its end: one answer of 30 MB held a server's event loop for 6 s, one event of
-500 MB took 5 GB. Here what is too long is given up at its bound, in the memory of one event. Time is bounded by whoever
-asks (`asyncio.timeout`). Redirects are not followed: prompts hold documents, which go where they were sent and nowhere
-else.
+The openai client reads any answer to its end: one of 30 MB held a server's event loop for 6 s, one event of 500 MB took
+5 GB. Here reading stops at the limit, in the memory of one event. Callers limit the time (`asyncio.timeout`). Redirects
+are not followed: prompts hold documents, which must not go to another address.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import anyio
 import httpx
 
 from bothways.core.errors import LLMAnswerTooLargeError
+from bothways.models.http import bounded_body
 
 MAX_ANSWER_BYTES = 2 << 20
 """Of an answer as one document: 128,000 tokens of Chinese, all escaped as `\\uXXXX`, take about 1.2 MB."""
@@ -33,7 +33,7 @@ MAX_EVENT_BYTES = 256 << 10
 MAX_EVENTS = 200_000
 """Of a stream: more than a token an event for the longest answers there are."""
 MAX_STREAM_BYTES = 64 << 20
-"""Of a stream: `MAX_EVENTS` events of 330 bytes, of which 300 are the same in all of them."""
+"""Of a stream: `MAX_EVENTS` events of 330 bytes, 300 of which are the same in all events."""
 CONNECT_S = 5.0
 
 _EVENTS_AT_ONCE = 32
@@ -43,7 +43,7 @@ _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Read whom to trust, once: it takes 30 ms."""
+    """Read the trusted certificates once: it takes 30 ms."""
     return httpx.create_ssl_context()
 
 
@@ -78,8 +78,8 @@ class LLMHttp:
     async def whole(self, method: str, path: str, body: object = None, *, timeout_s: float) -> object:
         """Return the answer as JSON.
 
-        Raise `RefusedError`, `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for what is no JSON, and
-        `httpx.HTTPError`.
+        Raise `RefusedError`, `LLMAnswerTooLargeError`, `httpx.HTTPError`, or, if it is not JSON, `ValueError` or
+        `RecursionError`.
         """
         response = await self.open(method, path, body, timeout_s=timeout_s)
         try:
@@ -119,17 +119,16 @@ async def read_whole(response: httpx.Response) -> object:
     length = response.headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20 and int(length) > MAX_ANSWER_BYTES:
         raise _too_large(MAX_ANSWER_BYTES)
-    return _parsed(b"".join([piece async for piece in _pieces(response, MAX_ANSWER_BYTES)]))
+    return _parsed(b"".join([piece async for piece in _body(response, MAX_ANSWER_BYTES)]))
 
 
 async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
     """Return the JSON of each event of a stream, up to its end or `[DONE]`.
 
-    Raise `LLMAnswerTooLargeError`, `ValueError` or `RecursionError` for an event that is no JSON, and
-    `httpx.HTTPError`.
+    Raise `LLMAnswerTooLargeError`, `httpx.HTTPError`, or, if an event is not JSON, `ValueError` or `RecursionError`.
     """
     events = _Events()
-    async with aclosing(_pieces(response, MAX_STREAM_BYTES)) as pieces:
+    async with aclosing(_body(response, MAX_STREAM_BYTES)) as pieces:
         async for piece in pieces:
             for number, data in enumerate(events.feed(piece), start=1):
                 if data.startswith(b"[DONE]"):
@@ -142,23 +141,14 @@ async def read_events(response: httpx.Response) -> AsyncGenerator[object, None]:
             yield _parsed(data)
 
 
-async def _pieces(response: httpx.Response, most: int) -> AsyncGenerator[bytes, None]:
-    """Return the body as it comes, `most` bytes of it; one that is compressed unasked could grow without bound."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise ValueError(f"its answer is compressed ({encoding[:20]}), which it was not asked for")
-    taken = 0
-    async for piece in response.aiter_raw():
-        taken += len(piece)
-        if taken > most:
-            raise _too_large(most)
-        yield piece
+def _body(response: httpx.Response, most: int) -> AsyncGenerator[bytes, None]:
+    return bounded_body(response, most, lambda: _too_large(most))
 
 
 async def _error_body(response: httpx.Response) -> object:
-    """Return the body of a refusal as JSON, None where there is none or it is too long."""
+    """Return the body of a refusal as JSON; None if there is none or it is too long."""
     try:
-        content = b"".join([piece async for piece in _pieces(response, MAX_ERROR_BYTES)])
+        content = b"".join([piece async for piece in _body(response, MAX_ERROR_BYTES)])
         return _parsed(content)
     except (LLMAnswerTooLargeError, ValueError, RecursionError):
         return None
@@ -167,18 +157,18 @@ async def _error_body(response: httpx.Response) -> object:
 def _parsed(content: bytes) -> object:
     if content.count(b"{") + content.count(b"[") > MAX_CONTAINERS:
         raise LLMAnswerTooLargeError(
-            f"The language model's answer was given up, since it has more than {MAX_CONTAINERS:,} lists and objects."
+            f"Reading the language model's answer was stopped: it has more than {MAX_CONTAINERS:,} lists and objects."
         )
     parsed: object = json.loads(content)
     return parsed
 
 
 def _too_large(most: int) -> LLMAnswerTooLargeError:
-    return LLMAnswerTooLargeError(f"The language model's answer was given up, since it has more than {most:,} bytes.")
+    return LLMAnswerTooLargeError(f"Reading the language model's answer was stopped: it has more than {most:,} bytes.")
 
 
 class _Events:
-    """Cuts a stream into the data of its events (server-sent events, of which nothing but `data` is looked at)."""
+    """Cuts a stream of server-sent events into the `data` of the events; their other fields are ignored."""
 
     def __init__(self) -> None:
         self._begun: list[bytes] = []  # pieces of a line that has not ended
@@ -187,7 +177,7 @@ class _Events:
         self._events = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Take in a piece of the stream and give the events that it ends."""
+        """Take in a piece of the stream and return the events that it completes."""
         *ended, rest = piece.split(b"\n")
         done: list[bytes] = []
         for line in ended:
@@ -202,13 +192,13 @@ class _Events:
         self._size += len(part)
         if self._size > MAX_EVENT_BYTES:
             raise LLMAnswerTooLargeError(
-                f"The language model's answer was given up: one event of it has more than {MAX_EVENT_BYTES:,} bytes."
+                f"Reading the language model's answer was stopped: one event has more than {MAX_EVENT_BYTES:,} bytes."
             )
         if part:
             self._begun.append(part)
 
     def _line(self, line: bytes) -> bytes:
-        """Take a whole line; give the event's data where the line ends one that has data."""
+        """Take a whole line; return the data of the event that it ends, b"" otherwise."""
         if line:
             field, _, value = line.partition(b":")
             if field == b"data":
@@ -220,6 +210,6 @@ class _Events:
         self._events += 1
         if self._events > MAX_EVENTS:
             raise LLMAnswerTooLargeError(
-                f"The language model's answer was given up, since it has more than {MAX_EVENTS:,} events."
+                f"Reading the language model's answer was stopped: it has more than {MAX_EVENTS:,} events."
             )
         return data

@@ -22,7 +22,7 @@ class LanguageModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What stands for the model in cache keys and in the index. Raise `LLMError` if it has to be asked for."""
+        """The model's name in cache keys and in the index. Raise `LLMError` if the endpoint is asked and fails."""
         ...
 
     @property
@@ -33,38 +33,39 @@ class LanguageModel(Protocol):
     def generate(
         self, prompt: str, *, json_schema: dict[str, Any] | None = None, timeout_s: float | None = None
     ) -> str:
-        """Answer within `timeout_s`, retries included, as JSON of that schema where the model can be held to one.
+        """Return the answer, never an empty one, within `timeout_s`, retries included.
 
-        Never gives an empty text. Raise `LLMUnavailableError` where nobody answers or what answers is no language
-        model, which says nothing about the prompt; any other `LLMError` is the model's answer to this prompt.
+        It is JSON of that schema if the model supports schemas. Raise `LLMUnavailableError` if nothing answers or it is
+        not a language model, which says nothing about the prompt; any other `LLMError` is about this prompt.
         """
         ...
 
     def close(self) -> None:
-        """Let go of connections and end waits; later calls raise `LLMUnavailableError`."""
+        """Close the connections and end waits; later calls raise `LLMUnavailableError`."""
         ...
+
+
+def endpoint_options(settings: Settings) -> dict[str, Any]:
+    """Return the options of an endpoint that the settings name."""
+    return {
+        "api_key": settings.llm_api_key.get_secret_value() if settings.llm_api_key else "",
+        "model": settings.llm_model,
+        "timeout_s": settings.llm_timeout_s,
+        "max_retries": settings.llm_max_retries,
+        "per_minute": settings.llm_requests_per_minute,
+    }
 
 
 def load_llm(settings: Settings, *, temperature: float | None = None, pace: Pace | None = None) -> LanguageModel | None:
     """Return the language model that is set: the endpoint, else the local model, else None. Asks no endpoint yet.
 
-    `temperature` is for those who want several answers to one prompt; None: as the endpoint has it, greedy locally.
-    `pace` is the rate limit that it shares with others; None: the one of the settings, for itself.
+    `temperature` is for several answers to one prompt; None: the endpoint's default, greedy locally. `pace` is a rate
+    limit that several models share; None: the one of the settings, for this model alone.
     """
     if settings.llm_base_url:
         from bothways.models.llm.endpoint import EndpointModel
 
-        key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else ""
-        return EndpointModel(
-            settings.llm_base_url,
-            api_key=key,
-            model=settings.llm_model,
-            timeout_s=settings.llm_timeout_s,
-            max_retries=settings.llm_max_retries,
-            per_minute=settings.llm_requests_per_minute,
-            pace=pace,
-            temperature=temperature,
-        )
+        return EndpointModel(settings.llm_base_url, pace=pace, temperature=temperature, **endpoint_options(settings))
     if settings.llm_local_model:
         from bothways.models.llm.local import LocalModel  # torch takes seconds to import
 

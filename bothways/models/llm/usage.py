@@ -1,4 +1,4 @@
-"""What a language model's work amounts to: tokens, as its endpoint counts them, and what they cost."""
+"""The tokens that a language model used, as its endpoint counts them, and what they cost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a million tokens cost, in the currency of whoever set it; a price that is not set counts as 0."""
+    """Prices of a million tokens, in any currency; a price that is not set counts as 0."""
 
     prompt: float | None = None
     completion: float | None = None
@@ -66,8 +66,8 @@ class UsageCounter:
 def estimate_tokens(text: str) -> int:
     """Guess the tokens of a text by its characters: one a Chinese character or mark, one for four others.
 
-    Today's tokenizers need fewer for Chinese (0.6 to 0.8 a character), so this rather promises too much than too
-    little; no tokenizer is loaded for a guess.
+    Today's tokenizers need fewer for Chinese (0.6 to 0.8 a character), so this is rather too high than too low; no
+    tokenizer is loaded for it.
     """
     wide = len(_CJK.findall(text))
     return wide + -(-(len(text) - wide) // _CHARS_A_TOKEN)

@@ -34,7 +34,7 @@ _INDEX = "bothways.first_token.index"
 def first_token_graph(path: Path, *, cache_dir: Path) -> Path:
     """Return the copy in the cache that computes the first token's vector alone, shape (texts, 1, d).
 
-    Where the graph is none of a BERT, or the cache cannot be written, it is the graph at `path` itself.
+    If the graph is not a BERT's, or the cache cannot be written, it is the graph at `path` itself.
     """
     if path.stat().st_size > MAX_EDITED_BYTES or any(path.parent.glob(f"{path.name}[._]data")):
         return path
@@ -47,7 +47,7 @@ def first_token_graph(path: Path, *, cache_dir: Path) -> Path:
 
 
 def _write_smaller(path: Path, copy: Path) -> None:
-    """Write the smaller graph; an empty file where there is none, so that no later start tries it again."""
+    """Write the smaller graph; an empty file if there is none, so that later starts do not try it again."""
     import onnx  # here: it takes 17 MB, and only the first start needs it
     from google.protobuf.message import DecodeError
 

@@ -77,7 +77,7 @@ def _open_onnxruntime(path: Path, outputs: Sequence[str]) -> Graph:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 4  # errors are raised, and told by whoever asked; a graph that is tried may fail
+    options.log_severity_level = 4  # errors are raised, and reported by the caller
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # waiting threads leave the cores to others

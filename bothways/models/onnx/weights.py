@@ -1,7 +1,7 @@
 """Torch weights out of an ONNX graph: what the packaged model needs before torch can run or train it.
 
 A folder whose graph was exported by `torch.onnx` goes in; the same folder with a `model.safetensors` comes out. No
-torch is needed for it: the export kept the parameters' names, and each matrix can be told by the node that uses it.
+torch is needed for it: the export kept the parameters' names, and each matrix is known by the node that uses it.
 """
 
 from __future__ import annotations

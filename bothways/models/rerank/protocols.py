@@ -10,17 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeGuard
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 from bothways.client.role_tokens import break_role_tokens
-from bothways.core.errors import ModelError, SettingsError
+from bothways.core.errors import ModelError
+from bothways.models.http import check_address
 
 Protocol = Literal["cohere", "jina", "tei"]
 PATHS: Mapping[Protocol, str] = {"cohere": "/v2/rerank", "jina": "/v1/rerank", "tei": "/rerank"}
 MOST_PASSAGES: Mapping[Protocol, int] = {"cohere": 1000, "jina": 1000, "tei": 32}
 """Passages in one request. 32 is what text-embeddings-inference allows unless it is started with more."""
 MOST = 1e30
-"""No score is as large; infinities, NaN and integers that no float can be are not smaller."""
+"""No score is as large. Infinities, NaN and integers beyond all floats are not smaller, so they are refused."""
 CLIP = 1e-7
 """A relevance nearer to 0 or 1 counts as this near, so that its logit is finite: ±16.1."""
 
@@ -28,18 +29,12 @@ CLIP = 1e-7
 def endpoint(url: str, protocol: Protocol | Literal["auto"]) -> tuple[str, Protocol]:
     """Return the whole address and the protocol; an address without `/rerank` at its end gets the protocol's path.
 
-    `auto` goes by the path's end, then by the host's name, and takes what it does not know for
-    text-embeddings-inference. Raise `SettingsError` for what is no http address.
+    `auto` decides by the end of the path, then by the host's name; the default is text-embeddings-inference. Raise
+    `SettingsError` if it is not an http address.
     """
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises for one that is no number
-    except ValueError as error:
-        raise SettingsError(f"BOTHWAYS_RERANKER_URL is not an address: {error}.") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError("BOTHWAYS_RERANKER_URL has to be a whole address, as in http://127.0.0.1:8080/rerank.")
+    parts = check_address(url, "BOTHWAYS_RERANKER_URL", example="http://127.0.0.1:8080/rerank")
     path = parts.path.rstrip("/")
-    spoken = protocol if protocol != "auto" else _spoken(path, parts.hostname)
+    spoken = protocol if protocol != "auto" else _spoken(path, parts.hostname or "")
     if not path.endswith("/rerank"):
         version = PATHS[spoken].removesuffix("/rerank")
         path = path.removesuffix(version) + PATHS[spoken]
@@ -56,9 +51,9 @@ def _spoken(path: str, host: str) -> Protocol:
 
 
 def request_body(protocol: Protocol, model: str | None, query: str, passages: Sequence[str]) -> dict[str, Any]:
-    """Return what is sent; all passages are to be scored, and none of them sent back.
+    """Return the body of a request that scores all passages and sends none of them back.
 
-    Role tokens are broken up in all of it: many of today's rerankers are language models with a prompt around it.
+    Role tokens are broken up in all texts: many rerankers of today are language models with a prompt around them.
     """
     query, passages = break_role_tokens(query), [break_role_tokens(passage) for passage in passages]
     if protocol == "tei":
@@ -89,7 +84,7 @@ def read_answer(protocol: Protocol, answer: Any, passages: int) -> list[float]: 
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Return whether it is a number that a float can be; an integer of 400 digits is none, and no infinity either."""
+    """Return whether it is a finite number that fits into a float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -MOST < value < MOST
 
 

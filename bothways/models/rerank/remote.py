@@ -1,7 +1,7 @@
-"""A cross-encoder behind an address: pairs out over HTTP, logits in. It is never waited for longer than asked.
+"""A cross-encoder behind an address: pairs out over HTTP, logits in, within a deadline.
 
 Requests run on an event loop of their own (bothways/models/client_thread.py), where each ends at its deadline, whatever
-the service does; there are never more than a few of them. After some failures in a row nobody asks for a while.
+the service does. Their number is limited, and after some failures in a row no request is made for a while.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from bothways.core.errors import ModelError, SettingsError
 from bothways.core.text.address import public_url
 from bothways.models.circuit import Circuit
 from bothways.models.client_thread import ClientThread, ClosedError
+from bothways.models.http import bounded_body, check_key, hushed
 from bothways.models.rerank.protocols import MOST_PASSAGES, Protocol, endpoint, read_answer, request_body
 
 AT_ONCE = 16
-"""Requests under way at once; a further search does without."""
+"""Requests at the same time; further searches run without the reranker."""
 MAX_ANSWER_BYTES = 4 << 20
 ANSWER_BYTES = 16 << 10
 ROW_BYTES = 512
 """An answer may have so many bytes, and so many a passage beside the passage itself, which some services send back, six
 bytes a character where they escape it; and never more than `MAX_ANSWER_BYTES`."""
 UNHURRIED_S = 60.0
-"""Seconds for `score`, which nobody waits for with a search's impatience."""
+"""Seconds for `score`, which is called outside of searches."""
 
 
 def check_remote(
@@ -39,16 +40,15 @@ def check_remote(
     address, spoken = endpoint(url, protocol)
     if model is None and spoken != "tei":
         raise SettingsError(f"The {spoken} protocol wants a model's name: set BOTHWAYS_RERANKER_MODEL.")
-    if not (api_key.isascii() and api_key.isprintable()):
-        raise SettingsError("BOTHWAYS_RERANKER_API_KEY holds characters that no key has: was it copied whole?")
+    check_key(api_key, "BOTHWAYS_RERANKER_API_KEY")
     return address, spoken
 
 
 class RemoteCrossEncoder:
     """Asks a reranking service over the Cohere, Jina or text-embeddings-inference protocol. Threads may share it.
 
-    `url` is the whole address or its base. Raise `SettingsError` for an address that is none, and for a protocol that
-    wants a model where none is given. The key is sent as a bearer token and stands in no message.
+    `url` is the whole address or its base. Raise `SettingsError` if it is not an address, or if the protocol needs a
+    model and none is given. The key is sent as a bearer token and appears in no message.
     """
 
     def __init__(
@@ -109,7 +109,8 @@ class RemoteCrossEncoder:
             raise ModelError(f"{self._describe()} was closed.") from error
         except (httpx.HTTPError, httpx.InvalidURL, ModelError, ValueError, RecursionError) as error:
             self._circuit.record(ok=False)
-            raise ModelError(f"{self._describe()} cannot be used: {self._hushed(error)}.") from error
+            reason = hushed(str(error) or type(error).__name__, self._key).rstrip(".")
+            raise ModelError(f"{self._describe()} cannot be used: {reason}.") from error
         finally:
             self._places.release()
         self._circuit.record(ok=True)
@@ -123,7 +124,8 @@ class RemoteCrossEncoder:
         body = request_body(self._protocol, self._model, query, texts)
         most = min(MAX_ANSWER_BYTES, ANSWER_BYTES + sum(ROW_BYTES + 6 * len(text) for text in texts))
         async with asyncio.timeout(left), client.stream("POST", self._url, json=body, timeout=left) as response:
-            content = await _read(response, most)
+            pieces = bounded_body(response, most, lambda: ModelError("its answer is too long"))
+            content = b"".join([piece async for piece in pieces])
         if response.status_code != httpx.codes.OK:
             raise ModelError(self._refusal(response.status_code, content))
         return read_answer(self._protocol, json.loads(content), len(texts))
@@ -131,30 +133,8 @@ class RemoteCrossEncoder:
     def _describe(self) -> str:
         return f"The reranker at {self._address} ({self._protocol})"
 
-    def _hushed(self, error: Exception) -> str:
-        """One short line without the key, which some services repeat in their errors."""
-        text = str(error) or type(error).__name__
-        text = " ".join((text.replace(self._key, "***") if self._key else text).split()).rstrip(".")
-        return text if len(text) <= 200 else text[:199] + "…"
-
     def _refusal(self, status: int, content: bytes) -> str:
         hint = {401: "API_KEY", 403: "API_KEY", 404: "URL and BOTHWAYS_RERANKER_PROTOCOL", 422: "PROTOCOL"}.get(status)
-        said = content[:20_000].decode("utf-8", "replace")
-        said = " ".join((said.replace(self._key, "***") if self._key else said).split())[:120]
+        said = hushed(content.decode("utf-8", "replace"), self._key, longest=120)
         look = f"; look at BOTHWAYS_RERANKER_{hint}" if hint else ""
         return f"HTTP {status}{f' ({said})' if said else ''}{look}"
-
-
-async def _read(response: httpx.Response, most: int) -> bytes:
-    """Read an answer of at most `most` bytes; one that is compressed unasked could grow without bound."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise ModelError(f"its answer is compressed ({encoding[:20]}), which it was not asked for")
-    pieces: list[bytes] = []
-    taken = 0
-    async for piece in response.aiter_raw():
-        taken += len(piece)
-        if taken > most:
-            raise ModelError("its answer is too long")
-        pieces.append(piece)
-    return b"".join(pieces)
