@@ -22,31 +22,31 @@ import numpy as np
 from benchmarks.learning.people import Baiter, ScriptedModel
 from benchmarks.learning.world import World
 from benchmarks.shared.corpus import ROOT
+from benchmarks.learning.simulated_readers import INFORMATIONAL, NAVIGATIONAL, RandomReader, Reader
 from bothways.core.settings import settings
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.statistics import Values, confidence
-from bothways.learning.judgments.simulate import INFORMATIONAL, NAVIGATIONAL, RandomReader, Reader
 from bothways.learning.weekly.gate import Demands
 from bothways.learning.weekly.promotion import roll_back
 
 
 def main() -> int:
     """Run it all and write the numbers; 1 where a target is missed."""
-    wanted = _options().parse_args()
+    options = _options().parse_args()
     with tempfile.TemporaryDirectory(prefix="bothways-learn-") as folder:
-        world = World(wanted, settings(), Path(folder))
+        world = World(options, settings(), Path(folder))
         try:
             world.index()
-            results = _weeks(world) | {"poisoned": list(_poisoned(world)) if wanted.poison else []}
+            results = _weeks(world) | {"poisoned": list(_poisoned(world)) if options.poison else []}
         finally:
             world.close()
-    results["options"] = {name: str(value) for name, value in vars(wanted).items()}
-    wanted.out.mkdir(parents=True, exist_ok=True)
-    path = wanted.out / f"learning-{'weak-' if wanted.weak else ''}{wanted.first}-{wanted.seed}.json"
+    results["options"] = {name: str(value) for name, value in vars(options).items()}
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"learning-{'weak-' if options.weak else ''}{options.first}-{options.seed}.json"
     path.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
     stopped = all(one["state"] == "refused" or one["state"] == "nothing" for one in results["poisoned"])
     gained = results["gain_hit@10"]["mean"] >= 0.03
-    told = f"every poisoned round stopped: {stopped}" if wanted.poison else "no poisoned round"
+    told = f"every poisoned round stopped: {stopped}" if options.poison else "no poisoned round"
     print(f"hit@10 up by 3 points: {gained}; {told}. Numbers: {path}")
     return 0 if gained and stopped else 1
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.shared.corpus import LAW
+from benchmarks.learning.simulated_readers import Acted
 from bothways.evaluation.judged.queries import JudgedQuery
-from bothways.learning.judgments.simulate import Acted
 from bothways.models.llm.usage import TokenUsage
 
 

@@ -19,6 +19,7 @@ from elasticsearch.helpers import scan
 from benchmarks.learning.people import Article, ScriptedModel, articles_of, judged
 from benchmarks.shared.alone import say
 from benchmarks.shared.corpus import LAW
+from benchmarks.learning.simulated_readers import Reader, simulated_rows
 from bothways.core.analysis import load_segmenter
 from bothways.core.collections.collection import delete_collection, open_collection
 from bothways.core.datatypes import Vector
@@ -37,10 +38,9 @@ from bothways.indexer.parts import JobOptions
 from bothways.learning.feedback.rows import Row
 from bothways.learning.feedback.store import FeedbackStore
 from bothways.learning.feedback.wording import Wording
-from bothways.learning.judgments.simulate import Reader, simulated_rows
 from bothways.learning.weekly.gate import Demands
 from bothways.learning.weekly.history import INDEX as HISTORY
-from bothways.learning.weekly.parts import Wanted
+from bothways.learning.weekly.parts import RunLimits, RunOptions
 from bothways.learning.weekly.run import learn_round
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.protocols import Encoder
@@ -87,24 +87,24 @@ def _vectors(client: Elasticsearch, collection: str | None) -> dict[str, Vector]
 class World:
     """A collection, its users, and what they do in a week."""
 
-    def __init__(self, wanted: argparse.Namespace, chosen: Settings, folder: Path) -> None:
-        self.wanted, self.settings, self.folder = wanted, chosen, folder
+    def __init__(self, options: argparse.Namespace, chosen: Settings, folder: Path) -> None:
+        self.wanted, self.settings, self.folder = options, chosen, folder
         self.name = f"bench-learn-{uuid.uuid4().hex[:8]}"
-        self.chance = np.random.default_rng(wanted.seed)
-        self.articles = articles_of(self.chance, with_first=wanted.first == 1, weak=wanted.weak)
+        self.chance = np.random.default_rng(options.seed)
+        self.articles = articles_of(self.chance, with_first=options.first == 1, weak=options.weak)
         client, self.server = connect(chosen)
-        encoder = Lazy(lambda: Remembered(load_encoder(chosen), _vectors(client, wanted.vectors)))
+        encoder = Lazy(lambda: Remembered(load_encoder(chosen), _vectors(client, options.vectors)))
         self.searcher = Searcher(client, load_segmenter(chosen), encoder, embedding_model=chosen.embedding_model)
         self.options = chosen.search.replace(strategy="hybrid", self_query=False)
         self.store = FeedbackStore(self.client)
         self.began = time.time() - 8 * WEEK_S
         order = [self.articles[int(at)] for at in self.chance.permutation(len(self.articles))]
-        self.popular = order[: wanted.popular]
-        half = wanted.evaluated // 2
-        rest = order[wanted.popular :]
+        self.popular = order[: options.popular]
+        half = options.evaluated // 2
+        rest = order[options.popular :]
         self.evaluated = [judged(one) for one in (*self.popular[:half], *rest[:half])]
-        others = (*self.popular[half:], *rest[half : half + wanted.regression])
-        self.regression = [judged(one) for one in others][: wanted.regression]
+        others = (*self.popular[half:], *rest[half : half + options.regression])
+        self.regression = [judged(one) for one in others][: options.regression]
 
     @property
     def client(self) -> Elasticsearch:
@@ -164,13 +164,12 @@ class World:
 
     def learn(self, week: int, llm: ScriptedModel, **other: Any) -> dict[str, Any]:  # noqa: ANN401
         """Run the weekly job at the end of a week."""
-        wanted = Wanted(
-            options=self.options,
+        options = RunOptions(
+            search=self.options,
             steps=["questions"],
             regression=self.regression,
             demands=Demands(margin=self.wanted.margin),
-            max_share=self.wanted.max_share,
-            held_out=self.wanted.held_out,
+            limits=RunLimits(max_share=self.wanted.max_share, held_out=self.wanted.held_out),
             **other,
         )
         report = learn_round(
@@ -178,7 +177,7 @@ class World:
             self.searcher,
             self.server,
             self.name,
-            wanted,
+            options,
             self.folder / "learnt",
             llm=llm,
             now=self.began + (week + 1) * WEEK_S,

@@ -73,18 +73,19 @@ COMMANDS: Mapping[str, Verb | Group] = {
     "learn": Group(
         {
             "run": Verb("learn_run:run", "Learn from users' feedback; only what makes nothing worse goes live"),
-            "questions": Verb("learn_run:questions", "Do the questions step of `learn run` alone"),
+            "questions": Verb("learn_run:questions", "Write new questions for chunks that users found hard"),
             "rollback": Verb(
                 "learn_run:rollback", "Undo the last promotion of a collection: its index and its reranker"
             ),
-            "judgements": Verb(
-                "judgements:judgements", "Turn clicks and votes into relevance judgments, as far as they are certain"
+            "judgments": Verb(
+                "learn_judgments:judgments",
+                "Turn clicks and votes into judgments, as far as they are certain",
             ),
             "synonyms": Verb(
                 "learn:synonyms", "Propose synonyms from questions and texts; none acts until it is applied"
             ),
             "reranker": Verb("learn_reranker:reranker", "Train a reranker on questions, judgments or clicks"),
-            "ship": Verb("learn_reranker:ship_reranker", "Write a trained reranker in its small form"),
+            "export": Verb("learn_reranker:export", "Export a trained reranker in a small form"),
             "expansion": Verb(
                 "learn_expansion:expansion", "Learn when pseudo-documents help, and which ones to prefer"
             ),

@@ -1,7 +1,4 @@
-"""Questions that a model is never trained on, since it is judged by them: found again in other spacing or wording.
-
-Texts of evaluation queries go in; a question that is one of them, or nearly, is told.
-"""
+"""Keep evaluation queries out of training data, also where they stand there in other spacing or wording."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ NEAR = 85.0
 """Share of equal letters, in percent, from which a question is a near-copy (rapidfuzz's `ratio`, by Indel distance)."""
 
 
-class KeptOut:
-    """The questions of evaluation sets. A question is compared by its letters and digits alone."""
+class LeakageFilter:
+    """The queries of evaluation sets, which no model may be trained on. Only letters and digits are compared."""
 
     def __init__(self, texts: Iterable[str], *, near: float = NEAR) -> None:
         self._letters = list(dict.fromkeys(letters_of(text) for text in texts))
@@ -27,8 +24,8 @@ class KeptOut:
     def __len__(self) -> int:
         return len(self._letters)
 
-    def finds(self, text: str) -> Literal["same", "near"] | None:
-        """Tell whether a question is one of those that are kept out (`same`), or a near-copy of one."""
+    def match(self, text: str) -> Literal["same", "near"] | None:
+        """Return `same` for an evaluation query, `near` for a near-copy of one, None for any other question."""
         letters = letters_of(text)
         if letters in self._exact:
             return "same"
@@ -37,5 +34,5 @@ class KeptOut:
 
 
 def letters_of(text: str) -> str:
-    """Strip a text of spaces, punctuation and differences in width and case."""
+    """Return a text without spaces, punctuation and differences in width and case."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())

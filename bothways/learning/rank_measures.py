@@ -14,11 +14,11 @@ MEASURES = {"map": AP @ 100, "mrr@10": RR @ 10, "ndcg@10": nDCG @ 10}
 MEASURE = "ndcg@10"
 """The one that chooses: checkpoints, shares."""
 
-Judged = Mapping[str, Mapping[str, int]]
+JudgedSet = Mapping[str, Mapping[str, int]]
 Ranked = Mapping[str, Mapping[str, float]]
 
 
-def measured(judged: Judged, ranked: Ranked) -> dict[str, float]:
+def measured(judged: JudgedSet, ranked: Ranked) -> dict[str, float]:
     """Give the means over all judged queries; a query that nothing was found for counts 0."""
     qrels = {query: dict(documents) for query, documents in judged.items()}
     sums = dict.fromkeys(MEASURES, 0.0)

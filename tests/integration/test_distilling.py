@@ -14,9 +14,9 @@ from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.learning.distill.evaluate import Models, evaluate_rerankers, evaluation_page
 from bothways.learning.encoder.distill import EncoderPlan, distill_encoder
-from bothways.learning.encoder.train import EncoderArguments
 from bothways.learning.reranker.build import Sources
-from bothways.learning.reranker.data.groups import Group, Judged
+from bothways.learning.reranker.data.groups import Group, JudgedSet
+from bothways.learning.training_arguments import EncoderArguments
 from bothways.models.embed.encoder import load_encoder
 from tests.models.tiny_models import cross_encoder_folder, sentence_transformers_folder
 
@@ -67,7 +67,7 @@ def test_an_encoder_learns_from_its_collections_search(settings: Settings, index
         out=tmp_path / "out",
         domain=Sources(
             collections=[],
-            judged=[Judged(name="beir", collection=indexed, queries=TRAIN)],
+            judged=[JudgedSet(name="beir", collection=indexed, queries=TRAIN)],
             keep_out=[text for _, text, _ in DEV],
         ),
         general=Sources(collections=[indexed], judged=(), keep_out=[text for _, text, _ in DEV]),
@@ -78,10 +78,10 @@ def test_an_encoder_learns_from_its_collections_search(settings: Settings, index
             learning_rate=3e-3,
             temperature=0.05,
             general_share=0.1,
+            max_loss=1.0,
             max_length=32,
         ),
-        judged=([Judged(name="beir", collection=indexed, queries=DEV)], []),
-        max_loss=1.0,
+        judged=([JudgedSet(name="beir", collection=indexed, queries=DEV)], []),
         command="bothways learn distill-encoder",
     )
     said: list[str] = []
@@ -121,7 +121,7 @@ def test_student_and_teacher_are_searched_with(settings, indexed, tmp_path):
         untrained={"map": 0.5, "mrr@10": 0.5, "ndcg@10": 0.5},
         teacher_ms=9.0,
     )
-    report = evaluate_rerankers(settings, models, groups, [Judged(name="beir", collection=indexed, queries=DEV)])
+    report = evaluate_rerankers(settings, models, groups, [JudgedSet(name="beir", collection=indexed, queries=DEV)])
     assert report["groups"]["teacher"] == {"map": 1.0, "mrr@10": 1.0, "ndcg@10": 1.0}
     assert report["teacher_timed"] == "as it is served"
     [searched] = report["searches"]

@@ -1,4 +1,4 @@
-"""From users of known taste, over the record in Elasticsearch, to judgements that `bothways eval` reads."""
+"""From users of known taste, over the record in Elasticsearch, to judgments that `bothways eval` reads."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import uuid
 import numpy as np
 import pytest
 
+from benchmarks.learning.simulated_readers import NAVIGATIONAL
 from bothways.indexer.job import index_path
 from bothways.indexer.parts import JobOptions, Parts
 from bothways.learning.feedback.rows import Row, at, event_row
 from bothways.learning.feedback.store import FeedbackStore
 from bothways.learning.feedback.wording import Wording
-from bothways.learning.judgments.build import judgements_from
-from bothways.learning.judgments.judge import Bounds
-from bothways.learning.judgments.simulate import NAVIGATIONAL
+from bothways.learning.judgments.build import judgments_from
+from bothways.learning.judgments.judge import JudgmentThresholds
 from tests.fakes import HashEncoder
 
 pytestmark = pytest.mark.elasticsearch
@@ -88,7 +88,7 @@ def test_clicks_become_judged_queries_that_evaluation_reads(run, store, filled, 
     clean += used(store, filled, Wording("plain", tmp_path))
     es[0].indices.refresh(index="bothways-feedback-*.*")
     folder = tmp_path / "judged"
-    code, out, error = run("learn", "judgements", "--collection", filled, "--out", folder)
+    code, out, error = run("learn", "judgments", "--collection", filled, "--out", folder)
     assert code == 0, error
     assert "answers" in out
     assert f"bothways eval {folder}/queries.jsonl --collection {filled}" in error
@@ -110,18 +110,18 @@ def test_hashes_are_judged_by_chunk_and_give_no_questions(run, store, filled, cl
     clean += used(store, filled, Wording("hashed", tmp_path))
     es[0].indices.refresh(index="bothways-feedback-*.*")
     folder = tmp_path / "judged"
-    code, out, _ = run("learn", "judgements", "-c", filled, "--out", folder, "--json")
+    code, out, _ = run("learn", "judgments", "-c", filled, "--out", folder, "--json")
     report = json.loads(out)
     assert (code, report["positives"], report["queries"]) == (0, 3, 0)
     assert report["not_in_qrels"] == {"questions whose words are not kept": 3}
-    rows = lines_of(folder / "judgements.jsonl")
+    rows = lines_of(folder / "judgments.jsonl")
     assert {row["chunk_id"] for row in rows if row["verdict"] == "positive"} == {"leave-0", "sick-0", "pay-0"}
     assert {row["text"] for row in rows} == {None}
 
 
 def test_without_feedback_it_says_what_is_missing(run, tmp_path):
     name = f"none-{uuid.uuid4().hex}"
-    code, out, error = run("learn", "judgements", "-c", name, "--out", tmp_path / "judged")
+    code, out, error = run("learn", "judgments", "-c", name, "--out", tmp_path / "judged")
     assert code == 0
     assert "0 searches" in out
     assert "No question has a certain answer yet" in error
@@ -132,13 +132,13 @@ def test_days_end_the_period(store, filled, clean, es, tmp_path):
     clean += used(store, filled, Wording("plain", tmp_path))
     es[0].indices.refresh(index="bothways-feedback-*.*")
     ten_hours = 40 * 900
-    all_of_it = judgements_from(store, filled, Bounds(), now=START + ten_hours)
-    half = judgements_from(store, filled, Bounds(), days=5 * 3600 / 86_400, now=START + ten_hours)
+    all_of_it = judgments_from(store, filled, JudgmentThresholds(), now=START + ten_hours)
+    half = judgments_from(store, filled, JudgmentThresholds(), days=5 * 3600 / 86_400, now=START + ten_hours)
     assert (all_of_it.tally.searches, half.tally.searches) == (120, 60)
 
 
 def test_a_folder_that_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("x")
-    code, _, error = run("learn", "judgements", "-c", f"none-{uuid.uuid4().hex}", "--out", tmp_path / "file" / "x")
+    code, _, error = run("learn", "judgments", "-c", f"none-{uuid.uuid4().hex}", "--out", tmp_path / "file" / "x")
     assert code == 2
     assert "cannot be written" in error

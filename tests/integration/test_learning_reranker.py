@@ -8,9 +8,9 @@ import pytest
 
 from bothways.core.collections.collection import open_collection
 from bothways.core.errors import UsageError
-from bothways.learning.leakage import KeptOut
-from bothways.learning.reranker.data.build import Wanted, make_groups, searching
-from bothways.learning.reranker.data.groups import Judged, judged_questions, pseudo_questions
+from bothways.learning.leakage import LeakageFilter
+from bothways.learning.reranker.data.build import MiningOptions, make_groups, searching
+from bothways.learning.reranker.data.groups import JudgedSet, judged_questions, pseudo_questions
 from tests.learning.reranker.data.test_build import Reader
 
 pytestmark = pytest.mark.elasticsearch
@@ -50,7 +50,7 @@ def test_pseudo_questions_come_with_their_chunks(es, opened, collection):
 
 
 def test_groups_are_mined_from_the_collection(es, opened, collection, searcher):
-    judged = Judged(
+    judged = JudgedSet(
         name="beir",
         collection=collection,
         queries=[("q1", "单位不发钱", frozenset({"a1"})), ("q2", "没有", frozenset({"zz"}))],
@@ -60,9 +60,9 @@ def test_groups_are_mined_from_the_collection(es, opened, collection, searcher):
         *judged_questions(es[0], opened.index, judged),
     ]
     assert [one.text for one in asked if one.kind == "judged"] == ["单位不发钱"], "a document that is not there"
-    wanted = Wanted(negatives=2, dev_share=0.5, title_share=1.0)
+    mining = MiningOptions(negatives=2, dev_share=0.5, title_share=1.0)
     groups, counts = make_groups(
-        asked, searching(searcher, depth=10), Reader(), wanted, kept_out=KeptOut(["工资能晚发吗？"])
+        asked, searching(searcher, depth=10), Reader(), mining, leakage=LeakageFilter(["工资能晚发吗？"])
     )
     assert counts.kept_out == {f"{collection}: same": 1}
     texts = {f"{title}\n{text}" for title, text, _ in ARTICLES.values()}

@@ -9,10 +9,10 @@ from bothways.core.errors import MissingExtraError
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
 from bothways.learning.feedback.store import FeedbackStore
-from bothways.learning.reranker.data.build import Wanted as WantedGroups
+from bothways.learning.reranker.data.build import MiningOptions
 from bothways.learning.weekly.gate import PATIENCE_MS, Demands
 from bothways.learning.weekly.history import INDEX
-from bothways.learning.weekly.parts import Wanted
+from bothways.learning.weekly.parts import RunLimits, RunOptions
 from bothways.learning.weekly.promotion import roll_back
 from bothways.learning.weekly.run import learn_round
 from bothways.models.rerank.cross_encoder import load_cross_encoder
@@ -56,16 +56,16 @@ def learn(es, live, segmenter, encoder, es_settings, tmp_path):
             JudgedQuery(query_id=f"r{n}", text=text[2:9], relevant={name: 1})
             for n, (name, text) in enumerate(TEXTS.items())
         ]
-        wanted = Wanted(
+        options = RunOptions(
             # What so small a model learns from a dozen questions depends on the collection's name, by which parts are
             # drawn; with alpha 0 it is served without a say, so the gate finds no difference.
-            options=SearchOptions(strategy=strategy, self_query=False, rerank_alpha=0.0),
+            search=SearchOptions(strategy=strategy, self_query=False, rerank_alpha=0.0),
             steps=["reranker"],
             regression=frozen,
             demands=Demands(margin=1.0, margin_held_out=1.0, min_held_out=1, min_regression=regression),
-            min_positives=min_positives,
+            limits=RunLimits(min_positives=min_positives),
         )
-        return learn_round(chosen, run.searcher, es[1], live, wanted, tmp_path / "out", llm=None)["steps"][0]
+        return learn_round(chosen, run.searcher, es[1], live, options, tmp_path / "out", llm=None)["steps"][0]
 
     return run
 
@@ -96,20 +96,20 @@ def test_without_the_extra(learn, tmp_path, monkeypatch):
 
 def test_one_is_trained_on_measured_served_and_taken_back(es, live, learn, tmp_path, monkeypatch):
     # A dozen questions instead of hundreds: all are drawn, and half of the answers are measured.
-    monkeypatch.setattr("bothways.learning.weekly.reranker.WantedGroups", lambda **_: WantedGroups(dev_share=0.5))
+    monkeypatch.setattr("bothways.learning.weekly.reranker.MiningOptions", lambda **_: MiningOptions(dev_share=0.5))
     base = cross_encoder_folder(tmp_path / "base")
     chosen = {"reranker_model": str(base), "model_backend": "torch", "reranker_precision": "fp32"}
     step = learn(**chosen)
     assert step["state"] == "promoted", step["reason"]
     assert open_collection(es[0], live).reranker == step["folder"]
-    assert [one["name"] for one in step["gate"]["sets"]] == ["held-out judgements", "regression set"]
+    assert [one["name"] for one in step["gate"]["sets"]] == ["held-out judgments", "regression set"]
     # A running server reranks by it, as soon as it looks at the collection again.
     learn.searcher.versions.forget(live)
     result = learn.searcher.search("请假", live, SearchOptions(self_query=False, rerank_budget_ms=PATIENCE_MS))
     assert result.degraded == []
     assert learn.searcher.rerankers.of(open_collection(es[0], live))().name == step["folder"]
     done = roll_back(es[0], live)
-    assert (done.reranker_left, done.reranker) == (step["folder"], "")
+    assert (done.reranker_before, done.reranker) == (step["folder"], "")
     refused = learn(**chosen, regression=9)
     assert refused["state"] == "refused"
     assert open_collection(es[0], live).reranker == ""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import structlog
 
+from benchmarks.learning.simulated_readers import RandomReader
 from bothways.core.collections.collection import open_collection
 from bothways.core.collections.lease import lease_name
 from bothways.core.elastic.lease import Leases
@@ -20,10 +21,9 @@ from bothways.indexer.versions.versions import swap_alias
 from bothways.learning.feedback.rows import Row, at, event_row
 from bothways.learning.feedback.store import FeedbackStore
 from bothways.learning.judgments.holdout import is_held_out
-from bothways.learning.judgments.simulate import RandomReader
 from bothways.learning.weekly.gate import Demands
 from bothways.learning.weekly.history import INDEX, History
-from bothways.learning.weekly.parts import Wanted
+from bothways.learning.weekly.parts import RunLimits, RunOptions
 from bothways.learning.weekly.promotion import roll_back
 from bothways.learning.weekly.run import learn_round
 from bothways.search.options import SearchOptions
@@ -77,18 +77,18 @@ def regression():
 @pytest.fixture
 def learn(es, live, searcher, chosen, tmp_path):
     def run(llm, **other):
-        wanted = Wanted(
+        options = RunOptions(
             **{
-                "options": SearchOptions(strategy="hybrid", self_query=False),
+                "search": SearchOptions(strategy="hybrid", self_query=False),
                 "steps": ["questions"],
                 "regression": regression(),
                 "demands": Demands(min_held_out=1, min_regression=5, margin=0.5),
-                "max_share": 0.5,
+                "limits": RunLimits(max_share=0.5),
                 **other,
             }
         )
         searcher.versions.forget(live)
-        return learn_round(chosen, searcher, es[1], live, wanted, tmp_path / "out", llm=llm)
+        return learn_round(chosen, searcher, es[1], live, options, tmp_path / "out", llm=llm)
 
     return run
 
@@ -196,7 +196,7 @@ def test_the_same_evidence_is_acted_on_once(live, record, learn):
     record(*usual(live))
     assert learn(Model({"leave": NEW}))["steps"][0]["state"] == "promoted"
     [step] = learn(Model({}))["steps"]
-    assert (step["state"], step["judgements_acted_on_before"]) == ("nothing", 1)
+    assert (step["state"], step["judgments_acted_on_before"]) == ("nothing", 1)
 
 
 def test_questions_that_drew_the_wrong_searches_are_written_anew(live, record, learn):
@@ -251,24 +251,24 @@ def test_harm_is_seen_and_refused(es, live, record, learn):
 def test_a_cap_on_what_one_round_changes(live, record, learn):
     others = [q for q in (f"{n}号楼的事情谁管" for n in range(40)) if not is_held_out(q, 0.25)][:3]
     record(*usual(live), *(searches(live, q, name) for q, name in zip(others, ["pay", "fire", "meet"], strict=True)))
-    [step] = learn(Model({}), max_share=0.25)["steps"]
+    [step] = learn(Model({}), limits=RunLimits(max_share=0.25))["steps"]
     assert (step["may_change"], len(step["changes"]), step["waiting_for_a_later_run"]) == (2, 2, 2)
-    [step] = learn(Model({}), max_share=0.0)["steps"]
+    [step] = learn(Model({}), limits=RunLimits(max_share=0.0))["steps"]
     assert step["state"] == "nothing"
-    assert "raise --max-share" in step["reason"]
+    assert "raise max_share" in step["reason"]
 
 
 def test_rollback_puts_the_version_before_back_and_it_is_not_learnt_again(es, live, record, learn):
     record(*usual(live))
     learn(Model({"leave": NEW}))
     done = roll_back(es[0], live)
-    assert (done.left, done.live) == (f"bothways-{live}-v2", f"bothways-{live}-v1")
+    assert (done.index_before, done.index) == (f"bothways-{live}-v2", f"bothways-{live}-v1")
     stored = all_of(es[0], f"bothways-{live}")["leave-0"]["questions"]
     assert [one["text"] for one in stored] == QUESTIONS["leave"]
     with pytest.raises(UsageError, match="nothing to take back"):
         roll_back(es[0], live)
     [step] = learn(Model({"leave": NEW}))["steps"]
-    assert (step["state"], step["judgements_acted_on_before"]) == ("nothing", 1)
+    assert (step["state"], step["judgments_acted_on_before"]) == ("nothing", 1)
 
 
 def test_a_promoted_version_is_no_candidate_wherever_the_alias_points(es, live, record, learn):
@@ -389,9 +389,9 @@ def test_a_dry_run_asks_and_writes_nothing(es, live, record, learn, tmp_path):
 
 
 def test_an_unknown_collection(es, searcher, chosen, tmp_path):
-    wanted = Wanted(options=SearchOptions())
+    options = RunOptions(search=SearchOptions())
     with pytest.raises(CollectionNotFoundError):
-        learn_round(chosen, searcher, es[1], "test-none", wanted, tmp_path, llm=None)
+        learn_round(chosen, searcher, es[1], "test-none", options, tmp_path, llm=None)
 
 
 def test_a_pinned_searcher_looks_at_its_version(es, live, record, learn, searcher):

@@ -44,8 +44,7 @@ def clicked(es, collection):
 
 def test_no_feedback_is_a_plain_outcome(run, live, frozen, tmp_path):
     out = tmp_path / "learnt"
-    steps = ("--steps", "questions,reranker")
-    code, said, error = run("learn", "run", "-c", live, "--out", out, "--regression", frozen, *steps, **MODEL)
+    code, said, error = run("learn", "run", "-c", live, "--out", out, "--regression", frozen, **MODEL)
     assert code == 0, error
     assert "questions: nothing – nothing to learn from: 0 searches" in said
     assert "reranker: nothing – nothing to learn from" in said
@@ -62,7 +61,7 @@ def test_it_wants_a_regression_set_or_to_be_told_that_there_is_none(run, live, f
     assert "--no-regression" in error
     code, _, error = run(*words, "--regression", frozen, "--no-regression", **MODEL)
     assert code == 2
-    code, _, _ = run(*words, "--no-regression", "--steps", "questions,reranker", **MODEL)
+    code, _, _ = run(*words, "--no-regression", **MODEL)
     assert code == 0
     assert not (tmp_path / "none").exists()
 
@@ -70,8 +69,9 @@ def test_it_wants_a_regression_set_or_to_be_told_that_there_is_none(run, live, f
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--steps", "dancing"), "--steps wants questions, reranker, synonyms"),
-        (("--measure", "luck"), "There is no measure 'luck'"),
+        (("--set", "measure=luck"), "There is no measure 'luck'"),
+        (("--set", "margin=2"), "margin=2: Input should be less than or equal to 1"),
+        (("--set", "luck=1"), "wants NAME=VALUE with one of measure, margin"),
         (("--strategy", "luck"), "There is no strategy 'luck'"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_dead_model_fails_the_run_and_nothing_else(run, es, live, frozen, tmp_
         "BOTHWAYS_CACHE_DIR": str(tmp_path / "cache"),
     }
     out = tmp_path / "learnt"
-    words = ("learn", "questions", "-c", live, "--out", out, "--regression", frozen, "--max-share", "0.5")
+    words = ("learn", "questions", "-c", live, "--out", out, "--regression", frozen, "--set", "max_share=0.5")
     code, _, error = run(*words, **MODEL, **dead)
     assert code == 1
     assert "questions failed: The language model gives no questions" in error
@@ -117,7 +117,7 @@ def test_a_dead_model_fails_the_run_and_nothing_else(run, es, live, frozen, tmp_
 def test_a_dry_run_says_what_it_would_do(run, es, live, tmp_path):
     clicked(es, live)
     llm = {"BOTHWAYS_LLM_BASE_URL": "http://127.0.0.1:9/v1", "BOTHWAYS_LLM_MODEL": "m"}
-    words = ("learn", "run", "-c", live, "--out", tmp_path / "x", "--dry-run", "--max-share", "0.5", "--json")
+    words = ("learn", "run", "-c", live, "--out", tmp_path / "x", "--dry-run", "--set", "max_share=0.5", "--json")
     code, said, error = run(*words, **MODEL, **llm)
     assert code == 0, error
     steps = {step["step"]: step for step in json.loads(said)["steps"]}
@@ -129,13 +129,14 @@ def test_a_dry_run_says_what_it_would_do(run, es, live, tmp_path):
 def test_the_gate_gets_each_number_by_its_name(run, live, frozen, tmp_path):
     """All numbers differ from each other and from the defaults: one in another's place would show in the report."""
     words = ("learn", "run", "-c", live, "--out", tmp_path / "learnt", "--regression", frozen, "--json")
-    given = ("--measure", "mrr@10", "--margin", "0.03", "--min-held-out", "21", "--min-regression", "32")
-    code, said, error = run(*words, *given, "--steps", "reranker", **MODEL)
+    values = ("measure=mrr@10", "margin=0.03", "min_held_out=21", "min_regression=32", "max_share=0.07")
+    given = [word for value in values for word in ("--set", value)]
+    code, said, error = run(*words, *given, **MODEL)
     assert code == 0, error
     gate = json.loads(said)["gate"]
     assert gate["measure"] == "mrr@10"
     assert (gate["margin"], gate["margin_held_out"]) == (0.03, 0.05)
-    assert (gate["min_held_out"], gate["min_regression"]) == (21, 32)
+    assert (gate["min_held_out"], gate["min_regression"], gate["max_share"]) == (21, 32, 0.07)
 
 
 def test_rollback_without_a_promotion(run, live):

@@ -19,7 +19,7 @@ from bothways.indexer.synonyms import IndexSynonyms, SynonymFile, SynonymSet, ap
 from bothways.indexer.synonyms.acting import not_acting, require_reloaded, spells
 from bothways.indexer.synonyms.sources import server_file, set_for_new_index
 from bothways.indexer.versions.versions import chunk_mapping, create_version, swap_alias
-from bothways.learning.synonyms.association import Bounds
+from bothways.learning.synonyms.association import AssociationThresholds
 from bothways.learning.synonyms.build import mine_synonyms
 from bothways.node import status
 from bothways.search.retrieve.bodies import bm25_body
@@ -367,7 +367,7 @@ def test_learn_from_a_collection(run, build, collection, tmp_path, es_settings):
     pairs = {(one["asked"], one["found"]) for one in json.loads(out)["candidates"]}
     assert pairs == set(), "every term stands in half of the chunks, which is more than a tenth"
 
-    mined = mine_synonyms(es_settings, collection, Bounds(max_share=0.6), check=False)
+    mined = mine_synonyms(es_settings, collection, AssociationThresholds(max_share=0.6), check=False)
     found = {(one.asked, one.found): one for one in mined.candidates}
     assert ("工钱", "劳动报酬") in found
     assert ("老公", "丈夫") not in found, "the rules that come with the package know it"

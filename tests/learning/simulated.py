@@ -62,7 +62,7 @@ class World:
 
 
 def wrong(judged, verdict):
-    """Give the judgements of one verdict, and those of them that are wrong."""
+    """Give the judgments of one verdict, and those of them that are wrong."""
     found = judged.having(verdict)
     is_answer = verdict == "positive"
     return found, [one for one in found if (one.chunk_id in RELEVANT) != is_answer]

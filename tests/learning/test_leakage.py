@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bothways.learning.leakage import KeptOut
+from bothways.learning.leakage import LeakageFilter
 
 QUERY = "邻居装修太吵，我可以报警吗？"
 
@@ -20,12 +20,12 @@ QUERY = "邻居装修太吵，我可以报警吗？"
     ],
 )
 def test_what_is_found(text, found):
-    assert KeptOut([QUERY, "另一个问题"]).finds(text) == found
+    assert LeakageFilter([QUERY, "另一个问题"]).match(text) == found
 
 
 def test_nothing_kept_out_finds_nothing():
-    assert KeptOut([]).finds(QUERY) is None
+    assert LeakageFilter([]).match(QUERY) is None
 
 
 def test_equal_questions_count_once():
-    assert len(KeptOut([QUERY, QUERY.replace("？", "?")])) == 1
+    assert len(LeakageFilter([QUERY, QUERY.replace("？", "?")])) == 1

@@ -24,10 +24,10 @@ from bothways.evaluation.expansion.report import about_rule, page, summarise
 from bothways.evaluation.expansion.rewards import Bench, Example, FirstPass, Given
 from bothways.evaluation.expansion.rule import Frame
 from bothways.evaluation.judged.queries import JudgedQuery, load_queries, split_of, take_split
-from bothways.learning.expansion.learn import Learnt, collect
+from bothways.learning.expansion.learn import Samples, collect
 from bothways.learning.expansion.pairs import PAIRS, write_pairs
-from bothways.learning.expansion.samples import Recorded, Sampled, Source
-from bothways.learning.reranker.state import sha256_of
+from bothways.learning.expansion.samples import ModelSamples, RecordedSamples, Source
+from bothways.learning.run_folder import sha256_of
 from bothways.models.llm.language_model import load_llm
 from bothways.search.build import build_searcher
 from bothways.search.options import LEGS, RERANKED, SearchOptions
@@ -97,8 +97,8 @@ def expansion(
     }
     file = queries / "queries.jsonl" if queries.is_dir() else queries
     beside = file.with_name("qrels.tsv")
-    judgements = qrels or (beside if beside.exists() else None)
-    files = {"queries": file, "judgements": judgements, "expansions": expansions}
+    judgments = qrels or (beside if beside.exists() else None)
+    files = {"queries": file, "judgements": judgments, "expansions": expansions}
     begun_with = {
         **about,
         "split": split,
@@ -109,7 +109,7 @@ def expansion(
     }
     with bars() as advance, ended_by_sigterm():
         try:
-            learnt = collect(
+            samples = collect(
                 out_dir,
                 {query.query_id: query.text for query in judged},
                 source,
@@ -123,7 +123,7 @@ def expansion(
             err.print(f"What is known is kept in {out_dir}: the same command with --resume goes on.", markup=False)
             raise
     about |= {"command": shlex.join(["bothways", *sys.argv[1:]])}
-    report = _finish(out_dir, learnt, _frame(options, chosen, price), about, margin=margin, judged=judged)
+    report = _finish(out_dir, samples, _frame(options, chosen, price), about, margin=margin, judged=judged)
     if as_json:
         print_json(report)
     else:
@@ -132,14 +132,14 @@ def expansion(
 
 def _source(chosen: Settings, expansions: Path | None, n: int | None, temperature: float) -> Source:
     if expansions is not None:
-        return Recorded(expansions, at_most=n)
+        return RecordedSamples(expansions, at_most=n)
     llm = load_llm(chosen, temperature=temperature)
     if llm is None:
         raise UsageError(
             "There is no language model to sample from: set BOTHWAYS_LLM_BASE_URL or BOTHWAYS_LLM_LOCAL_MODEL, or "
             "name recorded ones by --expansions FILE."
         )
-    return Sampled(
+    return ModelSamples(
         llm, n or 4, temperature=temperature, timeout_s=chosen.llm_timeout_s, concurrency=chosen.llm_concurrency
     )
 
@@ -159,7 +159,7 @@ def _frame(options: SearchOptions, chosen: Settings, price: float) -> Frame:
 
 def _finish(
     folder: Path,
-    learnt: Learnt,
+    samples: Samples,
     frame: Frame,
     about: Mapping[str, Any],
     *,
@@ -167,15 +167,15 @@ def _finish(
     judged: list[JudgedQuery],
 ) -> dict[str, Any]:
     """Write report, rule and pairs; gives the report."""
-    examples = [_example(learnt, query.query_id) for query in judged if query.query_id in learnt.queries]
+    examples = [_example(samples, query.query_id) for query in judged if query.query_id in samples.queries]
     told, rule = summarise(examples, frame)
     train = frozenset(query.query_id for query in judged if split_of(query.query_id) == "train")
-    pairs = write_pairs(folder, learnt, train, margin=margin, about=about)
+    pairs = write_pairs(folder, samples, train, margin=margin, about=about)
     counts = {
         "queries": len(examples),
-        "without_expansion": learnt.without,
-        "samples": sum(len(some) for some in learnt.samples.values()),
-        "failed_samples": learnt.failed,
+        "without_expansion": samples.without,
+        "samples": sum(len(some) for some in samples.samples.values()),
+        "failed_samples": samples.failed,
         "preference_pairs": pairs,
     }
     origin = {**about, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -189,10 +189,10 @@ def _finish(
     return report
 
 
-def _example(learnt: Learnt, query_id: str) -> Example:
-    row = learnt.queries[query_id]
+def _example(samples: Samples, query_id: str) -> Example:
+    row = samples.queries[query_id]
     first = FirstPass(value=row["value"], signs=row["signs"], in_use=row["in_use"], may_ask=row["may_ask"])
-    return Example(query_id, first, [one.reward for one in learnt.samples[query_id]])
+    return Example(query_id, first, [one.reward for one in samples.samples[query_id]])
 
 
 def _json(report: Mapping[str, Any]) -> str:

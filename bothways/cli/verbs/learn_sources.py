@@ -1,62 +1,88 @@
-"""What trainings learn from, as the command line names it: collections, judged queries, clicks; what is kept out."""
+"""What trainings learn from, as the command line names it, and the evaluation queries that they may not learn from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 import typer
+from pydantic import Field
 
 from bothways.core.errors import UsageError
-from bothways.evaluation.judged.queries import JudgedQuery, Split, load_queries, load_texts, split_of, take_split
+from bothways.evaluation.judged.queries import JudgedQuery, load_queries, load_texts, split_of, take_split
+from bothways.learning.arguments import Arguments
 from bothways.learning.reranker.build import Sources
-from bothways.learning.reranker.data.groups import Judged, Kind
-from bothways.learning.reranker.state import sha256_of
-
-SplitName = Literal["train", "all"]
+from bothways.learning.reranker.data.groups import JudgedSet, Kind
+from bothways.learning.run_folder import sha256_of
 
 CollectionsOption: TypeAlias = Annotated[
     list[str] | None, typer.Option("--collection", "-c", help="learn from its pseudo-questions; repeatable")
 ]
 BeirOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(help="FOLDER[@COLLECTION]: judged queries (queries.jsonl, qrels.tsv) of a collection; repeatable"),
+    typer.Option(
+        help="FOLDER or FOLDER@COLLECTION: judged queries (queries.jsonl, qrels.tsv); their train part is "
+        "learnt, and distillations are measured by their dev part; repeatable"
+    ),
 ]
 GeneralOption: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="FOLDER@COLLECTION: judged queries of other texts, to stay good at; repeatable")
+]
+JudgmentsOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(help="FOLDER@COLLECTION: judged queries that it is to stay good at; repeatable"),
+    typer.Option(help="FOLDER or FOLDER@COLLECTION: output of `bothways learn judgments`; repeatable"),
 ]
-JudgementsOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="FOLDER[@COLLECTION]: the same form, made of clicks; repeatable")
+ExcludeOption: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--exclude-queries", help="evaluation queries, never trained on, nor what is nearly equal (JSON lines, BEIR)"
+    ),
 ]
-SplitOption: TypeAlias = Annotated[str, typer.Option(help="of --beir: `train`, or `all` where nothing is judged by it")]
-KeepOutOption: TypeAlias = Annotated[
-    list[Path] | None, typer.Option(help="queries that are never trained on (JSON lines, BEIR); repeatable")
-]
+
+
+class SplitArguments(Arguments):
+    """Which part of judged queries is learnt."""
+
+    split: Literal["train", "all"] = Field(
+        default="train", description="part of --beir that is learnt: train, or all where nothing is measured by it"
+    )
 
 
 def read_sources(
-    collections: Sequence[str], beir: Sequence[str], judgements: Sequence[str], keep_out: Sequence[Path], split: str
+    collections: Sequence[str] | None,
+    beir: Sequence[str] | None,
+    judgments: Sequence[str] | None,
+    exclude: Sequence[Path] | None,
+    split: Literal["train", "all"] = "train",
 ) -> Sources:
-    """Read what a training learns from, and what it is kept from; the dev split of judged queries always is."""
-    if not (collections or beir or judgements):
-        raise UsageError("There is nothing to learn from: name --collection, --beir or --judgements.")
-    if split not in get_args(SplitName):
-        raise UsageError(f"--split wants {' or '.join(get_args(SplitName))}, not {split[:40]!r}.")
-    kept_out = [text for path in keep_out for text in load_texts(path)]
-    judged: list[Judged] = []
+    """Read what a training learns from and which queries it may not; the dev part of judged queries is among these."""
+    collections, beir, judgments = collections or [], beir or [], judgments or []
+    if not (collections or beir or judgments):
+        raise UsageError("There is nothing to learn from: name --collection, --beir or --judgments.")
+    kept_out = [text for path in exclude or [] for text in load_texts(path)]
+    judged: list[JudgedSet] = []
     files: dict[str, str] = {}
-    for given, kind in [*((one, "judged") for one in beir), *((one, "clicks") for one in judgements)]:
+    kinds: list[tuple[str, Kind]] = [*((name, "judged") for name in beir), *((name, "clicks") for name in judgments)]
+    for given, kind in kinds:
         folder, collection = _folder(given, collections)
         queries = load_queries(folder)
         files.update({f"{folder}/{name}": sha256_of(folder / name) for name in ("queries.jsonl", "qrels.tsv")})
         if kind == "judged" and split == "train":
             kept_out += [query.text for query in queries if split_of(query.query_id) == "dev"]
             queries = take_split(queries, "train")
-        name = f"{folder}@{collection}" if any(one.name == str(folder) for one in judged) else str(folder)
-        judged.append(_judged(name, collection, queries, "judged" if kind == "judged" else "clicks"))
+        name = f"{folder}@{collection}" if any(other.name == str(folder) for other in judged) else str(folder)
+        judged.append(_judged(name, collection, queries, kind))
     return Sources(collections=collections, judged=judged, keep_out=kept_out, fingerprints=files)
+
+
+def read_dev(given: Sequence[str] | None, collections: Sequence[str] | None) -> list[JudgedSet]:
+    """Read the dev parts of judged queries, by which models are measured."""
+    parts = []
+    for name in given or []:
+        folder, collection = _folder(name, collections or [])
+        parts.append(_judged(str(folder), collection, take_split(load_queries(folder), "dev"), "judged"))
+    return parts
 
 
 def _folder(given: str, collections: Sequence[str]) -> tuple[Path, str]:
@@ -71,22 +97,13 @@ def _folder(given: str, collections: Sequence[str]) -> tuple[Path, str]:
     return folder, collection
 
 
-def _judged(name: str, collection: str, queries: Sequence[JudgedQuery], kind: Kind) -> Judged:
-    return Judged(
+def _judged(name: str, collection: str, queries: Sequence[JudgedQuery], kind: Kind) -> JudgedSet:
+    return JudgedSet(
         name=name,
         collection=collection,
         queries=[
-            (query.query_id, query.text, frozenset(one for one, grade in query.relevant.items() if grade > 0))
+            (query.query_id, query.text, frozenset(doc_id for doc_id, grade in query.relevant.items() if grade > 0))
             for query in queries
         ],
         kind=kind,
     )
-
-
-def read_split(given: Sequence[str], collections: Sequence[str], split: Split) -> list[Judged]:
-    """Read one part of judged queries, as FOLDER[@COLLECTION] names them."""
-    found = []
-    for one in given:
-        folder, collection = _folder(one, collections)
-        found.append(_judged(str(folder), collection, take_split(load_queries(folder), split), "judged"))
-    return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from bothways.core.settings import Settings
 from bothways.learning.rank_measures import MEASURES, measured, measured_groups
-from bothways.learning.reranker.data.groups import Group, Judged
+from bothways.learning.reranker.data.groups import Group, JudgedSet
 from bothways.models.protocols import CrossEncoder
 from bothways.models.rerank.cross_encoder import load_cross_encoder
 from bothways.search.build import build_searcher
@@ -42,7 +42,7 @@ class Models:
 
 
 def evaluate_rerankers(
-    settings: Settings, models: Models, groups: Sequence[Group], judged: Sequence[Judged]
+    settings: Settings, models: Models, groups: Sequence[Group], judged: Sequence[JudgedSet]
 ) -> dict[str, Any]:
     """Measure both on groups with the teacher's scores, then in searches; raises `ModelError` as loading does."""
     student = _load(settings, models.student)
@@ -86,7 +86,7 @@ def _ms_a_pair(models: dict[str, CrossEncoder], groups: Sequence[Group]) -> dict
     return {name: round(median(found), 3) for name, found in times.items() if found}
 
 
-def _in_searches(settings: Settings, models: Models, judged: Judged, *, served: bool) -> dict[str, Any]:
+def _in_searches(settings: Settings, models: Models, judged: JudgedSet, *, served: bool) -> dict[str, Any]:
     rerankers = {"student": models.student, **({"teacher": models.teacher} if served else {})}
     first, _ = build_searcher(_with(settings, None))
     rows = {"first stage": _searched(first, settings, judged, reranked=False)}
@@ -108,7 +108,7 @@ def _in_searches(settings: Settings, models: Models, judged: Judged, *, served: 
     }
 
 
-def _searched(searcher: Searcher, settings: Settings, judged: Judged, *, reranked: bool) -> dict[str, float]:
+def _searched(searcher: Searcher, settings: Settings, judged: JudgedSet, *, reranked: bool) -> dict[str, float]:
     """Search every query as the settings say, without a limit of time; a document ranks where its best chunk does."""
     options = settings.search.replace(
         strategy="hybrid_rerank" if reranked else "hybrid",

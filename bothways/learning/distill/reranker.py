@@ -1,4 +1,4 @@
-"""A large reranker's judgement into a small one, in four steps that run alone or together.
+"""A large reranker's judgment into a small one, in four steps that run alone or together.
 
 `logits`: questions and mined candidates go to the teacher, its logits to disk. `triplets`: groups get its scores.
 `train`: the student learns them. `evaluate`: what came of it, beside the teacher, on groups kept aside and in searches.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -35,19 +35,13 @@ from bothways.learning.distill.teacher import (
 )
 from bothways.learning.distill.teacher_logits import read_logits, write_logits
 from bothways.learning.reranker.build import Mine, Sources
-from bothways.learning.reranker.data.build import Progress, Wanted
-from bothways.learning.reranker.data.groups import Group, Judged, read_groups, write_groups
+from bothways.learning.reranker.data.build import MiningOptions, Progress
+from bothways.learning.reranker.data.groups import Group, JudgedSet, read_groups, write_groups
 from bothways.learning.reranker.report import CARD, write_report
-from bothways.learning.reranker.state import (
-    TAUGHT,
-    Training,
-    TrainingArguments,
-    begin,
-    groups_file,
-    sha256_of,
-    state_file,
-)
-from bothways.learning.reranker.train import Tell, base_folder, check_extra, train
+from bothways.learning.reranker.state import begin, groups_file, has_begun, read_training
+from bothways.learning.reranker.train import OnLog, base_folder, check_extra, train
+from bothways.learning.run_folder import sha256_of
+from bothways.learning.training_arguments import TAUGHT, RerankerArguments
 
 Step = Literal["logits", "triplets", "train", "evaluate"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -64,12 +58,11 @@ class Plan:
     out: Path
     steps: Sequence[Step]
     sources: Sources
-    wanted: Wanted
+    mining: MiningOptions
     teacher: TeacherArguments
-    training: TrainingArguments
-    batch_size: int = 16
+    training: RerankerArguments
     groups: Path | None = None
-    judged: Sequence[Judged] = ()
+    judged: Sequence[JudgedSet] = ()
     minutes: float | None = None
     resume: bool = False
     command: str = ""
@@ -81,7 +74,7 @@ class Watch:
 
     mining: Progress = lambda _done, _of: None
     teacher: Progress = lambda _done, _of: None
-    training: Tell = lambda _step, _of, _logs: None
+    training: OnLog = lambda _step, _of, _logs: None
 
 
 def distill_reranker(settings: Settings, plan: Plan, watch: Watch | None = None) -> dict[str, Any]:
@@ -92,7 +85,7 @@ def distill_reranker(settings: Settings, plan: Plan, watch: Watch | None = None)
     """
     watch = watch or Watch()
     if plan.training.loss not in TAUGHT:
-        raise UsageError(f"--loss {plan.training.loss} learns from no teacher: {', '.join(sorted(TAUGHT))} do.")
+        raise UsageError(f"The loss {plan.training.loss} learns from no teacher: {', '.join(sorted(TAUGHT))} do.")
     done: dict[str, Callable[[], dict[str, Any]]] = {
         "logits": lambda: _logits(settings, plan, watch),
         "triplets": lambda: _triplets(plan),
@@ -105,8 +98,8 @@ def distill_reranker(settings: Settings, plan: Plan, watch: Watch | None = None)
 def _logits(settings: Settings, plan: Plan, watch: Watch) -> dict[str, Any]:
     student = base_folder(plan.training.base, cache_dir=settings.cache_dir)
     teacher = teacher_folder(plan.teacher.name, cache_dir=settings.cache_dir)
-    arguments = replace(plan.teacher, kind=plan.teacher.kind or kind_of(teacher))
-    mine = None if plan.groups else Mine(settings, plan.sources, plan.wanted)
+    arguments = plan.teacher.model_copy(update={"kind": plan.teacher.kind or kind_of(teacher)})
+    mine = None if plan.groups else Mine(settings, plan.sources, plan.mining)
     facts = _facts(plan, arguments, teacher, student, mine)
     begun = begin_logits(plan.out, facts, command=plan.command, resume=plan.resume)
     path = mined_file(plan.out)
@@ -115,7 +108,10 @@ def _logits(settings: Settings, plan: Plan, watch: Watch) -> dict[str, Any]:
     else:
         if mine is None:
             assert plan.groups is not None  # noqa: S101 - one of the two
-            groups, counts = drawn_groups(read_groups(groups_file(plan.groups)), plan.wanted), _counts_of(plan.groups)
+            groups, counts = (
+                drawn_groups(read_groups(groups_file(plan.groups)), plan.mining),
+                read_training(plan.groups).counts,
+            )
         else:
             groups, mined = mine.groups(student, max_length=plan.training.max_length, progress=watch.mining)
             counts = mined.as_dict()
@@ -126,19 +122,21 @@ def _logits(settings: Settings, plan: Plan, watch: Watch) -> dict[str, Any]:
     def load() -> Teacher:
         return load_teacher(arguments, cache_dir=settings.cache_dir)
 
-    shards = write_logits(groups, load, logits_folder(plan.out), batch_size=plan.batch_size, progress=watch.teacher)
+    shards = write_logits(
+        groups, load, logits_folder(plan.out), batch_size=plan.teacher.batch_size, progress=watch.teacher
+    )
     begun.counts["groups"] = {part: sum(group.part == part for group in groups) for part in ("train", "dev")}
     begun.write(plan.out)
     return {"groups": len(groups), "pairs": sum(len(group.passages) for group in groups), "shards_written": shards}
 
 
-def drawn_groups(groups: Sequence[Group], wanted: Wanted) -> list[Group]:
+def drawn_groups(groups: Sequence[Group], mining: MiningOptions) -> list[Group]:
     """Keep all groups that are measured, and so many to train on that there are `max_groups`, drawn by the seed."""
     learnt = [place for place, group in enumerate(groups) if group.part == "train"]
-    if wanted.max_groups is None or len(groups) <= wanted.max_groups:
+    if mining.max_groups is None or len(groups) <= mining.max_groups:
         return list(groups)
-    number = max(1, wanted.max_groups - (len(groups) - len(learnt)))
-    chosen = frozenset(random.Random(wanted.seed).sample(learnt, min(number, len(learnt))))  # noqa: S311 - no secret
+    number = max(1, mining.max_groups - (len(groups) - len(learnt)))
+    chosen = frozenset(random.Random(mining.seed).sample(learnt, min(number, len(learnt))))  # noqa: S311 - no secret
     return [group for place, group in enumerate(groups) if group.part == "dev" or place in chosen]
 
 
@@ -165,20 +163,13 @@ def _train(settings: Settings, plan: Plan, watch: Watch) -> dict[str, Any]:
         plan.training,
         sources,
         command=plan.command,
-        resume=state_file(plan.out).is_file(),
+        resume=has_begun(plan.out),
         beside=frozenset({FOLDER}),
     )
     if not training.groups_sha256:
-        _keep(plan.out, training, groups, known.counts)
-    trained = train(groups, training, plan.out, base=base, minutes=plan.minutes, tell=watch.training)
+        training.write_groups(plan.out, groups, known.counts)
+    trained = train(groups, training, plan.out, base=base, minutes=plan.minutes, on_log=watch.training)
     return write_report(plan.out, training, trained)
-
-
-def _keep(out: Path, training: Training, groups: Sequence[Group], counts: dict[str, Any]) -> None:
-    write_groups(groups_file(out), groups)
-    training.counts = counts
-    training.groups_sha256 = sha256_of(groups_file(out))
-    training.write(out)
 
 
 def _evaluate(settings: Settings, plan: Plan) -> dict[str, Any]:
@@ -211,7 +202,7 @@ def _facts(plan: Plan, teacher: TeacherArguments, teacher_in: Path, student: Pat
         assert plan.groups is not None  # noqa: S101 - one of the two
         data: dict[str, Any] = {
             "groups_sha256": sha256_of(groups_file(plan.groups)),
-            "drawn": None if plan.wanted.max_groups is None else [plan.wanted.max_groups, plan.wanted.seed],
+            "drawn": None if plan.mining.max_groups is None else [plan.mining.max_groups, plan.mining.seed],
         }
     else:
         data = {
@@ -219,12 +210,4 @@ def _facts(plan: Plan, teacher: TeacherArguments, teacher_in: Path, student: Pat
             "max_length": plan.training.max_length,
             "tokenizer_sha256": sha256_of(student / "tokenizer.json"),
         }
-    return {"teacher": {**asdict(teacher), "fingerprint": fingerprint(teacher_in)}, **data}
-
-
-def _counts_of(folder: Path) -> dict[str, Any]:
-    try:
-        counts: dict[str, Any] = json.loads((folder / "training" / "training.json").read_text("utf-8"))["counts"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder} is no folder that `bothways learn reranker` trained in: {error}.") from error
-    return counts
+    return {"teacher": {**teacher.model_dump(exclude={"batch_size"}), "fingerprint": fingerprint(teacher_in)}, **data}

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pydantic import Field
+
 from bothways.client.role_tokens import break_role_tokens
 from bothways.core.errors import ModelError, UsageError
+from bothways.learning.arguments import Arguments
 from bothways.learning.precision import training_precision
 from bothways.models.files.folder import read_json
 from bothways.models.files.resolve import resolve_model
@@ -37,18 +39,15 @@ _SMALL = 1_000_000_000
 _TORCH_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeacherArguments:
-    """Which teacher, and how it reads. `kind` None: as its config says; `max_length`: tokens of a pair, prompt and all.
+class TeacherArguments(Arguments):
+    """Which teacher, and how it reads."""
 
-    `dtype` auto: bf16 or fp16 where the machine multiplies those faster, else fp32.
-    """
-
-    name: str = DEFAULT
-    kind: Kind | None = None
-    dtype: DType = "auto"
-    max_length: int = 512
-    instruction: str = INSTRUCTION
+    name: str = Field(default=DEFAULT, description="model or folder that teaches")
+    kind: Kind | None = Field(default=None, description="yes-no or classification; unset: as its config says")
+    dtype: DType = Field(default="auto", description="auto, fp32, fp16 or bf16; auto: what the machine is fastest with")
+    max_length: int = Field(default=512, ge=16, le=32_768, description="tokens of a pair, with the prompt around it")
+    instruction: str = Field(default=INSTRUCTION, description="what a yes-no teacher is told to judge")
+    batch_size: int = Field(default=16, ge=1, le=4096, description="pairs that it reads at once")
 
 
 class Teacher:
@@ -86,7 +85,9 @@ class Teacher:
             for places in _batches(pairs, batch_size):
                 found = self._logits([pairs[place] for place in places])
                 if not bool(self._torch.isfinite(found).all()):
-                    raise ModelError(f"The teacher {self.folder} gives logits that are no numbers: try --dtype fp32.")
+                    raise ModelError(
+                        f"The teacher {self.folder} returns logits that are no numbers: set teacher_dtype=fp32."
+                    )
                 for place, logit in zip(places, found.tolist(), strict=True):
                     logits[place] = logit
         return logits
@@ -151,7 +152,7 @@ def kind_of(folder: Path) -> Kind:
     raise ModelError(
         f"The model {folder} is {', '.join(architectures) or 'of no known kind'}, no teacher of rerankers: that is a "
         "causal language model asked for yes or no, or a ForSequenceClassification with one or two logits. Say which "
-        f"by --teacher-kind ({', '.join(get_args(Kind))}) where its config does not."
+        f"by teacher_kind ({', '.join(get_args(Kind))}) where its config does not."
     )
 
 
@@ -209,7 +210,7 @@ def _token(tokenizer: Any, word: str, folder: Path) -> int:  # noqa: ANN401
 def _room(teacher: Teacher, arguments: TeacherArguments) -> int:
     if arguments.max_length < teacher.prompt_tokens + 32:
         raise UsageError(
-            f"--teacher-max-length {arguments.max_length}: the teacher's prompt alone has {teacher.prompt_tokens} "
+            f"teacher_max_length={arguments.max_length}: the teacher's prompt alone has {teacher.prompt_tokens} "
             "tokens, and question and passage want some too."
         )
     return arguments.max_length

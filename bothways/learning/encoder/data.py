@@ -22,15 +22,15 @@ from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import UsageError
 from bothways.core.results import Hit
 from bothways.indexer.workers.overlap import overlapped
-from bothways.learning.leakage import KeptOut, letters_of
+from bothways.learning.leakage import LeakageFilter, letters_of
 from bothways.learning.rank_measures import measured
-from bothways.learning.reranker.data.groups import Asked, Group, Part, draw
+from bothways.learning.reranker.data.groups import Group, Part, Question, draw
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 
 Encode = Callable[[Sequence[str]], Vector]
 """Texts to L2-normalised vectors, in their order."""
-Retrieve = Callable[[Asked], Sequence[Hit]]
+Retrieve = Callable[[Question], Sequence[Hit]]
 Progress = Callable[[int, int], None]
 
 QUESTION = "\0question\0"
@@ -98,17 +98,17 @@ def held_out(text: str, *, share: float = 0.1) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def allowed(asked: Iterable[Asked], kept_out: KeptOut, counts: Counter[str]) -> Iterator[Asked]:
+def allowed(asked: Iterable[Question], kept_out: LeakageFilter, counts: Counter[str]) -> Iterator[Question]:
     """Leave out the questions that models are judged by, and count."""
     for one in asked:
-        how = kept_out.finds(one.text)
+        how = kept_out.match(one.text)
         counts["read" if how is None else f"kept out: {how}"] += 1
         if how is None:
             yield one
 
 
 def mine_candidates(
-    asked: Sequence[Asked],
+    asked: Sequence[Question],
     retrieve: Retrieve,
     texts: Mapping[str, str],
     *,
@@ -122,7 +122,7 @@ def mine_candidates(
     are left out, and questions without candidates.
     """
 
-    def mine(one: Asked) -> Group | None:
+    def mine(one: Question) -> Group | None:
         return _candidates(one, retrieve(one), texts, number, random.Random(f"{seed}/{one.key}"))  # noqa: S311
 
     found = overlapped(mine, asked, threads=_THREADS, ahead=_AHEAD, stop=threading.Event(), name="mine")
@@ -135,7 +135,7 @@ def mine_candidates(
 
 
 def _candidates(
-    one: Asked, hits: Sequence[Hit], texts: Mapping[str, str], number: int, rng: random.Random
+    one: Question, hits: Sequence[Hit], texts: Mapping[str, str], number: int, rng: random.Random
 ) -> Group | None:
     scores = {hit.chunk_id: hit.score for hit in hits}
     others = [
@@ -165,7 +165,7 @@ def _candidates(
     )
 
 
-def choose(asked: Iterable[Asked], *, at_most: int | None, seed: int) -> tuple[list[Asked], list[Asked]]:
+def choose(asked: Iterable[Question], *, at_most: int | None, seed: int) -> tuple[list[Question], list[Question]]:
     """Divide questions into those that are learnt (drawn) and those that are held out."""
     every = list(asked)
     kept = [one for one in every if held_out(one.text)]
@@ -173,7 +173,9 @@ def choose(asked: Iterable[Asked], *, at_most: int | None, seed: int) -> tuple[l
     return learnt, kept
 
 
-def bench_of_asked(name: str, corpus: Corpus, asked: Sequence[Asked], *, queries: int, texts: int, seed: int) -> Bench:
+def bench_of_questions(
+    name: str, corpus: Corpus, asked: Sequence[Question], *, queries: int, texts: int, seed: int
+) -> Bench:
     """Make a bench of questions that were held out: people's where there are some, else pseudo-questions."""
     people = [one for one in asked if one.kind != "questions"]
     documents = dict(zip(corpus.chunk_ids, corpus.doc_ids, strict=True))

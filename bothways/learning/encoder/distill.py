@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from bothways.learning.encoder.data import (
     Corpus,
     Progress,
     allowed,
-    bench_of_asked,
+    bench_of_questions,
     choose,
     make_bench,
     mine_candidates,
@@ -37,7 +37,6 @@ from bothways.learning.encoder.data import (
 )
 from bothways.learning.encoder.report import write_encoder_report
 from bothways.learning.encoder.train import (
-    EncoderArguments,
     add_graph,
     interpolate,
     load_student,
@@ -46,11 +45,12 @@ from bothways.learning.encoder.train import (
     train_encoder,
     weights_of,
 )
-from bothways.learning.leakage import KeptOut
+from bothways.learning.leakage import LeakageFilter
 from bothways.learning.reranker.build import Mine, Sources
-from bothways.learning.reranker.data.build import Wanted
-from bothways.learning.reranker.data.groups import Group, Judged, read_groups, write_groups
-from bothways.learning.reranker.train import Tell, base_folder, check_extra
+from bothways.learning.reranker.data.build import MiningOptions
+from bothways.learning.reranker.data.groups import Group, JudgedSet, read_groups, write_groups
+from bothways.learning.reranker.train import OnLog, base_folder, check_extra
+from bothways.learning.training_arguments import EncoderArguments
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.files.folder import read_json
 from bothways.models.protocols import Encoder
@@ -66,20 +66,15 @@ class EncoderPlan:
     """What a distillation of an encoder is to do.
 
     `domain` is learnt, `general` (train parts alone) is what the base is to stay good at; `judged` are the queries of
-    the dev splits, of (domain, general), that tell before and after. `max_loss`: relative nDCG@10 that may be lost on
-    the general questions held out. `bench_texts`: of the benches that choose; `final_texts`: of those that tell.
+    the dev splits, of (domain, general), that are measured before and after.
     """
 
     out: Path
     domain: Sources
     general: Sources
     arguments: EncoderArguments
-    judged: tuple[Sequence[Judged], Sequence[Judged]] = ((), ())
+    judged: tuple[Sequence[JudgedSet], Sequence[JudgedSet]] = ((), ())
     max_questions: int | None = None
-    max_loss: float = 0.02
-    bench_texts: int = 1000
-    final_texts: int = 20_000
-    teacher_batch_size: int = 16
     minutes: float | None = None
     resume: bool = False
     command: str = ""
@@ -99,7 +94,7 @@ def distill_encoder(
     plan: EncoderPlan,
     *,
     progress: Progress = lambda _done, _of: None,
-    tell: Tell = lambda _step, _of, _logs: None,
+    on_log: OnLog = lambda _step, _of, _logs: None,
     say: Any = lambda _text: None,  # noqa: ANN401 - Callable[[str], None]
 ) -> dict[str, Any]:
     """Run a plan; gives what report.json says.
@@ -110,7 +105,9 @@ def distill_encoder(
     check_extra()
     base = base_folder(plan.arguments.base, cache_dir=settings.cache_dir)
     arguments = _with_temperature(settings, plan.arguments)
-    mines = [Mine(settings, sources, Wanted()) if _named(sources) else None for sources in (plan.domain, plan.general)]
+    mines = [
+        Mine(settings, sources, MiningOptions()) if _named(sources) else None for sources in (plan.domain, plan.general)
+    ]
     state = begin_logits(plan.out, _facts(plan, arguments, base, mines), command=plan.command, resume=plan.resume)
     before = _measured_before(settings, plan, state, base, say)
     material = _mine(plan, state, mines, progress)
@@ -132,19 +129,19 @@ def distill_encoder(
         base_vectors=_vectors(read, material.general),
         prompt=prompt,
         minutes=plan.minutes,
-        tell=tell,
+        on_log=on_log,
     )
     tuning = _tune(student, read, untouched, material.benches, plan, say=say)
     save_encoder(student, base, plan.out)
     after = _measured_after(settings, plan, say)
-    return write_encoder_report(plan.out, state, asdict(arguments), asdict(done), tuning, before, after)
+    return write_encoder_report(plan.out, state, arguments.model_dump(), asdict(done), tuning, before, after)
 
 
 def _with_temperature(settings: Settings, arguments: EncoderArguments) -> EncoderArguments:
     if arguments.teacher_temperature is not None:
         return arguments
     kind = SEARCH if arguments.teacher == SEARCH else _kind(settings, arguments.teacher)
-    return replace(arguments, teacher_temperature=TEMPERATURES[kind])
+    return arguments.model_copy(update={"teacher_temperature": TEMPERATURES[kind]})
 
 
 def _kind(settings: Settings, teacher: str) -> str:
@@ -173,10 +170,9 @@ def _facts(plan: EncoderPlan, arguments: EncoderArguments, base: Path, mines: Se
         if fact in {"collections", "pseudo_questions", "files", "judged", "keep_out"}
     }
     return {
-        **asdict(arguments),
+        **arguments.model_dump(exclude={"max_loss", "final_texts", "teacher_batch_size"}),
         "base_fingerprint": fingerprint(base),
         "max_questions": plan.max_questions,
-        "bench_texts": plan.bench_texts,
         **data,
     }
 
@@ -201,11 +197,11 @@ def _mined(
     client, seed = mine.searcher.client, plan.arguments.seed
     corpora = {one: read_corpus(client, opened.index) for one, opened in mine.opened.items()}
     counts: Counter[str] = Counter()
-    kept_out = KeptOut([*plan.domain.keep_out, *plan.general.keep_out])
+    kept_out = LeakageFilter([*plan.domain.keep_out, *plan.general.keep_out])
     learnt, kept = choose(allowed(mine.asked(), kept_out, counts), at_most=at_most, seed=seed)
     of = {one: [asked for asked in kept if asked.collection == one] for one in corpora}
-    size = {"queries": 200, "texts": plan.bench_texts, "seed": seed}
-    benches = [bench_of_asked(one, corpora[one], asked, **size) for one, asked in of.items() if asked]
+    size = {"queries": 200, "texts": plan.arguments.bench_texts, "seed": seed}
+    benches = [bench_of_questions(one, corpora[one], asked, **size) for one, asked in of.items() if asked]
     path = plan.out / FOLDER / f"{name}.jsonl"
     if path.is_file():
         return read_groups(path), benches
@@ -231,9 +227,10 @@ def _taught(settings: Settings, plan: EncoderPlan, groups: list[Group], progress
     teacher = plan.arguments.teacher
     if teacher == SEARCH or _kind(settings, teacher) == "encoder":
         return groups
-    load = partial(load_teacher, TeacherArguments(name=teacher), cache_dir=settings.cache_dir)
+    arguments = TeacherArguments(name=teacher, batch_size=plan.arguments.teacher_batch_size)
+    load = partial(load_teacher, arguments, cache_dir=settings.cache_dir)
     folder = plan.out / FOLDER / "logits"
-    write_logits(groups, load, folder, batch_size=plan.teacher_batch_size, progress=progress)
+    write_logits(groups, load, folder, batch_size=arguments.batch_size, progress=progress)
     return read_logits(groups, folder)[0]
 
 
@@ -291,9 +288,9 @@ def _tune(
         ]
         rows.append({"share": share, **{n: _mean(v) for n, v in zip(("domain", "general"), found, strict=True)}})
         say(f"share {share:g} of what was learnt: {rows[-1]}")
-    best = chosen_share(rows, max_loss=plan.max_loss)
+    best = chosen_share(rows, max_loss=plan.arguments.max_loss)
     interpolate(student, base, learnt, best)
-    return {"rows": rows, "share": best, "max_loss": plan.max_loss}
+    return {"rows": rows, "share": best, "max_loss": plan.arguments.max_loss}
 
 
 def chosen_share(rows: Sequence[Mapping[str, Any]], *, max_loss: float) -> float:
@@ -326,7 +323,7 @@ def _final_benches(settings: Settings, plan: EncoderPlan) -> dict[str, list[Benc
                     corpora[one.collection],
                     asked,
                     queries=len(asked),
-                    texts=plan.final_texts,
+                    texts=plan.arguments.final_texts,
                     seed=plan.arguments.seed,
                 )
             )

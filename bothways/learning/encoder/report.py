@@ -10,7 +10,7 @@ from typing import Any
 from bothways.learning.distill.state import Distillation
 from bothways.learning.rank_measures import MEASURES
 from bothways.learning.reranker.report import CARD
-from bothways.learning.reranker.state import sha256_of
+from bothways.learning.run_folder import sha256_of
 
 Measured = Mapping[str, Sequence[Mapping[str, Any]]]
 

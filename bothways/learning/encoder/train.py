@@ -18,7 +18,8 @@ from bothways.core.datatypes import Vector
 from bothways.core.errors import ModelError, UsageError
 from bothways.learning.precision import training_precision
 from bothways.learning.reranker.data.groups import Group
-from bothways.learning.reranker.train import Tell
+from bothways.learning.reranker.train import OnLog
+from bothways.learning.training_arguments import EncoderArguments
 from bothways.models.files.folder import read_pooling, read_query_prompt
 from bothways.models.onnx.export import export_graph, quiet
 from bothways.models.onnx.weights import WEIGHT_FILES
@@ -30,33 +31,7 @@ _NOT_COPIED = shutil.ignore_patterns(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderArguments:
-    """How an encoder learns.
-
-    `teacher`: `search` or a model. `temperature`: of the student's cosines; `teacher_temperature`: of the teacher's
-    scores, None: what suits its kind. `hard_label`: share of the loss that knows the answer alone. `general_share`: of
-    the batches, in which the base is the teacher. `cached`: GradCache.
-    """
-
-    base: str
-    teacher: str = "search"
-    epochs: float = 1.0
-    batch_size: int = 16
-    accumulation: int = 1
-    learning_rate: float = 5e-5
-    max_length: int = 192
-    candidates: int = 4
-    temperature: float = 0.02
-    teacher_temperature: float | None = None
-    hard_label: float = 0.3
-    general_share: float = 0.25
-    freeze_embeddings: bool = True
-    cached: bool = False
-    seed: int = 42
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Learnt:
+class TrainingResult:
     """What a training did: steps, losses by step, the seconds of this session, whether its time ended it."""
 
     steps: int
@@ -84,7 +59,7 @@ def load_student(base: Path, arguments: EncoderArguments) -> tuple[Any, Any]:
     if arguments.freeze_embeddings:
         embeddings = getattr(model, "embeddings", None)
         if embeddings is None:
-            raise ModelError(f"{base} has no embeddings that could be frozen: add --no-freeze-embeddings.")
+            raise ModelError(f"{base} has no embeddings that could be frozen: set freeze_embeddings=false.")
         embeddings.requires_grad_(False)
     return Student(model, mode=mode, precision=training_precision(), cached=arguments.cached), tokenizer
 
@@ -101,8 +76,8 @@ def train_encoder(
     base_vectors: Mapping[str, Vector],
     prompt: str,
     minutes: float | None = None,
-    tell: Tell = lambda _step, _of, _logs: None,
-) -> Learnt:
+    on_log: OnLog = lambda _step, _of, _logs: None,
+) -> TrainingResult:
     """Train the student in place; goes on from the last checkpoint in `work` where there is one.
 
     `taught` are a teacher's vectors by text, None where groups have scores; `base_vectors` those of general texts.
@@ -113,7 +88,7 @@ def train_encoder(
     from transformers.trainer_utils import get_last_checkpoint
 
     from bothways.learning.encoder.trainer import BatchTrainer, Collate, schedule
-    from bothways.learning.reranker.trainer import Stop, Told
+    from bothways.learning.reranker.trainer import LogCallback, Stop, remove_printers
 
     batches = schedule(
         len(domain),
@@ -163,14 +138,18 @@ def train_encoder(
     begun = time.monotonic()
     with Stop(seconds=None if minutes is None else 60 * minutes) as stop, quiet():
         trainer = BatchTrainer(
-            model=student, args=settings, train_dataset=batches, data_collator=collate, callbacks=[stop, Told(tell)]
+            model=student,
+            args=settings,
+            train_dataset=batches,
+            data_collator=collate,
+            callbacks=[stop, LogCallback(on_log)],
         )
-        _remove_printers(trainer)
+        remove_printers(trainer)
         checkpoints = work / "checkpoints"
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None)
         if stop.interrupted:
             raise KeyboardInterrupt
-    return Learnt(
+    return TrainingResult(
         steps=trainer.state.global_step,
         planned=trainer.state.max_steps,
         losses=[(row["step"], round(row["loss"], 4)) for row in trainer.state.log_history if "loss" in row],
@@ -178,13 +157,6 @@ def train_encoder(
         out_of_time=stop.out_of_time,
         precision=precision,
     )
-
-
-def _remove_printers(trainer: Any) -> None:  # noqa: ANN401
-    from transformers import PrinterCallback, ProgressCallback
-
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
 
 
 def weights_of(student: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -109,9 +109,9 @@ def distillation_loss(
     """
     questions = len(scores)
     given = (vectors[:questions] @ vectors[questions:].T / student_t).log_softmax(1)
-    wanted = (scores / teacher_t).nan_to_num(nan=-torch.inf).log_softmax(1)
-    shares = wanted.exp()
-    divergence = torch.where(shares > 0, shares * (wanted - given), 0.0).sum(1)
+    target = (scores / teacher_t).nan_to_num(nan=-torch.inf).log_softmax(1)
+    shares = target.exp()
+    divergence = torch.where(shares > 0, shares * (target - given), 0.0).sum(1)
     right = -given.gather(1, answers[:, None])[:, 0]
     return ((1 - hard) * divergence + hard * right).mean()
 
@@ -131,11 +131,11 @@ def schedule(
     rng = random.Random(seed)  # noqa: S311 - no secret
     batches: list[Batch] = []
     others: list[int] = []
-    wanted = round(epochs * -(-domain // batch_size))
-    while len(batches) < wanted:
+    number = round(epochs * -(-domain // batch_size))
+    while len(batches) < number:
         places = rng.sample(range(domain), domain)
         batches += [Batch(tuple(places[at : at + batch_size]), False) for at in range(0, domain, batch_size)]
-    batches = batches[:wanted]
+    batches = batches[:number]
     for _ in range(round(len(batches) * general_share / (1 - general_share)) if general else 0):
         if len(others) < batch_size:
             others += rng.sample(range(general), general)

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import private_folder
-from bothways.learning.expansion.samples import Sample, Source, Wanted
+from bothways.learning.expansion.samples import Sample, SampleRequest, Source
 from bothways.search.query.rewrite import clean_pseudo_doc
 
 RUN, QUERIES, SAMPLES = "run.json", "queries.jsonl", "samples.jsonl"
@@ -37,7 +37,7 @@ class Rewarded:
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class Samples:
     """All rows: of each query its line and its samples in order; `without` counts queries that had no expansion."""
 
     queries: Mapping[str, Mapping[str, Any]]
@@ -60,7 +60,7 @@ def collect(
     *,
     resume: bool = False,
     progress: Progress = lambda _task, _of: None,
-) -> Learnt:
+) -> Samples:
     """Get all samples and their rewards; `questions` are texts by query id, `begun_with` what a resume compares.
 
     Raises `UsageError` where the folder is taken and `resume` is not asked for, where there is nothing to go on with,
@@ -80,7 +80,7 @@ def collect(
                 _write(queries, known[query_id])
             progress("searching", len(asked))
     missing = [
-        Wanted(query_id, text, number)
+        SampleRequest(query_id, text, number)
         for query_id, text in asked.items()
         for number in numbers[query_id]
         if (query_id, number) not in done or done[query_id, number].get("passing")
@@ -91,7 +91,7 @@ def collect(
             done[sample.query_id, sample.number] = row
             _write(samples, row)
             progress("expanding", len(missing))
-    return Learnt(
+    return Samples(
         {query_id: known[query_id] for query_id in asked},
         {query_id: [_rewarded(done[query_id, number]) for number in numbers[query_id]] for query_id in asked},
         len(questions) - len(asked),

@@ -11,20 +11,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bothways.learning.expansion.learn import Learnt, Rewarded
+from bothways.learning.expansion.learn import Rewarded, Samples
 from bothways.learning.expansion.samples import prompt_of
 
 PAIRS, CARD = "preferences.jsonl", "README.md"
 
 
 def write_pairs(
-    folder: Path, learnt: Learnt, wanted: frozenset[str], *, margin: float, about: Mapping[str, Any]
+    folder: Path, samples: Samples, wanted: frozenset[str], *, margin: float, about: Mapping[str, Any]
 ) -> int:
     """Write the pairs of the queries that are `wanted`, and the card, if there are any; gives their number.
 
     `margin` is what the chosen one's reward is above the rejected one's at least.
     """
-    pairs = list(preference_pairs(learnt, wanted, margin=margin))
+    pairs = list(preference_pairs(samples, wanted, margin=margin))
     if not pairs:  # an empty file is no data set, and one of an earlier run would not belong to the report
         (folder / PAIRS).unlink(missing_ok=True)
         (folder / CARD).unlink(missing_ok=True)
@@ -35,16 +35,16 @@ def write_pairs(
     return len(pairs)
 
 
-def preference_pairs(learnt: Learnt, wanted: frozenset[str], *, margin: float) -> Iterator[dict[str, Any]]:
+def preference_pairs(samples: Samples, wanted: frozenset[str], *, margin: float) -> Iterator[dict[str, Any]]:
     """Give a pair for each wanted query whose samples differ by `margin`; of equal rewards the earlier sample."""
-    for query_id, some in learnt.samples.items():
+    for query_id, some in samples.samples.items():
         written = [one for one in some if not one.sample.error]
         if query_id not in wanted or len(written) < 2:
             continue
         best, worst = max(written, key=_reward), min(written, key=_reward)
         if best.sample.text != worst.sample.text and best.reward - worst.reward >= margin > 0:
             yield {
-                "prompt": [_message("user", prompt_of(str(learnt.queries[query_id]["query"])))],
+                "prompt": [_message("user", prompt_of(str(samples.queries[query_id]["query"])))],
                 "chosen": [_message("assistant", best.sample.text)],
                 "rejected": [_message("assistant", worst.sample.text)],
             }

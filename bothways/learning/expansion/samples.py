@@ -24,7 +24,7 @@ GIVE_UP = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SampleRequest:
     """One sample to be had: its query, and its number from 1."""
 
     query_id: str
@@ -60,7 +60,7 @@ class Source(Protocol):
         """Give the numbers of the samples that a query can have."""
         ...
 
-    def samples(self, wanted: Iterable[Wanted]) -> Generator[Sample]:
+    def samples(self, wanted: Iterable[SampleRequest]) -> Generator[Sample]:
         """Give the samples, in order; closed before its end, it asks for no more."""
         ...
 
@@ -71,7 +71,7 @@ def prompt_of(question: str) -> str:
     return QUERY2DOC.fill(asked, like=asked)
 
 
-class Sampled:
+class ModelSamples:
     """Asks a language model for `n` answers to the prompt of each search, some at once, and closes it at the end.
 
     Raises `LLMUnavailableError` once `GIVE_UP` samples in a row found nobody.
@@ -105,7 +105,7 @@ class Sampled:
         """Give 1 to n: the model can be asked about everything."""
         return range(1, self._n + 1)
 
-    def samples(self, wanted: Iterable[Wanted]) -> Generator[Sample]:
+    def samples(self, wanted: Iterable[SampleRequest]) -> Generator[Sample]:
         """Ask, a few ahead of what is used."""
         ahead: deque[Future[Sample]] = deque()
         missed = 0
@@ -120,7 +120,7 @@ class Sampled:
             self._llm.close()  # ends the waits of threads that are still asking
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, one: Wanted) -> Sample:
+    def _ask(self, one: SampleRequest) -> Sample:
         try:
             answer = valid_text(self._llm.generate(prompt_of(one.question), timeout_s=self._timeout_s))
             clean_pseudo_doc(answer)
@@ -130,7 +130,7 @@ class Sampled:
         return Sample(query_id=one.query_id, number=one.number, text=answer)
 
 
-class Recorded:
+class RecordedSamples:
     """Samples from a file of JSON lines `{"query_id": ..., "text": ...}`, several a query.
 
     Lines `{"query": ..., "pseudo_doc": ...}` as searches take them are read too. A text that a query has already is
@@ -168,7 +168,7 @@ class Recorded:
         """Give the numbers of those that are recorded for a query."""
         return range(1, len(self._of(query_id, question)) + 1)
 
-    def samples(self, wanted: Iterable[Wanted]) -> Generator[Sample]:
+    def samples(self, wanted: Iterable[SampleRequest]) -> Generator[Sample]:
         """Give them, each looked at as a language model's answer is."""
         for one in wanted:
             text = self._of(one.query_id, one.question)[one.number - 1]
@@ -185,8 +185,8 @@ class Recorded:
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    ask: Callable[[Wanted], Sample],
-    wanted: Iterable[Wanted],
+    ask: Callable[[SampleRequest], Sample],
+    wanted: Iterable[SampleRequest],
     ahead: deque[Future[Sample]],
     most: int,
 ) -> Iterator[Sample]:

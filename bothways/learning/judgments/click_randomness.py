@@ -25,7 +25,7 @@ FLAT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class ClickRandomness:
     """How clicks fall: `dispersion` among the chunks of a rank, `flatness` from rank to rank; both are 1 by chance.
 
     The flatness is the click rate of the last ranks by that of the best one.
@@ -47,7 +47,7 @@ class Telling:
         )
 
 
-def telling(evidence: Collection[Evidence]) -> Telling | None:
+def measure_randomness(evidence: Collection[Evidence]) -> ClickRandomness | None:
     """Look at how clicks fall; None where there are too few pairs to say.
 
     The dispersion is Pearson's chi-squared over the pairs shown at a rank, against the click rate of that rank, by its
@@ -67,4 +67,4 @@ def telling(evidence: Collection[Evidence]) -> Telling | None:
     squares = sum(
         (times - seen * rates[rank]) ** 2 / (seen * rates[rank] * (1 - rates[rank])) for rank, seen, times in told
     )
-    return Telling(squares / free, accidental(evidence) / max(rates.values()))
+    return ClickRandomness(squares / free, accidental(evidence) / max(rates.values()))

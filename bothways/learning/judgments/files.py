@@ -1,7 +1,7 @@
-"""Judgements on disk: BEIR's two files for `bothways eval`, all pairs for training, and a report for people.
+"""Judgments on disk: BEIR's two files for `bothways eval`, all pairs for training, and a report for people.
 
 `queries.jsonl` and `qrels.tsv` hold the questions with a certain answer: their documents, 1 for an answer and 0 for
-what certainly is none. `judgements.jsonl` holds every pair of question and chunk with its numbers and its reason.
+what certainly is none. `judgments.jsonl` holds every pair of question and chunk with its numbers and its reason.
 """
 
 from __future__ import annotations
@@ -16,46 +16,45 @@ from typing import Any
 
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import private_folder
-from bothways.learning.judgments.click_randomness import Telling
+from bothways.learning.judgments.click_randomness import ClickRandomness
 from bothways.learning.judgments.clicks import Tally
-from bothways.learning.judgments.judge import Bounds, Judged, Judgement, Verdict
+from bothways.learning.judgments.judge import JudgedPairs, Judgment, JudgmentThresholds, Verdict
 from bothways.learning.judgments.propensity import as_table
 
 _NAMED = 20
-"""Judgements of each kind that the report for people names."""
+"""Judgments of each kind that the report for people names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What was learnt from a collection's feedback, and from what. `since` and `until` are ISO 8601.
 
-    `telling`: whether clicks tell chunks and ranks apart (bothways/learning/judgments/click_randomness.py), None where
-    that cannot be said.
+    `click_randomness` is None where there are too few clicks to measure it.
     """
 
     collection: str
     since: str
     until: str
-    judged: Judged
+    judged: JudgedPairs
     tally: Tally
     too_many: int
-    bounds: Bounds
-    telling: Telling | None = None
+    thresholds: JudgmentThresholds
+    click_randomness: ClickRandomness | None = None
 
 
-def write_judgements(outcome: Outcome, folder: Path) -> dict[str, Any]:
+def write_judgments(outcome: Outcome, folder: Path) -> dict[str, Any]:
     """Write all files into a folder, over those of before; gives the report."""
     try:
         private_folder(folder, narrow=False)
-        queries, lines, left_out = _beir(outcome.judged.judgements)
+        queries, lines, left_out = _beir(outcome.judged.judgments)
         _write(folder / "queries.jsonl", queries)
         _write(folder / "qrels.tsv", lines)
-        _write(folder / "judgements.jsonl", (_json(one.as_dict()) for one in outcome.judged.judgements))
+        _write(folder / "judgments.jsonl", (_json(one.as_dict()) for one in outcome.judged.judgments))
         report = report_of(outcome, queries=len(queries), left_out=left_out)
         _write(folder / "report.json", [json.dumps(report, ensure_ascii=False, indent=2)])
         _write(folder / "report.md", markdown(report, outcome.judged))
     except OSError as error:
-        raise UsageError(f"The judgements cannot be written to {folder}: {error}.") from error
+        raise UsageError(f"The judgments cannot be written to {folder}: {error}.") from error
     return report
 
 
@@ -64,11 +63,11 @@ def query_id(query: str) -> str:
     return f"clicks-{hashlib.sha1(query.encode(), usedforsecurity=False).hexdigest()[:16]}"
 
 
-def documents_of(judgements: Iterable[Judgement]) -> dict[str, int]:
+def documents_of(judgments: Iterable[Judgment]) -> dict[str, int]:
     """Give the judged documents of one question: 1 where a chunk is an answer, 0 where one is none and no other is."""
     judged: dict[str, int] = {}
-    for one in judgements:
-        if one.verdict != "left":
+    for one in judgments:
+        if one.verdict != "undecided":
             judged[one.doc_id] = max(judged.get(one.doc_id, 0), int(one.verdict == "positive"))
     return judged
 
@@ -76,14 +75,14 @@ def documents_of(judgements: Iterable[Judgement]) -> dict[str, int]:
 def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) -> dict[str, Any]:
     """Give all numbers: what was read, what it is worth, what was taken and what was left, by reason."""
     judged = outcome.judged
-    left = Counter(one.reason.split(":")[0] for one in judged.having("left"))
+    left = Counter(one.reason.split(":")[0] for one in judged.having("undecided"))
     return {
         "collection": outcome.collection,
         "since": outcome.since,
         "until": outcome.until,
         "read": outcome.tally.as_dict() | {"sessions_over_an_hours_share": outcome.too_many},
-        "bounds": asdict(outcome.bounds),
-        "clicks": None if outcome.telling is None else asdict(outcome.telling),
+        "thresholds": outcome.thresholds.model_dump(),
+        "clicks": None if outcome.click_randomness is None else asdict(outcome.click_randomness),
         "propensities": {
             "learnt": judged.propensities.is_learnt,
             "by_accident": round(judged.propensities.by_accident, 4),
@@ -91,15 +90,15 @@ def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) ->
         },
         "positives": len(judged.having("positive")),
         "negatives": len(judged.having("negative")),
-        "left": dict(left.most_common()),
+        "undecided": dict(left.most_common()),
         "queries": queries,
         "not_in_qrels": dict(left_out),
     }
 
 
-def markdown(report: Mapping[str, Any], judged: Judged) -> Iterator[str]:
+def markdown(report: Mapping[str, Any], judged: JudgedPairs) -> Iterator[str]:
     """Give the lines of the report for people."""
-    yield f"# Judgements from clicks: {report['collection']}"
+    yield f"# Judgments from clicks: {report['collection']}"
     yield f"\n{report['since'] or 'The beginning'} to {report['until']}.\n"
     yield (
         f"**{report['positives']} answers and {report['negatives']} non-answers are certain. Questions with an answer, "
@@ -127,17 +126,20 @@ def markdown(report: Mapping[str, Any], judged: Judged) -> Iterator[str]:
         if found:
             yield from _table(("question", "chunk", "chosen if looked at", "why"), shown)
         if len(found) > _NAMED:
-            yield f"\n… and {len(found) - _NAMED} more in judgements.jsonl."
-    for title, counted in (("Left, and why", report["left"]), ("Certain, not in qrels.tsv", report["not_in_qrels"])):
+            yield f"\n… and {len(found) - _NAMED} more in judgments.jsonl."
+    for title, counted in (
+        ("Left, and why", report["undecided"]),
+        ("Certain, not in qrels.tsv", report["not_in_qrels"]),
+    ):
         if counted:
             yield f"\n## {title}\n"
             yield from _table(("reason", "number"), counted.items())
 
 
-def _beir(judgements: Sequence[Judgement]) -> tuple[list[str], list[str], Counter[str]]:
+def _beir(judgments: Sequence[Judgment]) -> tuple[list[str], list[str], Counter[str]]:
     """Give the lines of both files, and count what they cannot hold."""
-    by_query: dict[str, list[Judgement]] = {}
-    for one in judgements:
+    by_query: dict[str, list[Judgment]] = {}
+    for one in judgments:
         by_query.setdefault(one.query, []).append(one)
     queries, lines, left_out = [], ["query-id\tcorpus-id\tscore"], Counter[str]()
     for query, own in by_query.items():

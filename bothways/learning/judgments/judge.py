@@ -1,4 +1,4 @@
-"""From evidence to judgements: which chunks answer a question for certain, which certainly do not, and why so.
+"""From evidence to judgments: which chunks answer a question for certain, which certainly do not, and why so.
 
 Most pairs are neither, and are left with their reason. P(chosen | looked at) has a posterior under the position-based
 model: a click counts as far as it is no accident, a hit that was not clicked as far as its rank is looked at.
@@ -11,34 +11,30 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
+from bothways.learning.arguments import Arguments
 from bothways.learning.judgments.evidence import HIGH, VOTE, Evidence, Ledger
 from bothways.learning.judgments.propensity import Floats, Propensities, estimate, relevance_by_propensity
 
-Verdict = Literal["positive", "negative", "left"]
+Verdict = Literal["positive", "negative", "undecided"]
 
 _GRID: Floats = (np.arange(400) + 0.5) / 400
 """P(chosen | looked at), as midpoints of equal steps: one dimension needs no sampling."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What makes a judgement.
+class JudgmentThresholds(Arguments):
+    """What makes a judgment. Evidence must come from several hours: one busy hour of one client is not enough."""
 
-    `evidence`: clicks (a vote is three) that speak for it, or times passed over that speak against it; they must come
-    from so many different `hours`, so that one busy hour of one client is not enough. The credible interval has the
-    mass `credible`: a positive's lower end is `positive` at least, a negative's upper end `negative` at most.
-    """
-
-    evidence: int = 5
-    hours: int = 3
-    credible: float = 0.9
-    positive: float = 0.5
-    negative: float = 0.4
+    evidence: int = Field(default=5, ge=1, description="clicks, or times passed over, that are needed; a vote is 3")
+    hours: int = Field(default=3, ge=1, description="different hours that they come from")
+    credible: float = Field(default=0.9, ge=0.5, le=0.999, description="mass of the credible interval")
+    positive: float = Field(default=0.5, ge=0, le=1, description="least lower end of an answer's interval")
+    negative: float = Field(default=0.4, ge=0, le=1, description="largest upper end of a non-answer's interval")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgment:
     """One chunk as an answer to one question.
 
     `text` is the question as it was typed most often, None where only its hash is kept. `relevance` is the posterior
@@ -73,32 +69,34 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedPairs:
     """All pairs with their verdicts, by question and then by relevance, best first; and what ranks were worth."""
 
-    judgements: Sequence[Judgement]
+    judgments: Sequence[Judgment]
     propensities: Propensities
 
-    def having(self, verdict: Verdict) -> list[Judgement]:
+    def having(self, verdict: Verdict) -> list[Judgment]:
         """Give those of one verdict."""
-        return [one for one in self.judgements if one.verdict == verdict]
+        return [one for one in self.judgments if one.verdict == verdict]
 
 
-def judge(ledger: Ledger, bounds: Bounds | None = None, propensities: Propensities | None = None) -> Judged:
+def judge(
+    ledger: Ledger, thresholds: JudgmentThresholds | None = None, propensities: Propensities | None = None
+) -> JudgedPairs:
     """Judge all pairs of a ledger; `propensities` are estimated from it unless they are given."""
-    bounds = bounds or Bounds()
+    thresholds = thresholds or JudgmentThresholds()
     propensities = propensities or estimate(ledger.evidence.values())
     prior = _usual(ledger.evidence.values(), propensities)
-    found = {pair: _summed_up(posterior(one, propensities, prior), bounds) for pair, one in ledger.evidence.items()}
+    found = {pair: _summed_up(posterior(one, propensities, prior), thresholds) for pair, one in ledger.evidence.items()}
     best = _best_two((query, low) for (query, _), (_, low, _) in found.items())
-    judgements = []
+    judgments = []
     for (query, chunk_id), one in ledger.evidence.items():
         relevance, low, high = found[query, chunk_id]
         rival = best[query][low == best[query][0]]
-        verdict, reason = _verdict(one, low, rival, bounds)
+        verdict, reason = _verdict(one, low, rival, thresholds)
         shown = one.seen.total()
-        judgements.append(
-            Judgement(
+        judgments.append(
+            Judgment(
                 query=query,
                 text=_as_typed(ledger, query),
                 chunk_id=chunk_id,
@@ -119,8 +117,8 @@ def judge(ledger: Ledger, bounds: Bounds | None = None, propensities: Propensiti
                 missed=one.missed / one.asked if one.asked else None,
             )
         )
-    judgements.sort(key=lambda one: (one.query, -one.relevance, one.chunk_id))
-    return Judged(judgements, propensities)
+    judgments.sort(key=lambda one: (one.query, -one.relevance, one.chunk_id))
+    return JudgedPairs(judgments, propensities)
 
 
 def posterior(one: Evidence, propensities: Propensities, prior: tuple[float, float]) -> Floats:
@@ -151,9 +149,9 @@ def _interval(weight: Floats, credible: float) -> tuple[float, float]:
     return float(_GRID[ends[0]]), float(_GRID[ends[1]])
 
 
-def _summed_up(weight: Floats, bounds: Bounds) -> tuple[float, float, float]:
+def _summed_up(weight: Floats, thresholds: JudgmentThresholds) -> tuple[float, float, float]:
     """Give mean and interval of a posterior: kept for each pair, a grid would take thousands of bytes."""
-    return float(weight @ _GRID), *_interval(weight, bounds.credible)
+    return float(weight @ _GRID), *_interval(weight, thresholds.credible)
 
 
 def _best_two(lower_ends: Iterable[tuple[str, float]]) -> dict[str, tuple[float, float]]:
@@ -165,30 +163,36 @@ def _best_two(lower_ends: Iterable[tuple[str, float]]) -> dict[str, tuple[float,
     return best
 
 
-def _verdict(one: Evidence, low: float, rival: float, bounds: Bounds) -> tuple[Verdict, str]:
+def _verdict(one: Evidence, low: float, rival: float, thresholds: JudgmentThresholds) -> tuple[Verdict, str]:
     """Say what a pair is, and why. `rival` is the lower end of the best other chunk of the question."""
     for_it, against_it = one.speaks_for, one.speaks_against
-    if max(for_it, against_it) < bounds.evidence:
-        return "left", f"little evidence: {for_it} for it, {against_it} against it, {bounds.evidence} wanted"
+    if max(for_it, against_it) < thresholds.evidence:
+        return "undecided", f"little evidence: {for_it} for it, {against_it} against it, {thresholds.evidence} wanted"
     # Of those who looked at it for certain: a beta distribution, on the same grid. It needs no propensities.
     log_weight = for_it * np.log(_GRID) + against_it * np.log1p(-_GRID)
-    least, most = _interval(_normal(log_weight), bounds.credible)
+    least, most = _interval(_normal(log_weight), thresholds.credible)
     if for_it > against_it:
-        if len(one.hours_for) < bounds.hours:
-            return "left", f"few hours: all of it from {len(one.hours_for)}, {bounds.hours} wanted"
-        if low < bounds.positive:
-            return "left", f"uncertain: chosen with a probability of {low:.2f} or more, {bounds.positive:.2f} wanted"
-        if least < bounds.positive:
-            return "left", f"contested: {for_it} for it, {against_it} against it"
+        if len(one.hours_for) < thresholds.hours:
+            return "undecided", f"few hours: all of it from {len(one.hours_for)}, {thresholds.hours} wanted"
+        if low < thresholds.positive:
+            return (
+                "undecided",
+                f"uncertain: chosen with a probability of {low:.2f} or more, {thresholds.positive:.2f} needed",
+            )
+        if least < thresholds.positive:
+            return "undecided", f"contested: {for_it} for it, {against_it} against it"
         return "positive", f"{for_it} for it, {against_it} against it; chosen with a probability of {low:.2f} or more"
-    if most > bounds.negative:
-        return "left", f"contested: {for_it} for it, {against_it} against it"
-    if one.speaks_against_high < bounds.evidence:
-        return "left", f"little evidence high up: {one.speaks_against_high} of {against_it} in the first {HIGH} ranks"
+    if most > thresholds.negative:
+        return "undecided", f"contested: {for_it} for it, {against_it} against it"
+    if one.speaks_against_high < thresholds.evidence:
+        return (
+            "undecided",
+            f"little evidence high up: {one.speaks_against_high} of {against_it} in the first {HIGH} ranks",
+        )
     if rival < most:
-        return "left", "nothing better: no other chunk of the question is certainly chosen more often"
-    if len(one.hours_against) < bounds.hours:
-        return "left", f"few hours: all of it from {len(one.hours_against)}, {bounds.hours} wanted"
+        return "undecided", "nothing better: no other chunk of the question is certainly chosen more often"
+    if len(one.hours_against) < thresholds.hours:
+        return "undecided", f"few hours: all of it from {len(one.hours_against)}, {thresholds.hours} wanted"
     return (
         "negative",
         f"passed over {against_it} times, chosen {for_it} times: of those who look, {most:.2f} at most do",

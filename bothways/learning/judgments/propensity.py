@@ -68,7 +68,7 @@ def accidental(evidence: Iterable[Evidence]) -> float:
     """Give the click rate of the last ranks that are shown, where a fifth of the impressions below the first rank are.
 
     Few users look there, so that it is hardly more than accidents. Where many do, it is too high, which makes
-    judgements fewer and none wrong.
+    judgments fewer and none wrong.
     """
     seen, clicked = Counter[int](), Counter[int]()
     for one in evidence:

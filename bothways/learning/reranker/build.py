@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,21 @@ from elasticsearch import Elasticsearch
 from bothways.core.collections.collection import Collection, open_collection
 from bothways.core.errors import UsageError
 from bothways.core.settings import Settings
-from bothways.learning.leakage import KeptOut, letters_of
-from bothways.learning.reranker.data.build import Counts, Progress, Wanted, make_groups, searching
+from bothways.learning.leakage import LeakageFilter, letters_of
+from bothways.learning.reranker.data.build import Counts, MiningOptions, Progress, make_groups, searching
 from bothways.learning.reranker.data.groups import (
-    Asked,
     Group,
-    Judged,
+    JudgedSet,
+    Question,
     judged_questions,
     pseudo_questions,
     read_groups,
-    write_groups,
 )
 from bothways.learning.reranker.report import write_report
-from bothways.learning.reranker.state import Training, TrainingArguments, begin, forget, groups_file, sha256_of
-from bothways.learning.reranker.train import Tell, Trained, base_folder, check_extra, residual_of, train
+from bothways.learning.reranker.state import begin, forget, groups_file
+from bothways.learning.reranker.train import OnLog, base_folder, check_extra, residual_of, train
+from bothways.learning.run_folder import sha256_of
+from bothways.learning.training_arguments import TAUGHT, RerankerArguments
 from bothways.models.onnx.tokens import Tokens
 from bothways.search.build import build_searcher
 
@@ -39,42 +40,36 @@ class Sources:
     """
 
     collections: Sequence[str]
-    judged: Sequence[Judged] = ()
+    judged: Sequence[JudgedSet] = ()
     keep_out: Sequence[str] = ()
     fingerprints: dict[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A training that ended: its report as `report.json` has it."""
-
-    trained: Trained
-    report: dict[str, Any]
 
 
 def learn_reranker(
     settings: Settings,
     sources: Sources,
-    wanted: Wanted,
-    arguments: TrainingArguments,
+    mining: MiningOptions,
+    arguments: RerankerArguments,
     out: Path,
     *,
     command: str,
     minutes: float | None = None,
     resume: bool = False,
     progress: Progress = lambda _done, _of: None,
-    tell: Tell = lambda _step, _of, _logs: None,
-) -> Done:
-    """Mine groups of the sources and train a reranker on them into `out`.
+    on_log: OnLog = lambda _step, _of, _logs: None,
+) -> dict[str, Any]:
+    """Mine groups of the sources, train a reranker on them into `out`, and return its report.
 
     Raises `UsageError` as `begin`, `make_groups` and collections without questions do; `MissingExtraError`;
     `KeyboardInterrupt` after Ctrl-C, when all that is needed to go on is on disk.
     """
+    if arguments.loss in TAUGHT:
+        raise UsageError(f"The loss {arguments.loss} needs a teacher: see `bothways learn distill-reranker`.")
     check_extra()
     base = base_folder(arguments.base, cache_dir=settings.cache_dir)
     if arguments.residual is None:
-        arguments = replace(arguments, residual=residual_of(base))
-    mine = Mine(settings, sources, wanted)
+        arguments = arguments.model_copy(update={"residual": residual_of(base)})
+    mine = Mine(settings, sources, mining)
     training = begin(out, arguments, mine.facts(base), command=command, resume=resume)
     if training.groups_sha256:
         groups = read_groups(groups_file(out))
@@ -84,16 +79,16 @@ def learn_reranker(
         except UsageError:
             forget(out)  # so that the same folder can be named again, with other questions
             raise
-        _keep(out, training, groups, counts.as_dict())
-    trained = train(groups, training, out, base=base, minutes=minutes, tell=tell)
-    return Done(trained, write_report(out, training, trained))
+        training.write_groups(out, groups, counts.as_dict())
+    trained = train(groups, training, out, base=base, minutes=minutes, on_log=on_log)
+    return write_report(out, training, trained)
 
 
 class Mine:
     """The collections of the sources, opened: what groups come from."""
 
-    def __init__(self, settings: Settings, sources: Sources, wanted: Wanted) -> None:
-        self.sources, self.wanted = sources, wanted
+    def __init__(self, settings: Settings, sources: Sources, mining: MiningOptions) -> None:
+        self.sources, self.mining = sources, mining
         self.searcher, _ = build_searcher(settings)
         self.opened = {name: open_collection(self.searcher.client, name) for name in _collections(sources)}
         for collection in self.opened.values():
@@ -101,21 +96,21 @@ class Mine:
 
     def facts(self, base: Path) -> dict[str, Any]:
         """Say by what two trainings' data can be told apart."""
-        return _facts(self.sources, self.wanted, self.opened, base)
+        return _facts(self.sources, self.mining, self.opened, base)
 
-    def asked(self) -> Iterator[Asked]:
+    def asked(self) -> Iterator[Question]:
         """Stream the questions of all sources; raises `UsageError` where one has none."""
         return _asked(self.searcher.client, self.sources, self.opened)
 
     def groups(self, base: Path, *, max_length: int, progress: Progress) -> tuple[list[Group], Counts]:
         """Make groups as `base` reads them at that length; raises `UsageError` as `make_groups` does."""
-        reader = Room(base, max_length=max_length)
-        retrieve = searching(self.searcher, depth=self.wanted.bounds.depth)
-        kept_out = KeptOut(self.sources.keep_out)
-        return make_groups(self.asked(), retrieve, reader, self.wanted, kept_out=kept_out, progress=progress)
+        reader = PassageReader(base, max_length=max_length)
+        retrieve = searching(self.searcher, depth=self.mining.depth)
+        leakage = LeakageFilter(self.sources.keep_out)
+        return make_groups(self.asked(), retrieve, reader, self.mining, leakage=leakage, progress=progress)
 
 
-class Room:
+class PassageReader:
     """How much of a passage the model will read (`LimitedReader`): its tokenizer, at the length it is trained for."""
 
     at_once = 1
@@ -123,7 +118,7 @@ class Room:
     def __init__(self, folder: Path, *, max_length: int) -> None:
         self._tokens = Tokens(folder)
         if not self._tokens.special_tokens < max_length <= self._tokens.max_tokens:
-            raise UsageError(f"--max-length {max_length}: {folder.name} reads up to {self._tokens.max_tokens} tokens.")
+            raise UsageError(f"max_length={max_length}: {folder.name} reads up to {self._tokens.max_tokens} tokens.")
         self._max_length = max_length
 
     def spans(self, text: str) -> list[tuple[int, int]]:
@@ -140,11 +135,9 @@ def _collections(sources: Sources) -> list[str]:
     return list(dict.fromkeys([*sources.collections, *(one.collection for one in sources.judged)]))
 
 
-def _facts(sources: Sources, wanted: Wanted, opened: dict[str, Collection], base: Path) -> dict[str, Any]:
+def _facts(sources: Sources, mining: MiningOptions, opened: dict[str, Collection], base: Path) -> dict[str, Any]:
     """Say by what two trainings' data can be told apart; another version of a collection is other data."""
     kept_out = "\n".join(sorted(letters_of(text) for text in sources.keep_out))
-    facts = asdict(wanted)
-    bounds = facts.pop("bounds")
     return {
         "collections": {name: collection.index for name, collection in opened.items()},
         "pseudo_questions": list(sources.collections),
@@ -152,8 +145,7 @@ def _facts(sources: Sources, wanted: Wanted, opened: dict[str, Collection], base
         "judged": {one.name: len(one.queries) for one in sources.judged},
         "keep_out": [len(sources.keep_out), _digest(kept_out)],
         "base_sha256": sha256_of(_weights(base)),
-        **{("mining_seed" if name == "seed" else name): value for name, value in facts.items()},
-        **bounds,
+        **{("mining_seed" if name == "seed" else name): value for name, value in mining.model_dump().items()},
     }
 
 
@@ -168,7 +160,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _asked(client: Elasticsearch, sources: Sources, opened: dict[str, Collection]) -> Iterator[Asked]:
+def _asked(client: Elasticsearch, sources: Sources, opened: dict[str, Collection]) -> Iterator[Question]:
     for name in sources.collections:
         yield from _some(
             pseudo_questions(client, opened[name].index, collection=name),
@@ -187,17 +179,10 @@ def _asked(client: Elasticsearch, sources: Sources, opened: dict[str, Collection
         )
 
 
-def _some(asked: Iterable[Asked], why: Callable[[], str]) -> Iterator[Asked]:
+def _some(asked: Iterable[Question], why: Callable[[], str]) -> Iterator[Question]:
     empty = True
     for one in asked:
         empty = False
         yield one
     if empty:
         raise UsageError(why())
-
-
-def _keep(out: Path, training: Training, groups: Sequence[Group], counts: dict[str, Any]) -> None:
-    write_groups(groups_file(out), groups)
-    training.counts = counts
-    training.groups_sha256 = sha256_of(groups_file(out))
-    training.write(out)

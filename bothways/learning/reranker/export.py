@@ -34,7 +34,7 @@ _PAIRS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shipped:
+class Exported:
     """What was written: the bytes of the layers, their checksum, pairs that were compared, the largest difference."""
 
     folder: Path
@@ -44,11 +44,11 @@ class Shipped:
     difference: float
 
 
-def ship(trained: Path, out: Path, *, cache_dir: Path, licences: str = "") -> Shipped:
-    """Write the shipped form of `trained` into the new folder `out`, verified on pairs of its own training.
+def export_reranker(trained: Path, out: Path, *, cache_dir: Path, licences: str = "") -> Exported:
+    """Write the small form of `trained` into the new folder `out`, verified on pairs of its own training.
 
     Raises `UsageError` where `out` is taken, or `trained` is no folder of a training; `ModelError` where its embeddings
-    are not those of the packaged base model, it is too large, or the shipped form scores otherwise.
+    are not those of the packaged base model, it is too large, or the small form scores otherwise.
     """
     if out.exists():
         raise UsageError(f"{out} is there already: name another folder.")
@@ -67,7 +67,7 @@ def ship(trained: Path, out: Path, *, cache_dir: Path, licences: str = "") -> Sh
         pairs = _pairs(groups)
         difference = _difference(trained, part, pairs, cache_dir=cache_dir)
         if not difference <= TOLERANCE:
-            raise ModelError(f"The shipped form's logits differ by {difference:.3g} from those of {trained}.")
+            raise ModelError(f"The small form's logits differ by {difference:.3g} from those of {trained}.")
         report = read_json(trained / "report.json")
         if report is not None:
             card = model_card(report, licences=licences)
@@ -75,7 +75,7 @@ def ship(trained: Path, out: Path, *, cache_dir: Path, licences: str = "") -> Sh
         part.replace(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Shipped(
+    return Exported(
         folder=out, bytes=manifest["bytes"], sha256=manifest["sha256"], pairs=len(pairs), difference=difference
     )
 
@@ -103,7 +103,7 @@ def _check_embeddings(weights: dict[str, npt.NDArray[np.float32]], base: Path) -
     for name, array in load_file(base / "model.safetensors").items():
         if name.startswith("embeddings.") and not np.array_equal(weights.get(f"bert.{name}", np.zeros(0)), array):
             raise ModelError(
-                f"The trained model's {name} is not the packaged base model's, and it is not shipped: train on that "
+                f"The trained model's {name} is not the packaged base model's, so it cannot be exported: train on that "
                 "base, with --freeze-embeddings."
             )
 
@@ -114,7 +114,7 @@ def _pairs(groups: list[Group]) -> list[tuple[str, str]]:
 
 
 def _difference(trained: Path, shipped: Path, pairs: list[tuple[str, str]], *, cache_dir: Path) -> float:
-    """Give the largest difference of a logit: the trained folder by torch, the shipped form by its ONNX graph."""
+    """Give the largest difference of a logit: the trained folder by torch, the small form by its ONNX graph."""
     torch_model = TorchCrossEncoder("trained", trained, batch_size=16)
     expected = np.array([torch_model.score(query, [text])[0] for query, text in pairs])
     folder = assemble(shipped, cache_dir=cache_dir)

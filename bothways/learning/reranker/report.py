@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bothways.learning.rank_measures import MEASURE
-from bothways.learning.reranker.state import Training, sha256_of
-from bothways.learning.reranker.train import Trained
+from bothways.learning.reranker.state import Training
+from bothways.learning.reranker.train import TrainingResult
+from bothways.learning.run_folder import sha256_of
 from bothways.models.files.folder import read_json
 
 CARD = "README.md"
 
 
-def write_report(out: Path, training: Training, trained: Trained) -> dict[str, Any]:
+def write_report(out: Path, training: Training, trained: TrainingResult) -> dict[str, Any]:
     """Write report.json, report.md and the model card into the model's folder; gives what report.json says."""
     report = as_dict(out, training, trained)
     (out / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
@@ -24,7 +25,7 @@ def write_report(out: Path, training: Training, trained: Trained) -> dict[str, A
     return report
 
 
-def as_dict(out: Path, training: Training, trained: Trained) -> dict[str, Any]:
+def as_dict(out: Path, training: Training, trained: TrainingResult) -> dict[str, Any]:
     """Give all that is known of a training, and of the one that made its base, where that is such a folder."""
     begun_with = read_json(Path(training.arguments.base) / "report.json")
     seconds = sum(session["seconds"] for session in training.sessions)
@@ -32,7 +33,7 @@ def as_dict(out: Path, training: Training, trained: Trained) -> dict[str, Any]:
     return {
         "command": training.command,
         "base_report": begun_with if begun_with and "command" in begun_with else None,
-        "arguments": asdict(training.arguments),
+        "arguments": training.arguments.model_dump(),
         "sources": training.sources,
         "data": training.counts,
         "groups_sha256": training.groups_sha256,

@@ -17,7 +17,7 @@ def chosen_layers(of: int, number: int, begin_with: str) -> list[int]:
     the numbers are none or not so many.
     """
     if number > of:
-        raise ModelError(f"The base has {of} layers, not {number}: name fewer --layers.")
+        raise ModelError(f"The base has {of} layers, not {number}: name fewer layers.")
     if begin_with == "lowest":
         return list(range(number))
     if begin_with == "spread":
@@ -30,7 +30,7 @@ def chosen_layers(of: int, number: int, begin_with: str) -> list[int]:
         named = []
     if len(named) != number or sorted({*named}) != named or not set(named) <= set(range(of)):
         raise UsageError(
-            f"--begin-with wants {', '.join(NAMED)} or {number} rising numbers of 1 to {of}, as in 1,{of}; not "
+            f"begin_with is {', '.join(NAMED)} or {number} rising numbers of 1 to {of}, as in 1,{of}; not "
             f"{begin_with[:40]!r}."
         )
     return named
@@ -50,4 +50,4 @@ def keep_layers(model: Any, number: int, begin_with: str) -> None:  # noqa: ANN4
             setattr(owner, name, type(layers)(layers[place] for place in chosen))
             model.config.num_hidden_layers = number
             return
-    raise ModelError(f"{type(model).__name__} keeps its layers where we do not know: leave --layers away.")
+    raise ModelError(f"{type(model).__name__} keeps its layers where we do not know: leave layers unset.")

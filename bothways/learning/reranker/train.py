@@ -22,8 +22,9 @@ from bothways.learning.rank_measures import MEASURE
 from bothways.learning.reranker.blending import Blending, best_share
 from bothways.learning.reranker.calibration import Calibration, fit
 from bothways.learning.reranker.data.groups import Group
-from bothways.learning.reranker.state import FOLDER, TAUGHT, Training, TrainingArguments
+from bothways.learning.reranker.state import FOLDER, Training
 from bothways.learning.reranker.student import keep_layers
+from bothways.learning.training_arguments import TAUGHT, RerankerArguments
 from bothways.models.files.folder import read_json
 from bothways.models.files.resolve import resolve_model
 from bothways.models.onnx.export import quiet
@@ -32,12 +33,12 @@ from bothways.models.onnx.weights import ensure_torch_weights, has_torch_weights
 INSTALL_TRAIN = 'pip install "bothways[train]"'
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets")
 
-Tell = Callable[[int, int, Mapping[str, float]], None]
+OnLog = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step, the steps in all, and what was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainingResult:
     """What a training did: losses and measures by step, the step that was saved, whether its time ended it."""
 
     steps: int
@@ -89,8 +90,8 @@ def train(
     *,
     base: Path,
     minutes: float | None = None,
-    tell: Tell = lambda _step, _of, _logs: None,
-) -> Trained:
+    on_log: OnLog = lambda _step, _of, _logs: None,
+) -> TrainingResult:
     """Train and save the best model into `out`; goes on from the last checkpoint where there is one.
 
     Raises `KeyboardInterrupt` after Ctrl-C, when the checkpoint is written; `ModelError` where the base cannot be
@@ -103,9 +104,10 @@ def train(
         GroupEvaluator,
         GroupLoss,
         GroupTrainer,
+        LogCallback,
         Stop,
-        Told,
         leave_out_dropout,
+        remove_printers,
     )
     from bothways.models.onnx.first_token import compute_first_token_only
 
@@ -129,9 +131,9 @@ def train(
                 model, kind=arguments.loss, temperature=arguments.temperature, hard_label=arguments.hard_label
             ),
             evaluator=GroupEvaluator(dev, residual=residual),
-            callbacks=[EarlyStoppingCallback(arguments.patience), stop, Told(tell)],
+            callbacks=[EarlyStoppingCallback(arguments.patience), stop, LogCallback(on_log)],
         )
-        _remove_printers(trainer)
+        remove_printers(trainer)
         if not training.untrained:
             training.untrained = _measured(trainer.evaluate())
             training.write(out)
@@ -153,7 +155,7 @@ def train(
     return _trained(trainer, model, calibration=calibration, blending=blending, out_of_time=stop.out_of_time)
 
 
-def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa: ANN401 - torch is untyped here
+def _load(base: Path, arguments: RerankerArguments, start: Path) -> Any:  # noqa: ANN401 - torch is untyped here
     """Give the base as a cross-encoder; the head that it lacks is drawn by the seed."""
     import torch
     from sentence_transformers import CrossEncoder
@@ -185,12 +187,12 @@ def _load(base: Path, arguments: TrainingArguments, start: Path) -> Any:  # noqa
     if arguments.freeze_embeddings:
         embeddings = getattr(model.model.base_model, "embeddings", None)
         if embeddings is None:
-            raise ModelError(f"{base} has no embeddings that could be frozen: add --no-freeze-embeddings.")
+            raise ModelError(f"{base} has no embeddings that could be frozen: set freeze_embeddings=false.")
         embeddings.requires_grad_(False)
     return model
 
 
-def _settings(arguments: TrainingArguments, out: Path, *, steps: int) -> Any:  # noqa: ANN401
+def _settings(arguments: RerankerArguments, out: Path, *, steps: int) -> Any:  # noqa: ANN401
     import torch
     from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
 
@@ -235,13 +237,6 @@ def _dataset(groups: Sequence[Group], *, taught: bool, residual: float) -> Any: 
     if residual:
         columns["first"] = [[residual * score for score in group.first] for group in groups]
     return Dataset.from_dict(columns)
-
-
-def _remove_printers(trainer: Any) -> None:  # noqa: ANN401
-    from transformers import PrinterCallback, ProgressCallback
-
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
 
 
 def _last_checkpoint(out: Path) -> Path | None:
@@ -303,11 +298,11 @@ def _trained(
     calibration: Calibration | None,
     blending: Blending | None,
     out_of_time: bool,
-) -> Trained:
+) -> TrainingResult:
     state = trainer.state
     best = state.best_model_checkpoint
     parameters = list(model.parameters())
-    return Trained(
+    return TrainingResult(
         steps=state.global_step,
         planned=state.max_steps,
         best_step=int(Path(best).name.rpartition("-")[2]) if best else state.global_step,

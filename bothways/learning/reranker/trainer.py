@@ -18,7 +18,7 @@ from sentence_transformers.base.evaluation.evaluator import BaseEvaluator
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.cross_encoder import CrossEncoderTrainer
 from sentence_transformers.util import batch_to_device
-from transformers import TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from bothways.learning.rank_measures import MEASURE
 from bothways.learning.reranker.data.first_stage import measure
@@ -78,8 +78,8 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
     def _taught(self, logits: Any, scores: Any) -> Any:  # noqa: ANN401
         if self._kind == "margin-mse":
             return torch.nn.functional.mse_loss(logits[0] - logits[1:], scores[0] - scores[1:])
-        wanted, given = ((one / self._temperature).log_softmax(0) for one in (scores, logits))
-        return self._temperature**2 * (wanted.exp() * (wanted - given)).sum()
+        target, given = ((one / self._temperature).log_softmax(0) for one in (scores, logits))
+        return self._temperature**2 * (target.exp() * (target - given)).sum()
 
     def _logits(self, pairs: Sequence[tuple[str, str]], prompt: str | None, task: str | None) -> Any:  # noqa: ANN401
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]) - len(pairs[i][1]))
@@ -199,12 +199,18 @@ class Stop(TrainerCallback):  # type: ignore[misc]
         return control
 
 
-class Told(TrainerCallback):  # type: ignore[misc]
-    """Tells what the trainer logs: losses and measures as (step, steps in all, numbers)."""
+class LogCallback(TrainerCallback):  # type: ignore[misc]
+    """Passes on what the trainer logs, losses and measures, as (step, steps in all, numbers)."""
 
-    def __init__(self, tell: Any) -> None:  # noqa: ANN401
-        self._tell = tell
+    def __init__(self, on_log: Any) -> None:  # noqa: ANN401
+        self._on_log = on_log
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002
         """Pass on one line of the log."""
-        self._tell(state.global_step, state.max_steps, dict(logs or {}))
+        self._on_log(state.global_step, state.max_steps, dict(logs or {}))
+
+
+def remove_printers(trainer: Any) -> None:  # noqa: ANN401
+    """Let a trainer print nothing itself: what it logs is passed on by `LogCallback`."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)

@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
+from pydantic import Field
+
+from bothways.learning.arguments import Arguments
 from bothways.learning.synonyms.counts import BoundedCounts
 from bothways.learning.synonyms.pairs import Pair
 
@@ -24,19 +27,14 @@ _LATIN = re.compile(r"[^\W\d_\u3400-\u9fff\uf900-\ufaff]{3,20}")
 _NUMBER = re.compile(r"第?[〇零一二两三四五六七八九十百千万亿]+[条款项章节编]?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What is worth counting: pairs in at least `min_chunks` chunks, terms in at most the share `max_share` of them.
+class AssociationThresholds(Arguments):
+    """Which pairs of terms are proposed."""
 
-    `min_g2` is the log-likelihood ratio below which a pair may be chance (10.83: one in a thousand). A term has at
-    most `per_term` partners.
-    """
-
-    min_chunks: int = 4
-    max_share: float = 0.1
-    min_score: float = 0.5
-    min_g2: float = 10.83
-    per_term: int = 2
+    min_chunks: int = Field(default=4, ge=2, description="chunks that a pair is seen in")
+    max_share: float = Field(default=0.1, gt=0, le=1, description="share of the chunks that a term is seen in, at most")
+    min_score: float = Field(default=0.5, ge=0, le=1, description="association of a pair (NPMI)")
+    min_g2: float = Field(default=10.83, ge=0, description="log-likelihood ratio; 10.83: by chance once in a thousand")
+    per_term: int = Field(default=2, ge=1, le=20, description="partners of one term")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ class Association:
 
 def associate(
     pairs: Callable[[], Iterable[Pair]],
-    bounds: Bounds,
+    thresholds: AssociationThresholds,
     *,
     stopwords: Set[str] = frozenset(),
     max_terms: int = MAX_TERMS,
@@ -84,20 +82,20 @@ def associate(
 ) -> list[Association]:
     """Give the associated terms within the bounds, strongest first; `pairs` begins the stream anew each time."""
     chunks, asked_in, found_in = _count_terms(pairs(), stopwords, max_terms)
-    most = bounds.max_share * chunks
-    asked = {term: times for term, times in asked_in.at_least(bounds.min_chunks) if times <= most}
-    found = {term: times for term, times in found_in.at_least(bounds.min_chunks) if times <= most}
+    most = thresholds.max_share * chunks
+    asked = {term: times for term, times in asked_in.at_least(thresholds.min_chunks) if times <= most}
+    found = {term: times for term, times in found_in.at_least(thresholds.min_chunks) if times <= most}
     together: BoundedCounts[tuple[str, str]] = BoundedCounts(max_pairs)
     for pair in pairs():
         texts = [term for term in pair.words if term in found]
         together.add((term, text) for term in pair.unmet if term in asked for text in texts)
     every = (
         Association(asked=term, found=text, together=times, asked_in=asked[term], found_in=found[text], chunks=chunks)
-        for (term, text), times in together.at_least(bounds.min_chunks)
+        for (term, text), times in together.at_least(thresholds.min_chunks)
     )
-    strong = [one for one in every if one.score >= bounds.min_score and one.g2 >= bounds.min_g2]
+    strong = [one for one in every if one.score >= thresholds.min_score and one.g2 >= thresholds.min_g2]
     strong.sort(key=lambda one: (-one.score, -one.together, one.asked, one.found))
-    return list(_at_most(strong, bounds.per_term))
+    return list(_at_most(strong, thresholds.per_term))
 
 
 def is_term(word: str) -> bool:

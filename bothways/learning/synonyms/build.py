@@ -13,7 +13,7 @@ from bothways.core.errors import SynonymsError, UsageError
 from bothways.core.settings import Settings
 from bothways.core.synonyms import Rule, read_synonyms, split_rules
 from bothways.indexer.synonyms import find_sources
-from bothways.learning.synonyms.association import Bounds
+from bothways.learning.synonyms.association import AssociationThresholds
 from bothways.learning.synonyms.judge import Judge
 from bothways.learning.synonyms.mine import Mined, Progress, mine
 from bothways.learning.synonyms.pairs import read_pairs
@@ -25,7 +25,7 @@ from bothways.node.connect import connect
 def mine_synonyms(
     settings: Settings,
     collection: str,
-    bounds: Bounds,
+    thresholds: AssociationThresholds,
     *,
     at_most: int = 300,
     check: bool = True,
@@ -50,7 +50,7 @@ def mine_synonyms(
         return mine(
             lambda texts: pairs(texts=texts),
             segmenter,
-            bounds,
+            thresholds,
             known=known_rules(client, settings, collection),
             stopwords=segmenter.stopwords | packaged_stopwords(),
             at_most=at_most,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bothways.core.analysis import Segmenter
 from bothways.core.synonyms import Rule
-from bothways.learning.synonyms.association import Association, Bounds, associate
+from bothways.learning.synonyms.association import Association, AssociationThresholds, associate
 from bothways.learning.synonyms.candidates import Candidate, with_examples
 from bothways.learning.synonyms.judge import Judge
 from bothways.learning.synonyms.pairs import Pair
@@ -44,7 +44,7 @@ class Mined:
 def mine(
     pairs: Callable[[bool], Iterable[Pair]],
     segmenter: Segmenter,
-    bounds: Bounds,
+    thresholds: AssociationThresholds,
     *,
     known: Iterable[Rule] = (),
     stopwords: Set[str] = frozenset(),
@@ -58,7 +58,7 @@ def mine(
     no rule could name it; so is what the `known` rules do already.
     """
     progress("counting terms")
-    strong = associate(lambda: pairs(False), bounds, stopwords=stopwords)
+    strong = associate(lambda: pairs(False), thresholds, stopwords=stopwords)
     usable = [one for one in strong if _stays_whole(one, segmenter)]
     effects = {effect for rule in known for effect in rule.effects()}
     new = [one for one in usable if (one.asked, one.found) not in effects]

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from pydantic import Field
+
 from bothways.core.collections.collection import Collection
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import GoldDocument, resolve_gold
@@ -19,6 +21,7 @@ from bothways.evaluation.judged.leaks import find_leaks
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.run import Answer, Ask, run_strategies
 from bothways.evaluation.statistics import Interval, Values, confidence
+from bothways.learning.arguments import Arguments
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 
@@ -30,34 +33,33 @@ PATIENCE_MS = 120_000.0
 FindGold = Callable[[Sequence[JudgedQuery]], Mapping[str, Sequence[GoldDocument]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demands:
-    """What a candidate has to show.
+class Demands(Arguments):
+    """What a candidate has to show on each set of judged queries.
 
-    On each set, of at least so many queries, the 95 % interval of the mean difference of `measure` must exclude a loss
-    of more than the set's margin, and must not lie below 0. Held-out judgements are few, and of answers that the live
-    version had brought, so that a change can do little but lose there: their margin is wider.
+    The 95 % interval of the mean difference must exclude a loss of more than the set's margin, and must not lie below
+    0. Held-out judgments are few, and of answers that the live version had found, so that a change can hardly gain
+    there: their margin is wider.
     """
 
-    measure: str = "ndcg@10"
-    margin: float = 0.02
-    margin_held_out: float = 0.05
-    min_held_out: int = 20
-    min_regression: int = 30
+    measure: str = Field(default="ndcg@10", description="what the gate decides by")
+    margin: float = Field(default=0.02, ge=0, le=1, description="loss on the regression set that must be excluded")
+    margin_held_out: float = Field(default=0.05, ge=0, le=1, description="the same on the held-out judgments")
+    min_held_out: int = Field(default=20, ge=1, description="held-out questions that the gate needs")
+    min_regression: int = Field(default=30, ge=1, description="queries of the regression set that it needs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """One set of judged queries on both sides: means of the measure, of hit@10, and the paired difference.
 
-    `leaked` queries stand among the indexed questions of either side and were left out; `wanted` is the least number,
+    `leaked` queries stand among the indexed questions of either side and were left out; `required` is the least number,
     `margin` the loss that has to be excluded.
     """
 
     name: str
     measure: str
     queries: int
-    wanted: int
+    required: int
     leaked: int
     live: float
     candidate: float
@@ -68,10 +70,6 @@ class Measured:
     worse: int
     margin: float
     degraded: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ class Decision:
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
-        return {"accepted": self.accepted, "reasons": list(self.reasons), "sets": [one.as_dict() for one in self.sets]}
+        return {"accepted": self.accepted, "reasons": list(self.reasons), "sets": [asdict(one) for one in self.sets]}
 
 
 def decide(sets: Sequence[Measured]) -> Decision:
@@ -97,9 +95,9 @@ def decide(sets: Sequence[Measured]) -> Decision:
 
 
 def _against(one: Measured) -> list[str]:
-    if one.queries < one.wanted:
+    if one.queries < one.required:
         leaked = f"; {one.leaked} more are indexed questions" if one.leaked else ""
-        return [f"{one.name}: {one.queries} judged queries, {one.wanted} are needed{leaked}"]
+        return [f"{one.name}: {one.queries} judged queries, {one.required} are needed{leaked}"]
     told = (
         f"{one.measure} {one.live:.4f} → {one.candidate:.4f}, difference {one.difference.mean:+.4f} "
         f"[{one.difference.low:+.4f}, {one.difference.high:+.4f}], {one.better} queries better, {one.worse} worse"
@@ -119,35 +117,31 @@ def measured(
     *,
     measure: str,
     margin: float,
-    wanted: int,
+    required: int,
     leaked: int = 0,
     progress: Callable[[], None] = lambda: None,
 ) -> Measured:
     """Ask both sides, live and candidate, the same queries, in turns, and compare query by query."""
     asks = dict(zip((LIVE, CANDIDATE), sides, strict=True))
     tally = run_strategies(queries, asks, find_gold, ks=(1, 3, 5, DEPTH), progress=progress)
-    live, candidate = (_values(tally.values[side], measure) for side in (LIVE, CANDIDATE))
+    live, candidate = (tally.values[side][measure] for side in (LIVE, CANDIDATE))
     differences = candidate - live
     return Measured(
         name=name,
         measure=measure,
         queries=len(differences),
-        wanted=wanted,
+        required=required,
         leaked=leaked,
         live=_mean(live),
         candidate=_mean(candidate),
-        live_hit=_mean(_values(tally.values[LIVE], f"hit@{DEPTH}")),
-        candidate_hit=_mean(_values(tally.values[CANDIDATE], f"hit@{DEPTH}")),
+        live_hit=_mean(tally.values[LIVE][f"hit@{DEPTH}"]),
+        candidate_hit=_mean(tally.values[CANDIDATE][f"hit@{DEPTH}"]),
         difference=confidence(differences),
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
         margin=margin,
         degraded=sum(sum(stages.values()) for stages in tally.degraded.values()),
     )
-
-
-def _values(columns: Mapping[str, Values], measure: str) -> Values:
-    return columns[measure]
 
 
 def _mean(values: Values) -> float:
@@ -164,7 +158,7 @@ def gate(
     demands: Demands,
     progress: Callable[[], None] = lambda: None,
 ) -> Decision:
-    """Measure a candidate beside what is live; `regression` None where the held-out judgements alone decide.
+    """Measure a candidate beside what is live; `regression` None where the held-out judgments alone decide.
 
     Both sides are pinned to their version (bothways/search/pinned.py). A query that stands among the indexed questions
     of either side is left out: it would be found for that alone.
@@ -175,10 +169,10 @@ def gate(
     searcher, collection = live
     sides = (_ask(*live, served), _ask(*candidate, served))
     sets = []
-    both = [("held-out judgements", held_out, demands.min_held_out, demands.margin_held_out)]
+    both = [("held-out judgments", held_out, demands.min_held_out, demands.margin_held_out)]
     if regression is not None:
         both.append(("regression set", regression, demands.min_regression, demands.margin))
-    for name, queries, wanted, margin in both:
+    for name, queries, required, margin in both:
         known = {leak.query_id for one in (live[1], candidate[1]) for leak in find_leaks(searcher.client, one, queries)}
         sets.append(
             measured(
@@ -188,7 +182,7 @@ def gate(
                 partial(resolve_gold, searcher.client, collection),
                 measure=demands.measure,
                 margin=margin,
-                wanted=wanted,
+                required=required,
                 leaked=len(known),
                 progress=progress,
             )

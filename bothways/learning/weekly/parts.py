@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
+from pydantic import Field
 
 from bothways.core.elastic.client import Server
 from bothways.core.settings import Settings
 from bothways.evaluation.judged.queries import JudgedQuery
+from bothways.learning.arguments import Arguments
 from bothways.learning.judgments.files import Outcome
 from bothways.learning.judgments.holdout import Parts
-from bothways.learning.judgments.judge import Bounds
+from bothways.learning.judgments.judge import JudgmentThresholds
 from bothways.learning.weekly.gate import Demands
 from bothways.learning.weekly.history import Record
 from bothways.models.llm.language_model import LanguageModel
@@ -25,28 +27,33 @@ StepName = Literal["questions", "reranker", "synonyms"]
 State = Literal["promoted", "refused", "proposed", "planned", "nothing", "skipped", "failed"]
 """`nothing`: there was nothing to do; `skipped`: it could not be done here; `planned`: a dry run."""
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 """Called with what is being done now."""
 
 
+class RunLimits(Arguments):
+    """How much a run learns from and changes."""
+
+    held_out: float = Field(default=0.25, ge=0.01, le=0.9, description="share of the questions that only the gate sees")
+    max_share: float = Field(default=0.1, ge=0, le=1, description="share of the chunks that one run may change")
+    min_positives: int = Field(default=100, ge=1, description="questions with an answer that fine-tuning needs")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RunOptions:
     """What a run is to do.
 
-    `days`: how far back feedback is read, None: all of it. `held_out`: share of the questions that only the gate sees.
-    `max_share`: of the chunks that one run may change. `regression`: the frozen set, None where held-out judgements
-    alone decide. `min_positives`: questions with a certain answer that fine-tuning needs. `minutes`: of fine-tuning.
+    `days`: how far back feedback is read, None: all of it. `regression`: the frozen set, None where held-out judgments
+    alone decide. `minutes`: of fine-tuning.
     """
 
-    options: SearchOptions
+    search: SearchOptions
     steps: Sequence[StepName] = ("questions", "reranker", "synonyms")
     days: float | None = 28.0
-    bounds: Bounds = field(default_factory=Bounds)
-    held_out: float = 0.25
-    max_share: float = 0.1
+    thresholds: JudgmentThresholds = field(default_factory=JudgmentThresholds)
+    limits: RunLimits = field(default_factory=RunLimits)
     regression: Sequence[JudgedQuery] | None = None
     demands: Demands = field(default_factory=Demands)
-    min_positives: int = 100
     minutes: float | None = None
     remove_refused: bool = False
     dry_run: bool = False
@@ -67,11 +74,11 @@ class Run:
     settings: Settings
     searcher: Searcher
     server: Server
-    wanted: Wanted
+    options: RunOptions
     outcome: Outcome
     parts: Parts
     llm: LanguageModel | None
-    tell: Tell
+    progress: Progress
 
     @property
     def client(self) -> Elasticsearch:

@@ -88,10 +88,10 @@ def refuse(client: Elasticsearch, candidate: Collection, reasons: Sequence[str],
 class RolledBack:
     """What was put back: versions and rerankers before and after."""
 
-    run_id: str
-    left: str
-    live: str
-    reranker_left: str
+    run: str
+    index_before: str
+    index: str
+    reranker_before: str
     reranker: str
 
 
@@ -125,5 +125,9 @@ def roll_back(client: Elasticsearch, name: str) -> RolledBack:
     now = open_collection(client, name)
     log.info("taken_back", collection=name, run=last.run_id, index=now.index, reranker=now.reranker)
     return RolledBack(
-        run_id=last.run_id, left=live.index, live=now.index, reranker_left=live.reranker, reranker=now.reranker
+        run=last.run_id,
+        index_before=live.index,
+        index=now.index,
+        reranker_before=live.reranker,
+        reranker=now.reranker,
     )

@@ -22,18 +22,18 @@ _NAMED = 30
 
 def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
     """Give all numbers of a run. `ended`: done, or interrupted."""
-    outcome, parts, demands = run.outcome, run.parts, run.wanted.demands
+    outcome, parts, demands = run.outcome, run.parts, run.options.demands
     return {
         "run": run.run_id,
         "collection": run.collection,
         "started_at": run.started_at,
         "ended": ended,
-        "dry_run": run.wanted.dry_run,
+        "dry_run": run.options.dry_run,
         "feedback": {
             "since": outcome.since,
             "until": outcome.until,
             **outcome.tally.as_dict(),
-            "clicks": None if outcome.telling is None else asdict(outcome.telling),
+            "clicks": None if outcome.click_randomness is None else asdict(outcome.click_randomness),
             "answers": len(outcome.judged.having("positive")),
             "non_answers": len(outcome.judged.having("negative")),
             "learnt_from": len(parts.learn),
@@ -41,14 +41,14 @@ def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
             "left_out_as_near_held_out": parts.near,
         },
         "gate": {
-            "strategy": run.wanted.options.strategy,
+            "strategy": run.options.search.strategy,
             "measure": demands.measure,
             "margin": demands.margin,
             "margin_held_out": demands.margin_held_out,
             "min_held_out": demands.min_held_out,
             "min_regression": demands.min_regression,
-            "regression_queries": None if run.wanted.regression is None else len(run.wanted.regression),
-            "max_share": run.wanted.max_share,
+            "regression_queries": None if run.options.regression is None else len(run.options.regression),
+            "max_share": run.options.limits.max_share,
         },
         "steps": [step.as_dict() for step in steps],
     }
@@ -86,8 +86,8 @@ def markdown(report: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## Learnt from\n"
     yield (
         f"{read['searches']:,} searches, {read['sessions']:,} of them reacted to: {read['answers']:,} answers and "
-        f"{read['non_answers']:,} non-answers are certain. {read['learnt_from']:,} judgements to learn from, "
-        f"{read['held_out_queries']:,} questions held out, {read['left_out_as_near_held_out']:,} judgements left out "
+        f"{read['non_answers']:,} non-answers are certain. {read['learnt_from']:,} judgments to learn from, "
+        f"{read['held_out_queries']:,} questions held out, {read['left_out_as_near_held_out']:,} judgments left out "
         "as nearly one of those."
     )
     if read["clicks"] is not None:

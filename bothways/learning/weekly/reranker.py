@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from bothways.core.collections.collection import Collection, open_collection
@@ -10,13 +9,13 @@ from bothways.core.errors import MissingExtraError, UsageError
 from bothways.core.lazy import Lazy
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.learning.judgments.files import documents_of, query_id
-from bothways.learning.judgments.judge import Judgement
+from bothways.learning.judgments.judge import Judgment
 from bothways.learning.rank_measures import MEASURE
-from bothways.learning.reranker.build import Done, Sources, learn_reranker
-from bothways.learning.reranker.data.build import Wanted as WantedGroups
-from bothways.learning.reranker.data.groups import Judged, pseudo_questions
-from bothways.learning.reranker.state import TrainingArguments
+from bothways.learning.reranker.build import Sources, learn_reranker
+from bothways.learning.reranker.data.build import MiningOptions
+from bothways.learning.reranker.data.groups import JudgedSet, pseudo_questions
 from bothways.learning.reranker.train import base_folder
+from bothways.learning.training_arguments import RerankerArguments
 from bothways.learning.weekly.gate import Decision, gate
 from bothways.learning.weekly.parts import Run, Step
 from bothways.learning.weekly.promotion import promote_reranker
@@ -35,13 +34,13 @@ def learn_to_rerank(run: Run) -> Step:
     """Fine-tune the collection's reranker where there is enough to learn from, and promote it if nothing gets worse."""
     live = open_collection(run.client, run.collection)
     chosen = _chosen(run)
-    details: dict[str, Any] = {"questions_with_an_answer": len(chosen), "wanted": run.wanted.min_positives}
+    details: dict[str, Any] = {"questions_with_an_answer": len(chosen), "wanted": run.options.limits.min_positives}
     base = live.reranker or run.settings.reranker_model
     why = _why_not(run, live, base, len(chosen))
     if why or base is None:
         return Step(name="reranker", state="skipped", reason=why, details=details)
     details["base"] = base
-    if run.wanted.dry_run:
+    if run.options.dry_run:
         return Step(
             name="reranker",
             state="planned",
@@ -50,14 +49,14 @@ def learn_to_rerank(run: Run) -> Step:
         )
     folder = (run.folder / "reranker").resolve()
     try:
-        run.tell("training the reranker")
-        done = _train(run, live, base, chosen)
+        run.progress("training the reranker")
+        report = _train(run, live, base, chosen)
     except (UsageError, MissingExtraError) as error:
         return Step(name="reranker", state="skipped", reason=str(error), details=details)
-    groups = done.report["data"]["groups"]
-    details |= {"folder": str(folder), "groups": groups, "untrained": done.report["untrained"].get(MEASURE)}
-    details["trained"] = done.report["best"].get(MEASURE)
-    run.tell("measuring the new reranker")
+    groups = report["data"]["groups"]
+    details |= {"folder": str(folder), "groups": groups, "untrained": report["untrained"].get(MEASURE)}
+    details["trained"] = report["best"].get(MEASURE)
+    run.progress("measuring the new reranker")
     decision = _measure(run, live, str(folder))
     details["gate"] = decision.as_dict()
     if not decision.accepted:
@@ -77,20 +76,20 @@ def learn_to_rerank(run: Run) -> Step:
 
 
 def _why_not(run: Run, live: Collection, base: str | None, questions: int) -> str:
-    if run.wanted.options.strategy not in RERANKED:
-        return f"the strategy that is served, {run.wanted.options.strategy}, does not rerank"
+    if run.options.search.strategy not in RERANKED:
+        return f"the strategy that is served, {run.options.search.strategy}, does not rerank"
     if run.settings.reranker_url is not None and not live.reranker:
         return "the reranker in use is behind an address, and cannot be trained from here"
     if base is None:
         return "no reranker is in use (BOTHWAYS_RERANKER_MODEL)"
-    if questions < run.wanted.min_positives:
-        return f"{questions} questions have a certain answer, {run.wanted.min_positives} are needed"
+    if questions < run.options.limits.min_positives:
+        return f"{questions} questions have a certain answer, {run.options.limits.min_positives} are needed"
     return ""
 
 
 def _chosen(run: Run) -> list[tuple[str, str, frozenset[str]]]:
     """Give the questions to learn from as (id, text, documents that answer), in the order of their ids."""
-    by_query: dict[str, list[Judgement]] = {}
+    by_query: dict[str, list[Judgment]] = {}
     for one in run.parts.learn:
         if one.text is not None:
             by_query.setdefault(one.query, []).append(one)
@@ -102,25 +101,25 @@ def _chosen(run: Run) -> list[tuple[str, str, frozenset[str]]]:
     return sorted(found)
 
 
-def _train(run: Run, live: Collection, base: str, chosen: list[tuple[str, str, frozenset[str]]]) -> Done:
+def _train(run: Run, live: Collection, base: str, chosen: list[tuple[str, str, frozenset[str]]]) -> dict[str, Any]:
     """Train one epoch, on what people chose and as many pseudo-questions, which keep what was known alive."""
-    kept_out: list[JudgedQuery] = [*run.parts.held_out, *(run.wanted.regression or ())]
+    kept_out: list[JudgedQuery] = [*run.parts.held_out, *(run.options.regression or ())]
     has_questions = next(pseudo_questions(run.client, live.index, collection=run.collection), None) is not None
     longest = Tokens(base_folder(base, cache_dir=run.settings.cache_dir)).max_tokens
-    arguments = TrainingArguments(base=base, epochs=1.0, learning_rate=LEARNING_RATE, residual=None)
+    arguments = RerankerArguments(base=base, epochs=1.0, learning_rate=LEARNING_RATE, residual=None)
     return learn_reranker(
         run.settings,
         Sources(
             collections=[run.collection] if has_questions else [],
-            judged=[Judged(name="clicks", collection=run.collection, queries=chosen, kind="clicks")],
+            judged=[JudgedSet(name="clicks", collection=run.collection, queries=chosen, kind="clicks")],
             keep_out=[query.text for query in kept_out],
             fingerprints={},
         ),
-        WantedGroups(max_groups=2 * len(chosen)),
-        replace(arguments, max_length=min(arguments.max_length, longest)),
+        MiningOptions(max_groups=2 * len(chosen)),
+        arguments.model_copy(update={"max_length": min(arguments.max_length, longest)}),
         run.folder / "reranker",
         command=f"bothways learn run --collection {run.collection}",
-        minutes=run.wanted.minutes,
+        minutes=run.options.minutes,
     )
 
 
@@ -131,7 +130,7 @@ def _measure(run: Run, live: Collection, folder: str) -> Decision:
         (pinned(run.searcher, live), live),
         (pinned(run.searcher, live, reranker=reranker), live),
         held_out=run.parts.held_out,
-        regression=run.wanted.regression,
-        options=run.wanted.options,
-        demands=run.wanted.demands,
+        regression=run.options.regression,
+        options=run.options.search,
+        demands=run.options.demands,
     )

@@ -1,4 +1,4 @@
-"""One weekly run, top to bottom: feedback becomes judgements, judgements become questions and a reranker, or nothing.
+"""One weekly run, top to bottom: feedback becomes judgments, judgments become questions and a reranker, or nothing.
 
 What is learnt goes live only through the gate (bothways/learning/weekly/gate.py). Every run leaves a report, also one
 that fails; what one step cannot do does not keep the others from theirs.
@@ -20,13 +20,13 @@ from bothways.core.elastic.client import Server
 from bothways.core.errors import BothwaysError, SynonymsError, UsageError
 from bothways.core.settings import Settings
 from bothways.learning.feedback.store import FeedbackStore
-from bothways.learning.judgments.build import judgements_from
-from bothways.learning.judgments.files import write_judgements
+from bothways.learning.judgments.build import judgments_from
+from bothways.learning.judgments.files import write_judgments
 from bothways.learning.judgments.holdout import split
-from bothways.learning.synonyms.association import Bounds as SynonymBounds
+from bothways.learning.synonyms.association import AssociationThresholds
 from bothways.learning.synonyms.build import mine_synonyms
 from bothways.learning.synonyms.proposal import write_proposal
-from bothways.learning.weekly.parts import Run, State, Step, StepName, Tell, Wanted
+from bothways.learning.weekly.parts import Progress, Run, RunOptions, State, Step, StepName
 from bothways.learning.weekly.questions.step import learn_questions, require_llm
 from bothways.learning.weekly.report import report_of, write_run
 from bothways.learning.weekly.reranker import learn_to_rerank
@@ -43,12 +43,12 @@ def learn_round(
     searcher: Searcher,
     server: Server,
     collection: str,
-    wanted: Wanted,
+    options: RunOptions,
     out: Path,
     *,
     llm: LanguageModel | None,
     now: float | None = None,
-    tell: Tell = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Do one run and give its report, which is in `out` as well, unless it is dry: then nothing is written.
 
@@ -57,13 +57,13 @@ def learn_round(
     """
     opened = open_collection(searcher.client, collection)
     opened.require(embedding_model=settings.embedding_model, analyzer=searcher.segmenter.name)
-    require_llm(llm, wanted.steps)
-    if wanted.regression is None and not wanted.dry_run:
-        log.info("no_regression_set", collection=collection, meaning="held-out judgements alone decide")
+    require_llm(llm, options.steps)
+    if options.regression is None and not options.dry_run:
+        log.info("no_regression_set", collection=collection, meaning="held-out judgments alone decide")
     run_id = _new_id(collection)
     folder = out / "runs" / run_id
-    tell("reading feedback")
-    outcome = judgements_from(FeedbackStore(searcher.client), collection, wanted.bounds, days=wanted.days, now=now)
+    progress("reading feedback")
+    outcome = judgments_from(FeedbackStore(searcher.client), collection, options.thresholds, days=options.days, now=now)
     run = Run(
         run_id=run_id,
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -72,23 +72,23 @@ def learn_round(
         settings=settings,
         searcher=searcher,
         server=server,
-        wanted=wanted,
+        options=options,
         outcome=outcome,
-        parts=split(outcome.judged.judgements, share=wanted.held_out),
+        parts=split(outcome.judged.judgments, share=options.limits.held_out),
         llm=llm,
-        tell=tell,
+        progress=progress,
     )
-    if not wanted.dry_run:
-        write_judgements(outcome, folder / "judgements")
+    if not options.dry_run:
+        write_judgments(outcome, folder / "judgments")
     steps: list[Step] = []
     ended = "interrupted"
     try:
-        for name in wanted.steps:
+        for name in options.steps:
             steps.append(_step(name, run))  # noqa: PERF401 – those before an interruption are reported
         ended = "done"
     finally:
         report = report_of(run, steps, ended=ended)
-        if not wanted.dry_run:
+        if not options.dry_run:
             write_run(out, folder, report)
     return report
 
@@ -107,26 +107,26 @@ def _step(name: StepName, run: Run) -> Step:
 def _nothing_to_learn(run: Run) -> tuple[State, str] | None:
     """Say why feedback teaches nothing now: there is too little of it, or its clicks fall by chance."""
     outcome = run.outcome
-    if not any(one.verdict != "left" for one in outcome.judged.judgements):
+    if not any(one.verdict != "undecided" for one in outcome.judged.judgments):
         why = (
             f"nothing to learn from: {outcome.tally.searches} searches, {outcome.tally.sessions} of them reacted to, "
             "and no answer or non-answer that is certain"
         )
         return "nothing", why
-    if run.wanted.check_clicks and outcome.telling is not None and outcome.telling.by_chance:
-        why = f"the clicks look like those of a script, and nothing is learnt from them: {outcome.telling}"
+    if run.options.check_clicks and outcome.click_randomness is not None and outcome.click_randomness.by_chance:
+        why = f"the clicks look like those of a script, and nothing is learnt from them: {outcome.click_randomness}"
         return "refused", why
     return None
 
 
 def _learn_synonyms(run: Run) -> Step:
     """Propose synonyms for a person to review; nothing is in force by that."""
-    if run.wanted.dry_run:
+    if run.options.dry_run:
         return Step(name="synonyms", state="planned", reason="a proposal of synonyms would be written")
-    run.tell("mining synonyms")
+    run.progress("mining synonyms")
     path = run.folder / "synonyms.txt"
     try:
-        mined = mine_synonyms(run.settings, run.collection, SynonymBounds(), check=run.llm is not None)
+        mined = mine_synonyms(run.settings, run.collection, AssociationThresholds(), check=run.llm is not None)
         write_proposal(path, mined.candidates, collection=run.collection)
     except (SynonymsError, UsageError) as error:
         return Step(name="synonyms", state="skipped", reason=str(error))

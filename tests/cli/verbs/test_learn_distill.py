@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from bothways.cli.main import app
 from bothways.cli.verbs import learn_distill, learn_distill_encoder
-from bothways.cli.verbs.learn_distill import one_of, read_steps
+from bothways.cli.verbs.learn_distill import read_steps
 from bothways.core.errors import UsageError
 from bothways.learning.distill.reranker import STEPS
 from tests.cli.verbs.test_learn_sources import beir  # noqa: F401 - a fixture
@@ -24,9 +24,30 @@ def test_steps_that_are_none(steps):
         read_steps(steps)
 
 
-def test_a_word_that_is_not_allowed():
-    with pytest.raises(UsageError, match="--dtype wants fp32, bf16, not 'int4'"):
-        one_of("--dtype", "int4", ("fp32", "bf16"))
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("teacher_dtype=int4", "teacher_dtype=int4: Input should be 'auto', 'fp32', 'fp16' or 'bf16'"),
+        ("layers=0", "layers=0: Input should be greater than or equal to 1"),
+        ("learning_rate=fast", "learning_rate=fast: Input should be a valid number"),
+        ("layer=2", "--set layer=2: wants NAME=VALUE with one of .*layers"),
+        ("layers", "--set layers: wants NAME=VALUE"),
+        ("epochs=2", "--set epochs=2: wants NAME=VALUE"),
+    ],
+)
+def test_a_value_that_is_not_allowed(given, message, tmp_path):
+    arguments = ["learn", "distill-reranker", "--steps", "train", "--out", str(tmp_path / "out"), "--set", given]
+    done = CliRunner().invoke(app, arguments)
+    with pytest.raises(UsageError, match=message):
+        raise done.exception
+
+
+@pytest.mark.parametrize("verb", ["reranker", "distill-reranker", "distill-encoder"])
+def test_help_lists_what_can_be_set(verb):
+    done = CliRunner().invoke(app, ["learn", verb, "--set", "help"])
+    assert done.exit_code == 0
+    assert "learning_rate=5e-05  of the first steps" in done.output
+    assert "epochs" not in done.output, "it has an option of its own"
 
 
 def run(monkeypatch, module, name, arguments):
@@ -44,16 +65,17 @@ def run(monkeypatch, module, name, arguments):
 
 
 def test_a_plan_of_a_reranker(monkeypatch, beir, tmp_path):  # noqa: F811
-    arguments = ["distill-reranker", "--beir", f"{beir}@law", "--search-by", f"{beir}@law", "--layers", "2"]
+    arguments = ["distill-reranker", "--beir", f"{beir}@law", "--set", "layers=2"]
     [plan], _ = run(
         monkeypatch,
         learn_distill,
         "distill_reranker",
-        [*arguments, "--accumulate", "4", "--out", str(tmp_path / "out")],
+        [*arguments, "--set", "accumulation=4", "--set", "negatives=7", "--out", str(tmp_path / "out")],
     )
     assert (plan.training.layers, plan.training.begin_with, plan.training.loss) == (2, "lowest", "kl")
     assert (plan.training.accumulation, plan.training.base) == (4, "BAAI/bge-reranker-v2-m3")
     assert (plan.teacher.name, plan.teacher.kind) == ("Qwen/Qwen3-Reranker-8B", None)
+    assert (plan.mining.negatives, plan.mining.margin, plan.training.residual) == (7, 2, 0.0)
     [learnt], [searched] = plan.sources.judged, plan.judged
     assert not {text for _, text, _ in learnt.queries} & {text for _, text, _ in searched.queries}
     assert set(plan.sources.keep_out) == {text for _, text, _ in searched.queries}
@@ -65,7 +87,10 @@ def test_a_plan_of_an_encoder(monkeypatch, beir, tmp_path):  # noqa: F811
     assert plan.arguments.general_share == 0.0, "nothing general is named"
     assert plan.judged[1] == []
     [plan], _ = run(
-        monkeypatch, learn_distill_encoder, "distill_encoder", [*arguments, "--general", f"{beir}@cmrc", "--cached"]
+        monkeypatch,
+        learn_distill_encoder,
+        "distill_encoder",
+        [*arguments, "--general", f"{beir}@cmrc", "--set", "cached=true"],
     )
     assert plan.arguments.general_share == 0.25
     assert plan.arguments.cached

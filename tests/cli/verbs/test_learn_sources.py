@@ -58,7 +58,6 @@ def test_files_to_keep_out(beir):
     ("given", "told"),
     [
         (([], [], [], [], "train"), "nothing to learn from"),
-        ((["law"], [], [], [], "dev"), "--split wants train or all"),
         ((["law"], ["missing@law"], [], [], "train"), "is no BEIR folder"),
         ((["law", "stard"], ["folder"], [], [], "train"), "folder@COLLECTION"),
         (([], ["folder"], [], [], "train"), "folder@COLLECTION"),

@@ -16,11 +16,13 @@ from bothways.learning.distill.reranker import STEPS, Plan, distill_reranker, dr
 from bothways.learning.distill.state import logits_folder, triplets_file
 from bothways.learning.distill.teacher import TeacherArguments
 from bothways.learning.reranker.build import Sources
-from bothways.learning.reranker.data.build import Wanted
+from bothways.learning.reranker.data.build import MiningOptions
 from bothways.learning.reranker.data.groups import Group, read_groups, write_groups
-from bothways.learning.reranker.state import FOLDER, Training, TrainingArguments, begin, groups_file, sha256_of
+from bothways.learning.reranker.state import FOLDER, Training, begin, groups_file
 from bothways.learning.reranker.train import train
 from bothways.learning.reranker.trainer import GroupLoss
+from bothways.learning.run_folder import sha256_of
+from bothways.learning.training_arguments import RerankerArguments
 from bothways.models.rerank.cross_encoder import load_cross_encoder
 from tests.learning.reranker.test_train import FixedModel
 from tests.models.tiny_models import causal_folder, cross_encoder_folder, transformers_folder
@@ -47,8 +49,8 @@ def softmax(values):
 
 
 def kl(scores, logits, temperature):
-    wanted, given = (softmax([one / temperature for one in values]) for values in (scores, logits))
-    return temperature**2 * sum(p * math.log(p / q) for p, q in zip(wanted, given, strict=True))
+    target, given = (softmax([one / temperature for one in values]) for values in (scores, logits))
+    return temperature**2 * sum(p * math.log(p / q) for p, q in zip(target, given, strict=True))
 
 
 def test_margin_mse_by_hand():
@@ -93,7 +95,7 @@ GROUPS = [group(number) for number in range(100)]
 @pytest.mark.parametrize(("loss", "accumulation"), [("kl", 1), ("margin-mse", 2)])
 def test_a_student_learns_its_teachers_order(tmp_path, loss, accumulation):
     base, out = transformers_folder(tmp_path / "base"), tmp_path / "out"
-    arguments = TrainingArguments(
+    arguments = RerankerArguments(
         base=str(base), **{**ARGUMENTS, "batch_size": 8 // accumulation}, loss=loss, accumulation=accumulation
     )
     training = begin(out, arguments, {}, command="", resume=False)
@@ -118,7 +120,7 @@ def trained_in(tmp_path):
     (folder / FOLDER).mkdir(parents=True)
     write_groups(groups_file(folder), [replace(one, scores=()) for one in GROUPS[:40]])
     counts = {"groups": {"train": 32, "dev": 8}, "drawn": {"made up": 40}, "kept_out": {}}
-    Training(arguments=TrainingArguments(base="x"), sources={}, counts=counts).write(folder)
+    Training(arguments=RerankerArguments(base="x"), sources={}, counts=counts).write(folder)
     return folder
 
 
@@ -126,20 +128,20 @@ def plan_of(tmp_path, trained_in, teacher, **changed):
     student = tmp_path / "student"
     if not student.exists():
         cross_encoder_folder(student)
-    training = TrainingArguments(
+    training = RerankerArguments(
         base=str(student), **{**ARGUMENTS, "epochs": 1}, loss="kl", layers=1, begin_with="spread", temperature=2.0
     )
-    wanted = {
+    plan = {
         "out": tmp_path / "out",
         "steps": STEPS,
         "sources": Sources(collections=[]),
-        "wanted": Wanted(),
+        "mining": MiningOptions(),
         "teacher": TeacherArguments(name=str(teacher), dtype="fp32", max_length=120),
         "training": training,
         "groups": trained_in,
         "command": "bothways learn distill-reranker",
     }
-    return Plan(**{**wanted, **changed})
+    return Plan(**{**plan, **changed})
 
 
 @pytest.fixture
@@ -207,13 +209,15 @@ def test_what_is_there_is_gone_on_with_or_refused(tmp_path, trained_in, settings
 
 
 def test_of_many_groups_those_measured_are_kept():
-    parts = [one.part for one in drawn_groups(GROUPS, Wanted(max_groups=50, seed=1))]
+    parts = [one.part for one in drawn_groups(GROUPS, MiningOptions(max_groups=50, seed=1))]
     assert (parts.count("dev"), parts.count("train")) == (20, 30)
-    assert drawn_groups(GROUPS, Wanted(max_groups=50, seed=1)) == drawn_groups(GROUPS, Wanted(max_groups=50, seed=1))
-    assert drawn_groups(GROUPS, Wanted()) == GROUPS
+    assert drawn_groups(GROUPS, MiningOptions(max_groups=50, seed=1)) == drawn_groups(
+        GROUPS, MiningOptions(max_groups=50, seed=1)
+    )
+    assert drawn_groups(GROUPS, MiningOptions()) == GROUPS
 
 
 def test_a_loss_that_needs_no_teacher_is_refused(tmp_path, trained_in, settings):
-    plan = plan_of(tmp_path, trained_in, "x", training=TrainingArguments(base="x", loss="bce"))
+    plan = plan_of(tmp_path, trained_in, "x", training=RerankerArguments(base="x", loss="bce"))
     with pytest.raises(UsageError, match="learns from no teacher"):
         distill_reranker(settings, plan)

@@ -12,21 +12,21 @@ from bothways.core.results import Hit
 from bothways.learning.encoder.data import (
     Corpus,
     allowed,
-    bench_of_asked,
+    bench_of_questions,
     choose,
     held_out,
     make_bench,
     mine_candidates,
 )
-from bothways.learning.leakage import KeptOut
-from bothways.learning.reranker.data.groups import Asked
+from bothways.learning.leakage import LeakageFilter
+from bothways.learning.reranker.data.groups import Question
 
 TEXTS = {f"d{number}-0": f"text {number}" for number in range(6)}
 CORPUS = Corpus(list(TEXTS), [chunk.partition("-")[0] for chunk in TEXTS], list(TEXTS.values()))
 
 
 def asked(text, answer, *, kind="judged", others=()):
-    return Asked(
+    return Question(
         key=f"k/{text}",
         text=text,
         kind=kind,
@@ -68,7 +68,7 @@ def test_so_many_candidates_the_same_for_a_seed():
 
 def test_what_models_are_judged_by_is_left_out_and_counted():
     counts: Counter[str] = Counter()
-    kept = allowed([asked("合同 怎么 解除", "d0"), asked("别的问题", "d1")], KeptOut(["合同怎么解除？"]), counts)
+    kept = allowed([asked("合同 怎么 解除", "d0"), asked("别的问题", "d1")], LeakageFilter(["合同怎么解除？"]), counts)
     assert [one.text for one in kept] == ["别的问题"]
     assert counts == {"kept out: same": 1, "read": 1}
 
@@ -114,6 +114,6 @@ def test_a_small_bench_has_all_answers():
 def test_peoples_questions_are_measured_where_there_are_some():
     people, pseudo = asked("q 1", "d1"), asked("q 2", "d2-0", kind="questions")
     size = {"queries": 9, "texts": 99, "seed": 1}
-    assert list(bench_of_asked("b", CORPUS, [people, pseudo], **size).queries.values()) == ["q 1"]
-    only = bench_of_asked("b", CORPUS, [pseudo], **size)
+    assert list(bench_of_questions("b", CORPUS, [people, pseudo], **size).queries.values()) == ["q 1"]
+    only = bench_of_questions("b", CORPUS, [pseudo], **size)
     assert list(only.judged.values()) == [{"d2": 1}], "a chunk that answers is its document"

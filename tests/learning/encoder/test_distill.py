@@ -17,7 +17,6 @@ from bothways.learning.encoder.data import QUESTION
 from bothways.learning.encoder.distill import chosen_share
 from bothways.learning.encoder.report import changes
 from bothways.learning.encoder.train import (
-    EncoderArguments,
     interpolate,
     load_student,
     save_encoder,
@@ -26,6 +25,7 @@ from bothways.learning.encoder.train import (
 )
 from bothways.learning.encoder.trainer import Collate, distillation_loss, encode_texts, schedule
 from bothways.learning.reranker.data.groups import Group
+from bothways.learning.training_arguments import EncoderArguments
 from bothways.models.embed.encoder import load_encoder
 from tests.models.tiny_models import sentence_transformers_folder
 
@@ -60,7 +60,7 @@ def base(tmp_path_factory):
     return sentence_transformers_folder(tmp_path_factory.mktemp("base") / "m", pooling="cls", normalize=True)
 
 
-def trained(base, work, *, general=(), base_vectors=None, tell=lambda *_: None, **changed):
+def trained(base, work, *, general=(), base_vectors=None, on_log=lambda *_: None, **changed):
     arguments = EncoderArguments(**{**{n: getattr(ARGUMENTS, n) for n in ARGUMENTS.__slots__}, **changed})
     student, tokenizer = load_student(base, arguments)
     learnt = train_encoder(
@@ -73,7 +73,7 @@ def trained(base, work, *, general=(), base_vectors=None, tell=lambda *_: None, 
         taught=None,
         base_vectors=base_vectors or {},
         prompt="",
-        tell=tell,
+        on_log=on_log,
     )
     return student, tokenizer, learnt
 
@@ -105,8 +105,8 @@ def test_the_loss_by_hand():
     def log_softmax(values):
         return [value - math.log(sum(map(math.exp, values))) for value in values]
 
-    given, wanted = log_softmax([3.0, 4.0]), log_softmax([4.0, 2.0])
-    first = sum(math.exp(w) * (w - g) for w, g in zip(wanted, given, strict=True))
+    given, target = log_softmax([3.0, 4.0]), log_softmax([4.0, 2.0])
+    first = sum(math.exp(w) * (w - g) for w, g in zip(target, given, strict=True))
     second = -log_softmax([5.0, 0.0])[0]
     hard = (-given[0] + second) / 2
     assert found == pytest.approx(0.75 * (first + second) / 2 + 0.25 * hard, rel=1e-5)
@@ -157,7 +157,7 @@ def test_it_goes_on_after_ctrl_c_to_the_same_weights(base, whole, tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        trained(base, tmp_path, tell=interrupt)
+        trained(base, tmp_path, on_log=interrupt)
     student, _, learnt = trained(base, tmp_path)
     assert learnt.steps == 64
     for (name, once), (_, again) in zip(

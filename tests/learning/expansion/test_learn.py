@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from bothways.core.errors import LLMError, LLMUnavailableError, UsageError
-from bothways.learning.expansion.learn import Learnt, Rewarded, collect
+from bothways.learning.expansion.learn import Rewarded, Samples, collect
 from bothways.learning.expansion.pairs import preference_pairs, write_pairs
-from bothways.learning.expansion.samples import GIVE_UP, Recorded, Sample, Sampled, Wanted, prompt_of
+from bothways.learning.expansion.samples import GIVE_UP, ModelSamples, RecordedSamples, Sample, SampleRequest, prompt_of
 from bothways.search.query.rewrite import QUERY2DOC
 
 QUESTIONS = {"a": "老板拖欠工资怎么办", "b": "房东不退押金怎么办"}
@@ -53,15 +53,15 @@ def worth(query_id, pseudo_doc):
 
 
 def sampled(model, n=2):
-    return Sampled(model, n, temperature=1.0, concurrency=1)
+    return ModelSamples(model, n, temperature=1.0, concurrency=1)
 
 
 def run(folder, source, **options):
     return collect(folder, QUESTIONS, source, {"collection": "c"}, first_pass, worth, **options)
 
 
-def rewards(learnt):
-    return {query_id: [round(one.reward, 6) for one in some] for query_id, some in learnt.samples.items()}
+def rewards(samples):
+    return {query_id: [round(one.reward, 6) for one in some] for query_id, some in samples.samples.items()}
 
 
 def lines(path):
@@ -70,10 +70,10 @@ def lines(path):
 
 def test_every_sample_is_kept_with_its_reward(tmp_path):
     model = FakeModel("一二三四五六", "“一二三四”", LLMError("it was cut off"), "抱歉，我不能")
-    learnt = run(tmp_path / "out", sampled(model))
+    samples = run(tmp_path / "out", sampled(model))
     # Six characters are .6, four without their quotes .4, of a query that has .5; the others failed and change nothing.
-    assert rewards(learnt) == {"a": [0.1, -0.1], "b": [0.0, 0.0]}
-    assert learnt.failed == 2
+    assert rewards(samples) == {"a": [0.1, -0.1], "b": [0.0, 0.0]}
+    assert samples.failed == 2
     rows = lines(tmp_path / "out" / "samples.jsonl")
     assert [row.get("text") for row in rows] == ["一二三四五六", "“一二三四”", None, None]
     assert rows[2]["error"] == "it was cut off"
@@ -94,13 +94,13 @@ def test_a_run_that_was_cut_off_goes_on_behind_its_last_whole_line(tmp_path):
     with (folder / "samples.jsonl").open("a", encoding="utf-8") as stream:
         stream.write('{"query_id": "b", "sam')
     model = FakeModel("一二三四五")
-    learnt = run(folder, sampled(model), resume=True)
-    assert rewards(learnt) == {"a": [-0.2, -0.2], "b": [-0.5, -0.5]}
+    samples = run(folder, sampled(model), resume=True)
+    assert rewards(samples) == {"a": [-0.2, -0.2], "b": [-0.5, -0.5]}
     assert len(model.asked) == 2
     assert len(lines(folder / "samples.jsonl")) == 4
     assert len(lines(folder / "queries.jsonl")) == 2
     nobody = FakeModel(AssertionError("nothing is missing"))
-    assert rewards(run(folder, sampled(nobody), resume=True)) == rewards(learnt)
+    assert rewards(run(folder, sampled(nobody), resume=True)) == rewards(samples)
 
 
 def interrupted_at(number):
@@ -161,14 +161,16 @@ def write(path, *rows):
 def test_recorded_ones_by_id_and_by_words(tmp_path):
     rows = [{"query_id": given[0], "text": given[1:] * 3} for given in ("a三", "a四五", "a三", "z别")]
     path = write(tmp_path / "e.jsonl", *rows, {"query": "房东不退 押金怎么办", "pseudo_doc": "一" * 12})
-    assert rewards(run(tmp_path / "out", Recorded(path))) == {"a": [-0.2, 0.1], "b": [0.2]}
-    assert rewards(run(tmp_path / "one", Recorded(path, at_most=1))) == {"a": [-0.2], "b": [0.2]}
+    assert rewards(run(tmp_path / "out", RecordedSamples(path))) == {"a": [-0.2, 0.1], "b": [0.2]}
+    assert rewards(run(tmp_path / "one", RecordedSamples(path, at_most=1))) == {"a": [-0.2], "b": [0.2]}
 
 
 def test_queries_without_a_recorded_one_are_left_out_and_counted(tmp_path):
-    learnt = run(tmp_path / "out", Recorded(write(tmp_path / "e.jsonl", {"query_id": "b", "text": "对不起，我不能"})))
-    assert (list(learnt.queries), learnt.without, learnt.failed) == (["b"], 1, 1)
-    nothing = Recorded(write(tmp_path / "n.jsonl", {"query_id": "z", "text": "一"}))
+    samples = run(
+        tmp_path / "out", RecordedSamples(write(tmp_path / "e.jsonl", {"query_id": "b", "text": "对不起，我不能"}))
+    )
+    assert (list(samples.queries), samples.without, samples.failed) == (["b"], 1, 1)
+    nothing = RecordedSamples(write(tmp_path / "n.jsonl", {"query_id": "z", "text": "一"}))
     with pytest.raises(UsageError, match=r"None of the 2 queries has an expansion in expansions recorded in n\.jsonl"):
         run(tmp_path / "none", nothing)
     assert not (tmp_path / "none").exists()
@@ -183,15 +185,15 @@ def test_a_bad_line_is_named(tmp_path, line):
     path = tmp_path / "e.jsonl"
     path.write_text('{"query_id": "a", "text": "x"}\n\n' + line + "\n", "utf-8")
     with pytest.raises(UsageError, match=r"e\.jsonl, line 3: expected"):
-        Recorded(path)
+        RecordedSamples(path)
 
 
 def test_files_that_hold_nothing(tmp_path):
     (tmp_path / "e.jsonl").write_text("\n")
     with pytest.raises(UsageError, match="holds no expansion"):
-        Recorded(tmp_path / "e.jsonl")
+        RecordedSamples(tmp_path / "e.jsonl")
     with pytest.raises(UsageError, match="cannot be read: No such file"):
-        Recorded(tmp_path / "gone.jsonl")
+        RecordedSamples(tmp_path / "gone.jsonl")
 
 
 def learnt_of(**samples):
@@ -202,17 +204,17 @@ def learnt_of(**samples):
         ]
         for query_id, some in samples.items()
     }
-    return Learnt({query_id: {"query": f"问题 {query_id}"} for query_id in rows}, rows, 0)
+    return Samples({query_id: {"query": f"问题 {query_id}"} for query_id in rows}, rows, 0)
 
 
 def test_pairs_by_hand():
-    learnt = learnt_of(
+    samples = learnt_of(
         a=[("好", 0.3, ""), ("中", 0.0, ""), ("坏", -0.2, "")],
         b=[("好", 0.3, ""), ("同", 0.25, "")],  # too near
         c=[("好", 0.3, ""), ("", 0.0, "failed")],  # a failure is no answer to reject
         d=[("好", 0.3, ""), ("坏", 0.0, "")],  # not wanted: judged by it
     )
-    pairs = list(preference_pairs(learnt, frozenset("abc"), margin=0.1))
+    pairs = list(preference_pairs(samples, frozenset("abc"), margin=0.1))
     assert pairs == [
         {
             "prompt": [{"role": "user", "content": prompt_of("问题 a")}],
@@ -224,8 +226,8 @@ def test_pairs_by_hand():
 
 def test_the_file_is_a_preference_data_set_as_trl_reads_it(tmp_path):
     datasets = pytest.importorskip("datasets")
-    learnt = learnt_of(a=[("好", 0.3, ""), ("坏", -0.2, "")], b=[("甲\n乙", 0.5, ""), ("“丙”", 0.1, "")])
-    assert write_pairs(tmp_path, learnt, frozenset("ab"), margin=0.1, about=ABOUT) == 2
+    samples = learnt_of(a=[("好", 0.3, ""), ("坏", -0.2, "")], b=[("甲\n乙", 0.5, ""), ("“丙”", 0.1, "")])
+    assert write_pairs(tmp_path, samples, frozenset("ab"), margin=0.1, about=ABOUT) == 2
     loaded = datasets.load_dataset(
         "json", data_files=str(tmp_path / "preferences.jsonl"), split="train", cache_dir=str(tmp_path / "cache")
     )
@@ -252,7 +254,7 @@ def test_who_stops_early_asks_no_more(tmp_path):
 
 
 def test_samples_come_in_order_whoever_answers_first():
-    source = Sampled(FakeModel("一二三"), 3, temperature=0.5, concurrency=4)
-    wanted = [Wanted("a", "问", number) for number in range(1, 30)]
+    source = ModelSamples(FakeModel("一二三"), 3, temperature=0.5, concurrency=4)
+    wanted = [SampleRequest("a", "问", number) for number in range(1, 30)]
     assert [one.number for one in source.samples(wanted)] == list(range(1, 30))
     assert source.identity == {"model": "fake/llm", "prompt": QUERY2DOC.version, "temperature": 0.5, "samples": 3}

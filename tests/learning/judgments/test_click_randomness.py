@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from bothways.learning.judgments.click_randomness import CELLS, telling
+from benchmarks.learning.simulated_readers import INFORMATIONAL, NAVIGATIONAL, RandomReader
+from bothways.learning.judgments.click_randomness import CELLS, measure_randomness
 from bothways.learning.judgments.evidence import Evidence
-from bothways.learning.judgments.simulate import INFORMATIONAL, NAVIGATIONAL, RandomReader
 from tests.learning.simulated import World
 
 
@@ -18,7 +18,7 @@ def test_by_hand():
     # At rank 1 forty pairs were shown 10 times, half of them clicked 8 times and half 2: rate .5, variance 2.5.
     # At rank 2 the same pairs were clicked once in 10 times.
     pairs = [shown({1: 10, 2: 10}, {1: times, 2: 1}) for times in [8] * 20 + [2] * 20]
-    found = telling(pairs)
+    found = measure_randomness(pairs)
     assert found.dispersion == pytest.approx(40 * 9 / 2.5 / 78)
     assert found.flatness == pytest.approx(0.1 / 0.5)
     assert not found.by_chance
@@ -27,20 +27,20 @@ def test_by_hand():
 def test_ranks_are_compared_with_themselves():
     # What stands first is always clicked more; that tells nothing of the chunks.
     pairs = [shown({1: 10}, {1: 5}) for _ in range(40)] + [shown({2: 10}, {2: 1}) for _ in range(40)]
-    assert telling(pairs).dispersion == 0
+    assert measure_randomness(pairs).dispersion == 0
 
 
 def test_too_few_pairs_say_nothing():
-    assert telling([]) is None
-    assert telling([shown({1: 10}, {1: 5})] * CELLS) is None, "one rank takes one degree of freedom"
-    assert telling([shown({1: 4}, {1: 2})] * 100) is None, "shown too rarely"
-    assert telling([shown({1: 10}, {})] * 100) is None, "never clicked at that rank"
+    assert measure_randomness([]) is None
+    assert measure_randomness([shown({1: 10}, {1: 5})] * CELLS) is None, "one rank takes one degree of freedom"
+    assert measure_randomness([shown({1: 4}, {1: 2})] * 100) is None, "shown too rarely"
+    assert measure_randomness([shown({1: 10}, {})] * 100) is None, "never clicked at that rank"
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0])
 @pytest.mark.parametrize("click", [0.2, 0.4])
 def test_random_clicks_are_by_chance(click, spread):
-    assert telling(
+    assert measure_randomness(
         World(readers=[RandomReader(click)], shares=[1.0], spread=spread, searches=30).ledger().evidence.values()
     ).by_chance
 
@@ -51,6 +51,6 @@ def test_random_clicks_are_by_chance(click, spread):
     [([NAVIGATIONAL], [1.0]), ([INFORMATIONAL], [1.0]), ([NAVIGATIONAL, RandomReader(0.2)], [0.8, 0.2])],
 )
 def test_those_of_users_are_not(readers, shares, spread):
-    assert not telling(
+    assert not measure_randomness(
         World(readers=readers, shares=shares, spread=spread, searches=30).ledger().evidence.values()
     ).by_chance

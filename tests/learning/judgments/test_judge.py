@@ -11,8 +11,8 @@ import pytest
 from bothways.evaluation.judged.queries import load_queries
 from bothways.learning.judgments.clicks import Tally
 from bothways.learning.judgments.evidence import DEEPEST, Evidence, Ledger
-from bothways.learning.judgments.files import Outcome, documents_of, query_id, write_judgements
-from bothways.learning.judgments.judge import _GRID, Bounds, judge, posterior
+from bothways.learning.judgments.files import Outcome, documents_of, query_id, write_judgments
+from bothways.learning.judgments.judge import _GRID, JudgmentThresholds, judge, posterior
 from bothways.learning.judgments.propensity import (
     FLOOR,
     Propensities,
@@ -90,11 +90,11 @@ def test_the_posterior(one, mean):
     assert weight @ _GRID == pytest.approx(mean, abs=1e-4)
 
 
-def verdict_of(one, bounds=None, rival=None):
+def verdict_of(one, thresholds=None, rival=None):
     """Judge a chunk beside another one, which is an answer for certain."""
     both = {("q", "c-0"): one, ("q", "rival"): rival or evidence({1: 30}, {1: 30})}
     ledger = Ledger(both, {"q": Counter({"见死不救犯法吗": 1})})
-    (judged,) = (one for one in judge(ledger, bounds, HALF).judgements if one.chunk_id == "c-0")
+    (judged,) = (one for one in judge(ledger, thresholds, HALF).judgments if one.chunk_id == "c-0")
     return judged.verdict, judged.reason.split(":")[0]
 
 
@@ -102,21 +102,24 @@ def verdict_of(one, bounds=None, rival=None):
     ("one", "expected"),
     [
         (evidence({1: 10}, {1: 9}, hours_for=HOURS), ("positive", "9 for it, 0 against it; chosen with a probability")),
-        (evidence({1: 4}, {1: 4}, hours_for=HOURS), ("left", "little evidence")),
-        (evidence({1: 10}, {1: 9}, hours_for={"h1", "h2"}), ("left", "few hours")),
-        (evidence({1: 100}, {1: 20}, hours_for=HOURS), ("left", "uncertain")),
-        (evidence({1: 10}, {1: 6}, hours_for=HOURS), ("left", "uncertain")),
+        (evidence({1: 4}, {1: 4}, hours_for=HOURS), ("undecided", "little evidence")),
+        (evidence({1: 10}, {1: 9}, hours_for={"h1", "h2"}), ("undecided", "few hours")),
+        (evidence({1: 100}, {1: 20}, hours_for=HOURS), ("undecided", "uncertain")),
+        (evidence({1: 10}, {1: 6}, hours_for=HOURS), ("undecided", "uncertain")),
         (evidence({}, ups=2, hours_for=HOURS), ("positive", "6 for it")),
         (evidence({1: 10}, passed_over=10, hours_against=HOURS), ("negative", "passed over 10 times, chosen 0 times")),
-        (evidence({1: 10}, passed_over=10, hours_against={"h1"}), ("left", "few hours")),
-        (evidence({1: 4}, passed_over=4, hours_against=HOURS), ("left", "little evidence")),
-        (evidence({1: 10}, {1: 5}, passed_over=5, hours_for=HOURS, hours_against=HOURS), ("left", "contested")),
+        (evidence({1: 10}, passed_over=10, hours_against={"h1"}), ("undecided", "few hours")),
+        (evidence({1: 4}, passed_over=4, hours_against=HOURS), ("undecided", "little evidence")),
+        (evidence({1: 10}, {1: 5}, passed_over=5, hours_for=HOURS, hours_against=HOURS), ("undecided", "contested")),
         (evidence({1: 2}, downs=2, hours_against=HOURS), ("negative", "passed over 6 times")),
-        (evidence({8: 10}, passed_over=10, high=4, hours_against=HOURS), ("left", "little evidence high up")),
+        (evidence({8: 10}, passed_over=10, high=4, hours_against=HOURS), ("undecided", "little evidence high up")),
         # Chosen far down as often as users look there by the curve, and passed over nearly as often.
-        (evidence({9: 30}, {9: 9}, passed_over=8, hours_for=HOURS), ("left", "contested")),
+        (evidence({9: 30}, {9: 9}, passed_over=8, hours_for=HOURS), ("undecided", "contested")),
         # Clicked far down, and passed over as often where it stood high: no certain answer.
-        (evidence({1: 6, 9: 6}, {9: 5}, passed_over=6, hours_for=HOURS, hours_against=HOURS), ("left", "contested")),
+        (
+            evidence({1: 6, 9: 6}, {9: 5}, passed_over=6, hours_for=HOURS, hours_against=HOURS),
+            ("undecided", "contested"),
+        ),
     ],
 )
 def test_verdicts(one, expected):
@@ -130,7 +133,7 @@ def test_a_non_answer_needs_something_better_beside_it():
     passed = evidence({1: 10}, passed_over=10, hours_against=HOURS)
     for rival in (evidence({1: 10}, {1: 2}), evidence({2: 10})):
         verdict, reason = verdict_of(passed, rival=rival)
-        assert (verdict, reason) == ("left", "nothing better")
+        assert (verdict, reason) == ("undecided", "nothing better")
 
 
 def test_clicks_are_worth_nothing_where_as_many_come_by_accident():
@@ -158,7 +161,7 @@ def test_accidents_are_measured_at_the_last_ranks():
 
 def test_bounds_can_be_set():
     assert (
-        verdict_of(evidence({1: 3}, {1: 3}, hours_for={"h"}), Bounds(evidence=3, hours=1, credible=0.8))[0]
+        verdict_of(evidence({1: 3}, {1: 3}, hours_for={"h"}), JudgmentThresholds(evidence=3, hours=1, credible=0.8))[0]
         == "positive"
     )
 
@@ -176,7 +179,7 @@ def outcome_of(*entries):
         judged=judge(ledger, None, HALF),
         tally=Tally(),
         too_many=0,
-        bounds=Bounds(),
+        thresholds=JudgmentThresholds(),
     )
 
 
@@ -203,7 +206,7 @@ def test_files_are_what_evaluation_reads(tmp_path):
         ("f00", None, "d-0", good("d")),
         ("e", "e", "e-0", good("with blank")),
     )
-    report = write_judgements(outcome, tmp_path / "out")
+    report = write_judgments(outcome, tmp_path / "out")
     (query,) = load_queries(tmp_path / "out" / "queries.jsonl")
     assert (query.text, query.relevant) == ("见死不救犯法吗？", {"a": 1, "b": 0})
     assert query.query_id == query_id("见死不救犯法吗")
@@ -214,7 +217,7 @@ def test_files_are_what_evaluation_reads(tmp_path):
         "documents whose id has blanks": 1,
     }
     assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8")) == report
-    lines = (tmp_path / "out" / "judgements.jsonl").read_text("utf-8").splitlines()
+    lines = (tmp_path / "out" / "judgments.jsonl").read_text("utf-8").splitlines()
     rows = {row["chunk_id"]: row for row in map(json.loads, lines)}
     assert len(rows) == 7
     assert rows["b-0"]["verdict"] == "negative"
@@ -225,19 +228,19 @@ def test_files_are_what_evaluation_reads(tmp_path):
 
 def test_a_document_with_an_answer_and_a_vote_against_another_chunk_is_an_answer():
     judged = outcome_of(("q", "q", "a-0", bad("a")), ("q", "q", "a-1", good("a"))).judged
-    assert documents_of(judged.judgements) == {"a": 1}
+    assert documents_of(judged.judgments) == {"a": 1}
 
 
 def test_nothing_to_judge(tmp_path):
-    report = write_judgements(outcome_of(), tmp_path)
-    assert (report["queries"], report["positives"], report["left"]) == (0, 0, {})
+    report = write_judgments(outcome_of(), tmp_path)
+    assert (report["queries"], report["positives"], report["undecided"]) == (0, 0, {})
     assert (tmp_path / "qrels.tsv").read_text("utf-8") == "query-id\tcorpus-id\tscore\n"
 
 
 def test_intervals_narrow_with_evidence():
     def width(times):
         ledger = Ledger({("q", "c"): evidence({1: times}, {1: times // 2})}, {"q": Counter({"q": 1})})
-        (one,) = judge(ledger, None, HALF).judgements
+        (one,) = judge(ledger, None, HALF).judgments
         assert one.low < one.relevance < one.high
         return one.high - one.low
 

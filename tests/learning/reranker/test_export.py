@@ -11,10 +11,12 @@ from safetensors.numpy import load_file, save_file
 from bothways.core.errors import ModelError, UsageError
 from bothways.core.settings import Settings
 from bothways.learning.reranker.data.groups import Group, write_groups
-from bothways.learning.reranker.export import TOLERANCE, ship
+from bothways.learning.reranker.export import TOLERANCE, export_reranker
 from bothways.learning.reranker.report import write_report
-from bothways.learning.reranker.state import TrainingArguments, begin, groups_file, sha256_of
+from bothways.learning.reranker.state import begin, groups_file
 from bothways.learning.reranker.train import base_folder, train
+from bothways.learning.run_folder import sha256_of
+from bothways.learning.training_arguments import RerankerArguments
 from bothways.models.files.packaged import NAME
 from bothways.models.rerank.cross_encoder import load_cross_encoder
 from bothways.models.rerank.shipped import is_shipped
@@ -40,7 +42,7 @@ GROUPS = [
 
 def trained_folder(out, packaged_cache):
     base = base_folder(NAME, cache_dir=packaged_cache)
-    arguments = TrainingArguments(base=NAME, layers=2, max_length=64, learning_rate=1e-3)
+    arguments = RerankerArguments(base=NAME, layers=2, max_length=64, learning_rate=1e-3)
     training = begin(out, arguments, {"negatives": 1}, command="bothways learn reranker --layers 2", resume=False)
     write_groups(groups_file(out), GROUPS)
     training.groups_sha256 = sha256_of(groups_file(out))
@@ -55,7 +57,7 @@ def trained(packaged_cache, tmp_path_factory):
 
 
 def test_the_small_form_scores_like_the_trained_folder(trained, packaged_cache, tmp_path):
-    done = ship(trained, tmp_path / "small", cache_dir=packaged_cache, licences="made up: CC0")
+    done = export_reranker(trained, tmp_path / "small", cache_dir=packaged_cache, licences="made up: CC0")
     assert is_shipped(done.folder)
     assert 0 <= done.difference <= TOLERANCE
     assert done.pairs == 4
@@ -80,13 +82,13 @@ def test_the_small_form_scores_like_the_trained_folder(trained, packaged_cache, 
 
 def test_a_folder_that_is_there_is_refused(trained, packaged_cache, tmp_path):
     with pytest.raises(UsageError, match="is there already"):
-        ship(trained, tmp_path, cache_dir=packaged_cache)
+        export_reranker(trained, tmp_path, cache_dir=packaged_cache)
 
 
 def test_a_folder_without_a_training_is_refused(packaged_cache, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"groups\.jsonl"):
-        ship(tmp_path / "empty", tmp_path / "small", cache_dir=packaged_cache)
+        export_reranker(tmp_path / "empty", tmp_path / "small", cache_dir=packaged_cache)
 
 
 def test_embeddings_that_are_not_the_bases_cannot_be_left_out(trained, packaged_cache, tmp_path):
@@ -96,6 +98,6 @@ def test_embeddings_that_are_not_the_bases_cannot_be_left_out(trained, packaged_
     weights["bert.embeddings.word_embeddings.weight"] += 0.01
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="--freeze-embeddings"):
-        ship(folder, tmp_path / "small", cache_dir=packaged_cache)
+        export_reranker(folder, tmp_path / "small", cache_dir=packaged_cache)
     assert not (tmp_path / "small").exists()
     assert not list(tmp_path.glob(".small*"))

@@ -19,13 +19,15 @@ from bothways.core.settings import Settings
 from bothways.learning.rank_measures import MEASURE
 from bothways.learning.reranker.data.groups import Group, write_groups
 from bothways.learning.reranker.report import write_report
-from bothways.learning.reranker.state import TrainingArguments, begin, forget, groups_file, sha256_of
+from bothways.learning.reranker.state import begin, forget, groups_file
 from bothways.learning.reranker.train import residual_of, train
 from bothways.learning.reranker.trainer import (
     GroupLoss,
     LengthBatchSampler,
     leave_out_dropout,
 )
+from bothways.learning.run_folder import sha256_of
+from bothways.learning.training_arguments import RerankerArguments
 from bothways.models.onnx.first_token import compute_first_token_only
 from bothways.models.rerank.cross_encoder import load_cross_encoder
 from tests.models.tiny_models import cross_encoder_folder, transformers_folder
@@ -60,15 +62,15 @@ def base(tmp_path_factory):
     return transformers_folder(tmp_path_factory.mktemp("base") / "tiny")
 
 
-def trained(base, out, *, tell=lambda *_: None, resume=False, minutes=None, groups=GROUPS, **changed):
-    arguments = TrainingArguments(base=str(base), **{**ARGUMENTS, **changed})
+def trained(base, out, *, on_log=lambda *_: None, resume=False, minutes=None, groups=GROUPS, **changed):
+    arguments = RerankerArguments(base=str(base), **{**ARGUMENTS, **changed})
     training = begin(out, arguments, {"negatives": 3}, command="bothways learn reranker", resume=resume)
     if not resume:
         write_groups(groups_file(out), groups)
         training.groups_sha256 = sha256_of(groups_file(out))
         training.counts = {"groups": {"train": 40, "dev": 10}, "drawn": {"made up": 50}, "kept_out": {}}
         training.write(out)
-    return train(groups, training, out, base=base, tell=tell, minutes=minutes), training
+    return train(groups, training, out, base=base, on_log=on_log, minutes=minutes), training
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +170,7 @@ def test_it_goes_on_after_ctrl_c_to_the_same_result(base, whole, tmp_path):
     out = tmp_path / "model"
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        trained(base, out, tell=interrupt)
+        trained(base, out, on_log=interrupt)
     assert signal.getsignal(signal.SIGINT) is handler
     assert not (out / "model.safetensors").exists()
     done, training = trained(base, out, resume=True)
@@ -181,7 +183,7 @@ def test_it_goes_on_after_ctrl_c_to_the_same_result(base, whole, tmp_path):
 
 
 def test_what_it_was_begun_with_is_known_again(base, tmp_path):
-    arguments, facts = TrainingArguments(base=str(base)), {"general": ("cmrc", "drcd"), "keep_out": [3, "a"]}
+    arguments, facts = RerankerArguments(base=str(base)), {"general": ("cmrc", "drcd"), "keep_out": [3, "a"]}
     begin(tmp_path / "model", arguments, facts, command="", resume=False)
     assert begin(tmp_path / "model", arguments, facts, command="", resume=True).arguments == arguments
     with pytest.raises(UsageError, match="general was"):
@@ -229,7 +231,7 @@ def test_resume_with_other_arguments_is_refused(base, whole, changed, told):
 
 
 def test_resume_with_other_data_is_refused(base, tmp_path):
-    arguments = TrainingArguments(base=str(base))
+    arguments = RerankerArguments(base=str(base))
     out = tmp_path / "model"
     training = begin(out, arguments, {"collections": {"law": "bothways-law-v1"}}, command="", resume=False)
     with pytest.raises(UsageError, match="bothways-law-v2"):
@@ -243,7 +245,7 @@ def test_resume_with_other_data_is_refused(base, tmp_path):
 
 
 def test_folders_that_are_taken_or_empty(tmp_path):
-    arguments = TrainingArguments(base="x")
+    arguments = RerankerArguments(base="x")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(UsageError, match="--resume"):
@@ -253,7 +255,7 @@ def test_folders_that_are_taken_or_empty(tmp_path):
 
 
 def test_a_training_that_came_to_nothing_leaves_its_folder_free(tmp_path):
-    arguments = TrainingArguments(base="x")
+    arguments = RerankerArguments(base="x")
     begin(tmp_path / "model", arguments, {}, command="", resume=False)
     forget(tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from bothways.core.errors import LLMError, LLMUnavailableError, SynonymsError
 from bothways.core.synonyms import Rule, parse_rules
-from bothways.learning.synonyms.association import Association, Bounds, associate, is_term
+from bothways.learning.synonyms.association import Association, AssociationThresholds, associate, is_term
 from bothways.learning.synonyms.candidates import Candidate, Example, with_examples
 from bothways.learning.synonyms.judge import Judge, described, parse_verdict
 from bothways.learning.synonyms.mine import mine
@@ -16,7 +16,7 @@ from bothways.learning.synonyms.pairs import Pair
 from bothways.learning.synonyms.proposal import proposal_lines, write_proposal
 from bothways.models.llm.answer_cache import AnswerCache
 
-LOOSE = Bounds(min_chunks=2, max_share=1.0, min_score=0.0, min_g2=0.0)
+LOOSE = AssociationThresholds(min_chunks=2, max_share=1.0, min_score=0.0, min_g2=0.0)
 
 
 def pair(words, *questions, title="题", text="文"):
@@ -58,8 +58,10 @@ def test_independent_terms_score_nothing():
 
 
 def test_bounds():
-    def found(**bounds):
-        return {(one.asked, one.found) for one in associate(lambda: PAIRS, Bounds(**{**kept, **bounds}))}
+    def found(**thresholds):
+        return {
+            (one.asked, one.found) for one in associate(lambda: PAIRS, AssociationThresholds(**{**kept, **thresholds}))
+        }
 
     kept = {"min_chunks": 2, "max_share": 1.0, "min_score": 0.0, "min_g2": 0.0}
     assert ("老板", "工资") in found()

@@ -12,13 +12,13 @@ from bothways.evaluation.statistics import Interval
 from bothways.learning.weekly.gate import Measured, decide, measured
 
 
-def one(mean, low, high, *, queries=100, wanted=50, name="regression set", leaked=0, margin=0.02):
+def one(mean, low, high, *, queries=100, required=50, name="regression set", leaked=0, margin=0.02):
     difference = Interval(mean, low, high)
     return Measured(
         name=name,
         measure="ndcg@10",
         queries=queries,
-        wanted=wanted,
+        required=required,
         leaked=leaked,
         live=0.5,
         candidate=0.5 + mean,
@@ -66,7 +66,7 @@ def test_too_few_queries_decide_nothing():
 
 
 def test_both_sets_have_to_agree():
-    good, bad = one(0.1, 0.05, 0.15, name="held-out judgements"), one(-0.1, -0.15, -0.05)
+    good, bad = one(0.1, 0.05, 0.15, name="held-out judgments"), one(-0.1, -0.15, -0.05)
     decision = decide([good, bad])
     assert [reason.split(" gets")[0] for reason in decision.reasons] == ["regression set"]
     assert decide([good, good]).accepted
@@ -90,7 +90,7 @@ def gold_of(queries):
 def test_measured_pairs_the_queries():
     queries = [JudgedQuery(query_id=str(n), text=f"q{n}", relevant={"gold": 1}) for n in range(4)]
     live, candidate = side([1, 2, 0, 3]), side([1, 1, 0, 0])
-    found = measured("x", queries, (live, candidate), gold_of, measure="mrr@10", margin=0.02, wanted=2)
+    found = measured("x", queries, (live, candidate), gold_of, measure="mrr@10", margin=0.02, required=2)
     # Reciprocal ranks: 1, 1/2, 0, 1/3 before; 1, 1, 0, 0 after.
     assert found.live == pytest.approx((1 + 1 / 2 + 0 + 1 / 3) / 4)
     assert found.candidate == pytest.approx(2 / 4)
@@ -107,17 +107,17 @@ def test_a_neutral_change_passes_where_there_are_enough_queries_and_a_noisy_one_
         queries = [JudgedQuery(query_id=str(n), text=f"q{n}", relevant={"gold": 1}) for n in range(number)]
         drawn = [[int(chance.choice(ranks)) for _ in queries] for _ in range(2)]
         return measured(
-            "x", queries, (side(drawn[0]), side(drawn[1])), gold_of, measure="ndcg@10", margin=0.02, wanted=2
+            "x", queries, (side(drawn[0]), side(drawn[1])), gold_of, measure="ndcg@10", margin=0.02, required=2
         )
 
     same = [1, 2, 3] * 100
     queries = [JudgedQuery(query_id=str(n), text=f"q{n}", relevant={"gold": 1}) for n in range(300)]
     assert decide(
-        [measured("x", queries, (side(same), side(same)), gold_of, measure="ndcg@10", margin=0.02, wanted=2)]
+        [measured("x", queries, (side(same), side(same)), gold_of, measure="ndcg@10", margin=0.02, required=2)]
     ).accepted
     assert not decide([noisy(12)]).accepted
 
 
 def test_no_query_at_all():
-    nothing = measured("x", [], (side([]), side([])), gold_of, measure="ndcg@10", margin=0.02, wanted=20)
+    nothing = measured("x", [], (side([]), side([])), gold_of, measure="ndcg@10", margin=0.02, required=20)
     assert decide([nothing]).reasons == ["x: 0 judged queries, 20 are needed"]

@@ -12,12 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
+from bothways.core.datatypes import Hit
 from bothways.core.errors import UsageError
 from bothways.indexer.workers.overlap import overlapped
-from bothways.learning.leakage import KeptOut
+from bothways.learning.arguments import Arguments
+from bothways.learning.leakage import LeakageFilter
 from bothways.learning.reranker.data.first_stage import first_stage
-from bothways.learning.reranker.data.groups import Asked, Group, draw, part_of
-from bothways.learning.reranker.data.hard_negatives import Bounds, Chosen, Legs, choose_negatives
+from bothways.learning.reranker.data.groups import Group, Part, Question, draw, part_of
+from bothways.learning.reranker.data.hard_negatives import Legs, Negatives, choose_negatives
 from bothways.models.protocols import LimitedReader
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
@@ -30,38 +34,42 @@ MORE_FOR_DEV = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Retrieved:
     """What one search brought: the legs' rankings, and by chunk the share that a fused score has of the best one's."""
 
     legs: Legs
     shares: Mapping[str, float] = field(default_factory=dict)
 
 
-Retrieve = Callable[[Asked], Found]
-_Mined = tuple[Asked, Found, Chosen]
+Retrieve = Callable[[Question], Retrieved]
 Progress = Callable[[int, int], None]
 """Called with the questions done and their number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class MiningOptions(Arguments):
     """What to make of the questions.
 
     `dev_share`: of people's questions, and of pseudo-questions' answers, that are not trained on; their groups are
-    measured, at most about `max_dev`, since that takes time of training. `title_share`: of the groups, in which
-    passages have their titles; the others teach to do without. `general` are sources of which at most `general_share`
-    of the groups come: what the model is to stay good at.
+    measured, at most about `max_dev`, since that takes time of training. `general` are sources of which at most
+    `general_share` of the groups come.
     """
 
-    negatives: int = 5
-    max_groups: int | None = None
-    title_share: float = 0.5
-    dev_share: float = 0.1
-    max_dev: int = 120
-    seed: int = 42
-    general: tuple[str, ...] = ()
-    general_share: float = 0.1
-    bounds: Bounds = field(default_factory=Bounds)
+    negatives: int = Field(default=5, ge=1, le=100, description="passages of a group beside the answer")
+    max_groups: int | None = Field(default=None, ge=2, description="questions that are drawn; people's first")
+    title_share: float = Field(default=0.5, ge=0, le=1, description="share of groups whose passages have their titles")
+    dev_share: float = Field(default=0.1, gt=0, lt=1, description="share of the questions kept for measuring")
+    max_dev: int = Field(default=120, ge=1, description="groups that are measured")
+    seed: int = Field(default=42, ge=0, description="of all that is drawn")
+    general: tuple[str, ...] = Field(default=(), description="sources of what the model is to stay good at")
+    general_share: float = Field(default=0.1, ge=0, le=0.9, description="largest share of groups from --general")
+    depth: int = Field(default=30, ge=1, le=1000, description="ranks of each leg that negatives come from")
+    margin: float = Field(
+        default=0.95,
+        ge=0,
+        le=2,
+        description="share of the answer's cosine from which a passage is no negative",
+    )
+    margin_judged: float = Field(default=1.1, ge=0, le=2, description="the same where people judged")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,22 +99,22 @@ def searching(searcher: Searcher, *, depth: int) -> Retrieve:
     """Give what asks a collection's legs as `hybrid` does, without what depends on metadata or a language model."""
     options = SearchOptions(strategy="hybrid", top_k=depth, leg_k=depth, self_query=False)
 
-    def retrieve(asked: Asked) -> Found:
-        answer = searcher.search(asked.text, asked.collection, options)
+    def retrieve(question: Question) -> Retrieved:
+        answer = searcher.search(question.text, question.collection, options)
         best = max((hit.score for hit in answer.hits), default=0.0)
         shares = {hit.chunk_id: hit.score / best for hit in answer.hits} if best > 0 else {}
-        return Found(answer.legs, shares)
+        return Retrieved(answer.legs, shares)
 
     return retrieve
 
 
 def make_groups(
-    asked: Iterable[Asked],
+    questions: Iterable[Question],
     retrieve: Retrieve,
     reader: LimitedReader,
-    wanted: Wanted,
+    mining: MiningOptions,
     *,
-    kept_out: KeptOut,
+    leakage: LeakageFilter,
     progress: Progress = lambda _done, _of: None,
 ) -> tuple[list[Group], Counts]:
     """Make groups of questions; raises `UsageError` where there is none to train on, or none to measure by.
@@ -115,23 +123,26 @@ def make_groups(
     """
     counts = Counts()
     drawn = draw(
-        _allowed(asked, kept_out, counts),
-        at_most=wanted.max_groups,
-        seed=wanted.seed,
-        general=frozenset(wanted.general),
-        general_share=wanted.general_share,
+        _allowed(questions, leakage, counts),
+        at_most=mining.max_groups,
+        seed=mining.seed,
+        general=frozenset(mining.general),
+        general_share=mining.general_share,
     )
-    counts.drawn.update(one.source for one in drawn)
+    counts.drawn.update(question.source for question in drawn)
     groups: list[Group] = []
-    share = min(wanted.dev_share, wanted.max_dev / max(1, len(drawn)))
-    for one, found, chosen in _counted(_mined(drawn, retrieve, wanted, share), len(drawn), progress):
-        counts.left_out.update(chosen.left_out)
-        if not chosen.hits:
+    dev_share = min(mining.dev_share, mining.max_dev / max(1, len(drawn)))
+    for done, (question, retrieved, negatives) in enumerate(_mined(drawn, retrieve, mining, dev_share), start=1):
+        progress(done, len(drawn))
+        counts.left_out.update(negatives.left_out)
+        if not negatives.hits:
             counts.without_negatives += 1
             continue
-        group = _group(one, found, chosen, reader, wanted, share)
-        groups.append(group)
-        counts.groups[group.part] += 1
+        rng = random.Random(f"{mining.seed}/title/{question.key}")  # noqa: S311 - no secret
+        with_titles = rng.random() < mining.title_share
+        part = part_of(question, dev_share=dev_share)
+        groups.append(_group(question, retrieved, negatives.hits, reader, with_titles=with_titles, part=part))
+        counts.groups[part] += 1
     if not counts.groups["train"] or not counts.groups["dev"]:
         raise UsageError(
             f"The questions gave {counts.groups['train']} groups to train on and {counts.groups['dev']} to measure by "
@@ -141,54 +152,54 @@ def make_groups(
     return groups, counts
 
 
-def _allowed(asked: Iterable[Asked], kept_out: KeptOut, counts: Counts) -> Iterator[Asked]:
-    for one in asked:
-        counts.read[one.source] += 1
-        if (how := kept_out.finds(one.text)) is not None:
-            counts.kept_out[f"{one.source}: {how}"] += 1
+def _allowed(questions: Iterable[Question], leakage: LeakageFilter, counts: Counts) -> Iterator[Question]:
+    for question in questions:
+        counts.read[question.source] += 1
+        if (match := leakage.match(question.text)) is not None:
+            counts.kept_out[f"{question.source}: {match}"] += 1
         else:
-            yield one
+            yield question
 
 
-def _mined(drawn: Sequence[Asked], retrieve: Retrieve, wanted: Wanted, share: float) -> Iterator[_Mined]:
-    def mine(one: Asked) -> _Mined:
-        times = MORE_FOR_DEV if part_of(one, dev_share=share) == "dev" else 1
-        found = retrieve(one)
-        chosen = choose_negatives(
-            found.legs,
-            one.positive,
-            relevant=one.relevant,
-            number=wanted.negatives * times,
-            bounds=wanted.bounds,
-            judged=one.kind == "judged",
-            rng=random.Random(f"{wanted.seed}/{one.key}"),  # noqa: S311 - no secret
+def _mined(
+    drawn: Sequence[Question], retrieve: Retrieve, mining: MiningOptions, dev_share: float
+) -> Iterator[tuple[Question, Retrieved, Negatives]]:
+    def mine(question: Question) -> tuple[Question, Retrieved, Negatives]:
+        times = MORE_FOR_DEV if part_of(question, dev_share=dev_share) == "dev" else 1
+        retrieved = retrieve(question)
+        negatives = choose_negatives(
+            retrieved.legs,
+            question.positive,
+            relevant=question.relevant,
+            number=mining.negatives * times,
+            depth=mining.depth,
+            margin=mining.margin_judged if question.kind == "judged" else mining.margin,
+            rng=random.Random(f"{mining.seed}/{question.key}"),  # noqa: S311 - no secret
         )
-        return one, found, chosen
+        return question, retrieved, negatives
 
     return overlapped(mine, drawn, threads=_THREADS, ahead=_AHEAD, stop=threading.Event(), name="mine")
 
 
-def _counted(mined: Iterator[_Mined], of: int, progress: Progress) -> Iterator[_Mined]:
-    for done, one in enumerate(mined, start=1):
-        progress(done, of)
-        yield one
-
-
-def _group(one: Asked, found: Found, chosen: Chosen, reader: LimitedReader, wanted: Wanted, share: float) -> Group:
-    """Write a group's passages as `bothways.search.rank.rerank` does, all with their titles or all without."""
-    rng = random.Random(f"{wanted.seed}/title/{one.key}")  # noqa: S311 - no secret
-    titled = rng.random() < wanted.title_share
-    hits = [one.positive, *chosen.hits]
-    positive, *negatives = (fitting_passage(one.text, hit.title if titled else "", hit.text, reader) for hit in hits)
-    part = part_of(one, dev_share=share)
-    first = first_stage(hits, found.legs, found.shares, kind=one.kind)
+def _group(
+    question: Question,
+    retrieved: Retrieved,
+    negatives: Sequence[Hit],
+    reader: LimitedReader,
+    *,
+    with_titles: bool,
+    part: Part,
+) -> Group:
+    """Return a group, its passages written as `bothways.search.rank.rerank` does."""
+    hits = [question.positive, *negatives]
+    passages = [fitting_passage(question.text, hit.title if with_titles else "", hit.text, reader) for hit in hits]
     return Group(
-        key=one.key,
-        query=one.text,
-        positive=positive,
-        negatives=tuple(negatives),
-        source=one.source,
+        key=question.key,
+        query=question.text,
+        positive=passages[0],
+        negatives=tuple(passages[1:]),
+        source=question.source,
         part=part,
-        first=first,
-        kind=one.kind,
+        first=first_stage(hits, retrieved.legs, retrieved.shares, kind=question.kind),
+        kind=question.kind,
     )

@@ -1,6 +1,6 @@
 """What a reranker is trained on: questions with passages that answer them and passages that do not.
 
-Questions come from a collection (its pseudo-questions), from BEIR folders, or from judgements that clicks gave in the
+Questions come from a collection (its pseudo-questions), from BEIR folders, or from judgments that clicks gave in the
 same form. `Asked` is a question that is not mined yet, `Group` is what the training reads, one JSON line each.
 """
 
@@ -31,7 +31,7 @@ _SHOWN = ["doc_id", "position", "title", "text", "source"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedSet:
     """Judged queries and the collection that they are asked of: (id, text, ids of documents that answer)."""
 
     name: str
@@ -41,7 +41,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Question:
     """A question and the passage that answers it. `relevant`: all ids, of chunks or documents, that are answers."""
 
     key: str
@@ -77,7 +77,7 @@ class Group:
         return [self.positive, *self.negatives]
 
 
-def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> Iterator[Asked]:
+def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> Iterator[Question]:
     """Stream the questions of an index with their chunks."""
     having = {"nested": {"path": "questions", "query": {"exists": {"field": "questions.text_kw"}}}}
     body = {"query": having, "_source": [*_SHOWN, "questions.text"]}
@@ -86,7 +86,7 @@ def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> I
             hit = _to_hit(found)
             for number, question in enumerate(found["_source"].get("questions", ())):
                 key = f"{collection}/{hit.chunk_id}/{number}"
-                yield Asked(
+                yield Question(
                     key=key,
                     text=question["text"],
                     kind="questions",
@@ -97,22 +97,22 @@ def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> I
                 )
 
 
-def judged_questions(client: Elasticsearch, index: str, judged: Judged) -> Iterator[Asked]:
+def judged_questions(client: Elasticsearch, index: str, judged: JudgedSet) -> Iterator[Question]:
     """Give judged queries with their documents' chunks, one `Asked` a document that answers.
 
     Of a document of several chunks the one that shares most words with the question is the answer. A document that is
     not in the collection gives nothing.
     """
-    wanted = sorted({document for _, _, documents in judged.queries for document in documents})
+    doc_ids = sorted({document for _, _, documents in judged.queries for document in documents})
     chunks: dict[str, list[Hit]] = {}
-    for hit in _chunks_of(client, index, wanted):
+    for hit in _chunks_of(client, index, doc_ids):
         chunks.setdefault(hit.doc_id, []).append(hit)
     for query_id, text, documents in judged.queries:
         for document in sorted(documents):
             if hits := chunks.get(document):
                 key = f"{judged.name}/{query_id}/{document}"
                 positive = answering(text, hits)
-                yield Asked(
+                yield Question(
                     key=key,
                     text=text,
                     kind=judged.kind,
@@ -125,20 +125,20 @@ def judged_questions(client: Elasticsearch, index: str, judged: Judged) -> Itera
 
 def answering(query: str, hits: Sequence[Hit]) -> Hit:
     """Give the chunk that shares most words (pairs of characters in Chinese) with a question, the first of equals."""
-    wanted = terms(query)
+    words = terms(query)
     return max(
-        sorted(hits, key=lambda hit: hit.position), key=lambda hit: len(wanted & terms(f"{hit.title}\n{hit.text}"))
+        sorted(hits, key=lambda hit: hit.position), key=lambda hit: len(words & terms(f"{hit.title}\n{hit.text}"))
     )
 
 
 def draw(
-    asked: Iterable[Asked],
+    asked: Iterable[Question],
     *,
     at_most: int | None,
     seed: int,
     general: frozenset[str] = frozenset(),
     general_share: float = 0.0,
-) -> list[Asked]:
+) -> list[Question]:
     """Shuffle the questions; where there are more than `at_most`, those of people fill up to half of it.
 
     People's questions are few beside pseudo-questions, and nearer to what will be asked. Of the sources named
@@ -156,7 +156,7 @@ def draw(
     return [one for one in every if one.key in chosen]
 
 
-def _shared(every: list[Asked], at_most: int | None) -> list[Asked]:
+def _shared(every: list[Question], at_most: int | None) -> list[Question]:
     if at_most is None or len(every) <= at_most:
         return every
     people = [one for one in every if one.kind != "questions"]
@@ -166,7 +166,7 @@ def _shared(every: list[Asked], at_most: int | None) -> list[Asked]:
     return [one for one in every if one.key in kept]
 
 
-def part_of(asked: Asked, *, dev_share: float) -> Part:
+def part_of(asked: Question, *, dev_share: float) -> Part:
     """Tell whether a question's group is trained on or measured.
 
     Pseudo-questions of one answer stay together, and so do all answers to one question of people, in all collections.

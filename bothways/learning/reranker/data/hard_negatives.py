@@ -27,21 +27,8 @@ COPY = 95.0
 """Share of equal letters, in percent, from which a passage is a copy of another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How negatives are chosen.
-
-    `depth`: ranks of each leg that they come from. `margin`: the share of the answer's cosine from which a passage may
-    be an answer that nobody judged; `margin_judged` the same where people judged, who would have found most of those.
-    """
-
-    depth: int = 30
-    margin: float = 0.95
-    margin_judged: float = 1.1
-
-
 @dataclass(slots=True)
-class Chosen:
+class Negatives:
     """The negatives of one question, and how many passages were left out for which reason."""
 
     hits: list[Hit] = field(default_factory=list)
@@ -54,25 +41,26 @@ def choose_negatives(
     *,
     relevant: frozenset[str],
     number: int,
-    bounds: Bounds,
-    judged: bool,
+    depth: int,
+    margin: float,
     rng: random.Random,
-) -> Chosen:
+) -> Negatives:
     """Choose up to `number` negatives by `rng`, from each leg by turns, upper ranks more often (as 1 / √rank).
 
-    `relevant` are ids of documents or chunks that are answers. A copy of a passage that is chosen is not chosen again.
+    `relevant` are ids of documents or chunks that are answers. `depth`: ranks of each leg that negatives come from.
+    `margin`: the share of the answer's cosine from which a passage may be an answer itself. A copy of a passage that is
+    chosen is not chosen again.
     """
-    chosen = Chosen()
+    chosen = Negatives()
     cosines = {hit.chunk_id: cosine(hit) for hit in legs.get("text_sem", ())}
-    share = bounds.margin_judged if judged else bounds.margin
     # An answer that is not among the nearest is at most as near as the last of them.
-    ceiling = share * max(0.0, cosines.get(positive.chunk_id, min(cosines.values(), default=0.0)))
+    ceiling = margin * max(0.0, cosines.get(positive.chunk_id, min(cosines.values(), default=0.0)))
     allowed: dict[Leg, list[tuple[int, Hit]]] = {}
     seen: set[str] = set()
     said = letters_of(positive.text)
     for leg, hits in legs.items():
         allowed[leg] = []
-        for rank, hit in enumerate(hits[: bounds.depth], start=1):
+        for rank, hit in enumerate(hits[:depth], start=1):
             reason = _why_not(hit, positive, said, relevant, cosines, ceiling)
             if reason is None:
                 allowed[leg].append((rank, hit))
@@ -98,7 +86,7 @@ def _why_not(
     return "too near" if cosines.get(hit.chunk_id, -1.0) >= ceiling else None
 
 
-def _take(chosen: Chosen, allowed: dict[Leg, list[tuple[int, Hit]]], number: int, rng: random.Random) -> None:
+def _take(chosen: Negatives, allowed: dict[Leg, list[tuple[int, Hit]]], number: int, rng: random.Random) -> None:
     texts: set[str] = set()
     while len(chosen.hits) < number and any(allowed.values()):
         for hits in allowed.values():

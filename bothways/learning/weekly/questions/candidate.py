@@ -188,7 +188,7 @@ def _copy(client: Elasticsearch, live: str, index: str, lease: Lease) -> int:
     """Copy all chunks inside Elasticsearch; gives their number. Ctrl-C ends the copying there, too."""
     with elasticsearch_errors(f"copying {live}"):
         client.indices.refresh(index=live)
-        wanted = int(client.count(index=live)["count"])
+        expected = int(client.count(index=live)["count"])
         task = client.reindex(
             source={"index": live}, dest={"index": index, "op_type": "create"}, wait_for_completion=False
         )["task"]
@@ -201,10 +201,10 @@ def _copy(client: Elasticsearch, live: str, index: str, lease: Lease) -> int:
             raise
         client.indices.refresh(index=index)
     done = state.get("response", {})
-    if state.get("error") or done.get("failures") or done.get("created") != wanted:
-        told = state.get("error") or done.get("failures", [])[:1] or f"{done.get('created')} of {wanted} chunks"
+    if state.get("error") or done.get("failures") or done.get("created") != expected:
+        told = state.get("error") or done.get("failures", [])[:1] or f"{done.get('created')} of {expected} chunks"
         raise ElasticsearchError(f"Elasticsearch failed while copying {live}: {told}. The live version was left alone.")
-    return wanted
+    return expected
 
 
 _JSON = {"accept": "application/json"}

@@ -20,7 +20,7 @@ from bothways.indexer.doc2query.expand import next_learnt
 from bothways.indexer.doc2query.parse_questions import clean_questions, split_answer
 from bothways.indexer.doc2query.question_writer import QUESTIONS_SCHEMA, TOKENS_A_QUESTION
 from bothways.indexer.workers.overlap import overlapped
-from bothways.learning.leakage import KeptOut
+from bothways.learning.leakage import LeakageFilter
 from bothways.learning.weekly.questions.worklist import Task
 from bothways.models.llm.answer_cache import AnswerCache, cache_key
 from bothways.models.llm.language_model import LanguageModel
@@ -88,7 +88,9 @@ class HintedWriter:
     A question that equals or nearly equals one of a set is dropped and counted by the set's name.
     """
 
-    def __init__(self, llm: LanguageModel, cache: AnswerCache, *, n: int, kept_out: Mapping[str, KeptOut]) -> None:
+    def __init__(
+        self, llm: LanguageModel, cache: AnswerCache, *, n: int, kept_out: Mapping[str, LeakageFilter]
+    ) -> None:
         self._llm = llm
         self._cache = cache
         self._n = n
@@ -122,7 +124,7 @@ class HintedWriter:
         dropped: Counter[str] = Counter()
         questions = []
         for question in cleaned:
-            too_near = next((name for name, texts in self._kept_out.items() if texts.finds(question)), None)
+            too_near = next((name for name, texts in self._kept_out.items() if texts.match(question)), None)
             if too_near is None:
                 questions.append(question)
             else:

@@ -16,7 +16,7 @@ from bothways.core.elastic.counting import count
 from bothways.core.elastic.lease import Lease
 from bothways.core.errors import UsageError
 from bothways.indexer.versions.rollback import list_versions
-from bothways.learning.leakage import KeptOut
+from bothways.learning.leakage import LeakageFilter
 from bothways.learning.weekly.gate import Decision, gate
 from bothways.learning.weekly.history import History, used_pairs
 from bothways.learning.weekly.parts import Run, Step
@@ -34,7 +34,7 @@ def learn_questions(run: Run) -> Step:
     """Write new questions where users say that they are needed, and promote them if searches get no worse."""
     live = open_collection(run.client, run.collection)
     chunks = count(run.client, live.index)[1]
-    at_most = math.ceil(run.wanted.max_share * chunks)
+    at_most = math.ceil(run.options.limits.max_share * chunks)
     used = used_pairs(History(run.client).of(run.collection), live=live.index)
     work = make_worklist(run.parts.learn, used=used, at_most=at_most)
     details = _about(work, chunks, at_most)
@@ -49,14 +49,14 @@ def learn_questions(run: Run) -> Step:
     known = read_chunks(run.client, live.index, [task.chunk_id for task in work.tasks])
     with AnswerCache(run.settings.cache_dir / "answers.sqlite") as cache:
         writer = _writer(run, run.llm, cache)
-        if run.wanted.dry_run:
+        if run.options.dry_run:
             return _plan(run, work, known, writer, details)
         rewriting = rewrite(
             work.tasks,
             known,
             writer,
             concurrency=run.settings.llm_concurrency,
-            progress=lambda done, of: run.tell(f"new questions: {done} of {of} chunks"),
+            progress=lambda done, of: run.progress(f"new questions: {done} of {of} chunks"),
         )
     details |= _rewritten(run, rewriting)
     if not rewriting.done:
@@ -74,34 +74,34 @@ def _decide(run: Run, rewriting: Rewriting, chunks: int, details: dict[str, Any]
     """Make the candidate, measure it, and let it go live or keep it out."""
     live = open_collection(run.client, run.collection)
     tools = Tools(client=run.client, server=run.server, segmenter=run.searcher.segmenter, encoder=run.searcher.encoder)
-    run.tell("copying the live version")
+    run.progress("copying the live version")
     candidate = build_candidate(tools, live, rewriting.done, lease=lease)
-    run.tell("measuring the candidate")
+    run.progress("measuring the candidate")
     decision = gate(
         (pinned(run.searcher, live), live),
         (pinned(run.searcher, candidate.collection), candidate.collection),
         held_out=run.parts.held_out,
-        regression=run.wanted.regression,
-        options=run.wanted.options,
-        demands=run.wanted.demands,
+        regression=run.options.regression,
+        options=run.options.search,
+        demands=run.options.demands,
     )
     details |= _measured(candidate, live, decision, chunks)
     if decision.accepted:
         promote_index(run.client, live, candidate.collection, changed=candidate.changed, record=run.record, lease=lease)
         why = f"{candidate.collection.index} is live, with new questions for {len(candidate.changed)} chunks"
         return Step(name="questions", state="promoted", reason=why, details=details)
-    refuse(run.client, candidate.collection, decision.reasons, remove=run.wanted.remove_refused)
-    kept = "was removed" if run.wanted.remove_refused else "is kept until the next run, not in use"
+    refuse(run.client, candidate.collection, decision.reasons, remove=run.options.remove_refused)
+    kept = "was removed" if run.options.remove_refused else "is kept until the next run, not in use"
     why = f"{'; '.join(decision.reasons)}. {candidate.collection.index} {kept}; {live.index} stays live"
     return Step(name="questions", state="refused", reason=why, details=details)
 
 
 def _writer(run: Run, llm: LanguageModel, cache: AnswerCache) -> HintedWriter:
-    asked = [one.text for one in run.outcome.judged.judgements if one.text is not None]
+    asked = [one.text for one in run.outcome.judged.judgments if one.text is not None]
     kept_out = {
-        "what users asked": KeptOut(asked),
-        "the held-out judgements": KeptOut(query.text for query in run.parts.held_out),
-        "the regression set": KeptOut(query.text for query in run.wanted.regression or ()),
+        "what users asked": LeakageFilter(asked),
+        "the held-out judgments": LeakageFilter(query.text for query in run.parts.held_out),
+        "the regression set": LeakageFilter(query.text for query in run.options.regression or ()),
     }
     return HintedWriter(llm, cache, n=run.settings.questions_per_chunk, kept_out=kept_out)
 
@@ -135,17 +135,17 @@ def _about(work: Worklist, chunks: int, at_most: int) -> dict[str, Any]:
         "may_change": at_most,
         "wanted": len(work.tasks) + len(work.waiting),
         "waiting_for_a_later_run": len(work.waiting),
-        "judgements_acted_on_before": work.acted_on_before,
-        "judgements_without_words": work.without_words,
-        "judgements_in_good_order": work.in_order,
+        "judgments_acted_on_before": work.acted_on_before,
+        "judgments_without_words": work.without_words,
+        "judgments_in_good_order": work.in_order,
     }
 
 
 def _nothing(work: Worklist, at_most: int) -> str:
     if work.waiting:
-        return f"{len(work.waiting)} chunks need new questions, and one run may change {at_most}: raise --max-share"
+        return f"{len(work.waiting)} chunks need new questions, and one run may change {at_most}: raise max_share"
     return (
-        f"no chunk needs new questions: {work.in_order} judgements are in good order, {work.acted_on_before} were "
+        f"no chunk needs new questions: {work.in_order} judgments are in good order, {work.acted_on_before} were "
         f"acted on before, {work.without_words} have no words"
     )
 

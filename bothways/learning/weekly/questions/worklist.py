@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bothways.learning.judgments.evidence import VOTE
 from bothways.learning.judgments.files import query_id
-from bothways.learning.judgments.judge import Judgement
+from bothways.learning.judgments.judge import Judgment
 
 LOW = 2.0
 """A chosen chunk that stood lower than this, on average, should have stood higher."""
@@ -48,17 +48,17 @@ class Worklist:
     in_order: int = 0
 
 
-def make_worklist(judgements: Iterable[Judgement], *, used: Collection[tuple[str, str]], at_most: int) -> Worklist:
-    """Gather tasks from judgements; `used` are (chunk, question id) that an earlier round acted on.
+def make_worklist(judgments: Iterable[Judgment], *, used: Collection[tuple[str, str]], at_most: int) -> Worklist:
+    """Gather tasks from judgments; `used` are (chunk, question id) that an earlier round acted on.
 
     No more than `at_most` are done now, those of which most is known; the others wait.
     """
     found = Worklist()
-    by_chunk: dict[str, list[tuple[Judgement, str]]] = defaultdict(list)
-    for one in judgements:
+    by_chunk: dict[str, list[tuple[Judgment, str]]] = defaultdict(list)
+    for one in judgments:
         reason = why(one)
         if reason is None:
-            found.in_order += one.verdict != "left"
+            found.in_order += one.verdict != "undecided"
         elif (one.chunk_id, query_id(one.query)) in used:
             found.acted_on_before += 1
         elif one.text is None:
@@ -70,8 +70,8 @@ def make_worklist(judgements: Iterable[Judgement], *, used: Collection[tuple[str
     return found
 
 
-def why(one: Judgement) -> str | None:
-    """Say why a judgement asks for new questions, None where it does not."""
+def why(one: Judgment) -> str | None:
+    """Say why a judgment asks for new questions, None where it does not."""
     if one.verdict == "positive":
         if one.mean_rank is not None and one.mean_rank > LOW:
             return f"chosen although it stood at rank {one.mean_rank:.1f} on average"
@@ -81,7 +81,7 @@ def why(one: Judgement) -> str | None:
     return None
 
 
-def _task(chunk_id: str, own: Sequence[tuple[Judgement, str]]) -> Task:
+def _task(chunk_id: str, own: Sequence[tuple[Judgment, str]]) -> Task:
     ordered = sorted(own, key=lambda pair: (-_weight(pair[0]), pair[0].query))
     return Task(
         chunk_id=chunk_id,
@@ -94,6 +94,6 @@ def _task(chunk_id: str, own: Sequence[tuple[Judgement, str]]) -> Task:
     )
 
 
-def _weight(one: Judgement) -> int:
-    """Count what a judgement rests on, in clicks or times passed over."""
+def _weight(one: Judgment) -> int:
+    """Count what a judgment rests on, in clicks or times passed over."""
     return one.clicks + VOTE * one.ups if one.verdict == "positive" else one.passed_over + VOTE * one.downs

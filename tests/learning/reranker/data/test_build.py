@@ -6,9 +6,9 @@ import pytest
 
 from bothways.core.errors import UsageError
 from bothways.core.results import Hit, LegScore
-from bothways.learning.leakage import KeptOut
-from bothways.learning.reranker.data.build import MORE_FOR_DEV, Found, Wanted, make_groups
-from bothways.learning.reranker.data.groups import Asked, Group, answering, draw, part_of, read_groups, write_groups
+from bothways.learning.leakage import LeakageFilter
+from bothways.learning.reranker.data.build import MORE_FOR_DEV, MiningOptions, Retrieved, make_groups
+from bothways.learning.reranker.data.groups import Group, Question, answering, draw, part_of, read_groups, write_groups
 
 
 class Reader:
@@ -37,7 +37,7 @@ def chunk(number, cosine=0.0):
 def asked(number, kind="questions", text=None):
     positive = chunk(number)
     key = f"{kind}/{number:04}"
-    return Asked(
+    return Question(
         key=key,
         text=text or f"问题{number}" * 3,
         kind=kind,
@@ -52,14 +52,14 @@ def retrieve(one):
     number = int(one.positive.chunk_id[1:])
     others = [chunk(number + step, 0.5 - step / 100) for step in range(1, 30)]
     shares = {f"c{number + step}": 1.0 - step / 20 for step in range(11)}
-    return Found({"text_sem": [chunk(number, 0.9), *others]}, shares)
+    return Retrieved({"text_sem": [chunk(number, 0.9), *others]}, shares)
 
 
 QUESTIONS = [asked(number) for number in range(200)]
 
 
-def made(questions=QUESTIONS, kept_out=(), **wanted):
-    return make_groups(questions, retrieve, Reader(), Wanted(**wanted), kept_out=KeptOut(kept_out))
+def made(questions=QUESTIONS, leakage=(), **mining):
+    return make_groups(questions, retrieve, Reader(), MiningOptions(**mining), leakage=LeakageFilter(leakage))
 
 
 def test_groups_have_the_answer_first_and_so_many_negatives():
@@ -87,7 +87,7 @@ def test_the_seed_gives_the_same_groups_whatever_the_order_of_the_questions():
 
 
 def test_kept_out_questions_are_not_trained_on():
-    groups, counts = made(kept_out=["问题7问题7问题7？", "问题199问题199问题198"])
+    groups, counts = made(leakage=["问题7问题7问题7？", "问题199问题199问题198"])
     assert {one.key for one in QUESTIONS} - {group.key for group in groups} >= {"questions/0007", "questions/0199"}
     assert counts.kept_out["questions: same"] == 1
     assert counts.kept_out["questions: near"] >= 1
@@ -118,12 +118,12 @@ def test_people_come_first_where_not_all_fit():
 
 def test_of_general_questions_come_no_more_than_their_share():
     general = [asked(number, "judged") for number in range(100)]
-    wanted = {"seed": 1, "general": frozenset({"judged"}), "general_share": 0.1}
-    kinds = [one.kind for one in draw([*QUESTIONS, *general], at_most=100, **wanted)]
+    mining = {"seed": 1, "general": frozenset({"judged"}), "general_share": 0.1}
+    kinds = [one.kind for one in draw([*QUESTIONS, *general], at_most=100, **mining)]
     assert (kinds.count("judged"), kinds.count("questions")) == (10, 90)
-    kinds = [one.kind for one in draw([*QUESTIONS, *general], at_most=None, **wanted)]
+    kinds = [one.kind for one in draw([*QUESTIONS, *general], at_most=None, **mining)]
     assert (kinds.count("judged"), kinds.count("questions")) == (22, 200)
-    assert len(draw([*QUESTIONS[:3], *general], at_most=100, **wanted)) == 3  # a tenth of three is none
+    assert len(draw([*QUESTIONS[:3], *general], at_most=100, **mining)) == 3  # a tenth of three is none
 
 
 def test_what_people_asked_keeps_the_first_stages_shares_of_score():
@@ -131,8 +131,8 @@ def test_what_people_asked_keeps_the_first_stages_shares_of_score():
     for group in groups:
         number = int(group.key.split("/")[1])
         texts = {chunk(number + step).text: max(0.5, 1.0 - step / 20) for step in range(30)}
-        wanted = [texts[passage.split("\n")[-1]] for passage in group.passages]
-        assert group.first == pytest.approx(wanted)
+        mining = [texts[passage.split("\n")[-1]] for passage in group.passages]
+        assert group.first == pytest.approx(mining)
         assert group.kind == "judged"
 
 

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 from bothways.core.results import Hit, LegScore
-from bothways.learning.reranker.data.hard_negatives import Bounds, choose_negatives
+from bothways.learning.reranker.data.hard_negatives import choose_negatives
 
 TEXTS = {
     "good": "物业服务人应当维护业主的安全",
@@ -38,14 +38,14 @@ LEGS = {
 POSITIVE = LEGS["text_sem"][1]
 
 
-def chosen(legs=LEGS, *, number=10, relevant=frozenset({"good"}), judged=False, seed=1, **bounds):
+def chosen(legs=LEGS, *, number=10, relevant=frozenset({"good"}), depth=30, margin=0.95, seed=1):
     return choose_negatives(
         legs,
         POSITIVE,
         relevant=relevant,
         number=number,
-        bounds=Bounds(**bounds),
-        judged=judged,
+        depth=depth,
+        margin=margin,
         rng=random.Random(seed),
     )
 
@@ -61,9 +61,8 @@ def test_answers_copies_and_what_is_as_near_are_left_out():
     assert found.left_out == Counter({"an answer": 1, "a copy of the answer": 1, "too near": 1})
 
 
-def test_where_people_judged_what_is_as_near_is_a_negative():
-    assert names(chosen(judged=True)) == {"words", "other", "far", "near"}
-    assert "near" not in names(chosen(judged=True, margin_judged=0.95))
+def test_a_wider_margin_lets_what_is_as_near_be_a_negative():
+    assert names(chosen(margin=1.1)) == {"words", "other", "far", "near"}
 
 
 def test_other_answers_are_no_negatives_by_chunk_or_by_document():

@@ -6,7 +6,7 @@ import pytest
 
 from bothways.core.errors import LLMError, LLMUnavailableError
 from bothways.indexer.doc2query.expand import before_learning, next_learnt
-from bothways.learning.leakage import KeptOut
+from bothways.learning.leakage import LeakageFilter
 from bothways.learning.weekly.questions.rewriting import REWRITE, HintedWriter, Known, material_of, rewrite
 from bothways.learning.weekly.questions.worklist import Task
 from bothways.models.llm.usage import TokenUsage
@@ -55,7 +55,7 @@ class Told:
 
 
 def writer(llm, cache, n=2, **kept_out):
-    return HintedWriter(llm, cache, n=n, kept_out={name: KeptOut(texts) for name, texts in kept_out.items()})
+    return HintedWriter(llm, cache, n=n, kept_out={name: LeakageFilter(texts) for name, texts in kept_out.items()})
 
 
 def test_generations_rise():

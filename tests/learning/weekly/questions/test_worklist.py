@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from bothways.learning.judgments.files import query_id
-from bothways.learning.judgments.judge import Judgement
+from bothways.learning.judgments.judge import Judgment
 from bothways.learning.weekly.questions.worklist import make_worklist, why
 
 
-def judgement(
+def judgment(
     query, chunk_id, verdict, *, text="", rank=1.0, by_questions=1.0, missed=0.0, clicks=0, passed=0, ups=0, downs=0
 ):
-    return Judgement(
+    return Judgment(
         query=query,
         text=query if text == "" else text,
         chunk_id=chunk_id,
@@ -43,22 +43,22 @@ def judgement(
         ("negative", 1.0, 0.5, 0.0, "brought by its questions and passed over"),
         ("negative", 1.0, 0.4, 0.0, None),
         ("negative", 1.0, None, None, None),
-        ("left", 9.0, 0.0, 1.0, None),
+        ("undecided", 9.0, 0.0, 1.0, None),
     ],
 )
 def test_why(verdict, rank, by_questions, missed, expected):
-    found = why(judgement("q", "c", verdict, rank=rank, by_questions=by_questions, missed=missed))
+    found = why(judgment("q", "c", verdict, rank=rank, by_questions=by_questions, missed=missed))
     assert (found is None) if expected is None else (expected in found)
 
 
 def test_one_task_a_chunk_with_all_its_hints_best_known_first():
     work = make_worklist(
         [
-            judgement("怎么请假", "leave", "positive", rank=6, clicks=7),
-            judgement("请假条", "leave", "positive", rank=6, clicks=9),
-            judgement("工资", "leave", "negative", passed=8),
-            judgement("报销", "cost", "positive", rank=5, clicks=5, ups=7),
-            judgement("打卡", "clock", "positive", rank=1, clicks=50),
+            judgment("怎么请假", "leave", "positive", rank=6, clicks=7),
+            judgment("请假条", "leave", "positive", rank=6, clicks=9),
+            judgment("工资", "leave", "negative", passed=8),
+            judgment("报销", "cost", "positive", rank=5, clicks=5, ups=7),
+            judgment("打卡", "clock", "positive", rank=1, clicks=50),
         ],
         used=(),
         at_most=10,
@@ -72,7 +72,7 @@ def test_one_task_a_chunk_with_all_its_hints_best_known_first():
 
 
 def test_no_more_than_may_be_changed_and_the_others_wait():
-    tasks = [judgement(f"q{n}", f"c{n}", "positive", rank=9, clicks=n) for n in range(5)]
+    tasks = [judgment(f"q{n}", f"c{n}", "positive", rank=9, clicks=n) for n in range(5)]
     work = make_worklist(tasks, used=(), at_most=2)
     assert [task.chunk_id for task in work.tasks] == ["c4", "c3"]
     assert [task.chunk_id for task in work.waiting] == ["c2", "c1", "c0"]
@@ -81,9 +81,9 @@ def test_no_more_than_may_be_changed_and_the_others_wait():
 def test_what_was_acted_on_before_and_what_has_no_words_gives_no_task():
     work = make_worklist(
         [
-            judgement("a", "c", "positive", rank=9),
-            judgement("b", "c", "positive", rank=9),
-            judgement("hash", "d", "positive", rank=9, text=None),
+            judgment("a", "c", "positive", rank=9),
+            judgment("b", "c", "positive", rank=9),
+            judgment("hash", "d", "positive", rank=9, text=None),
         ],
         used={("c", query_id("a"))},
         at_most=9,

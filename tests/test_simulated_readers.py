@@ -8,17 +8,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bothways.learning.feedback.wording import Wording
-from bothways.learning.judgments.clicks import Tally, read_sessions
-from bothways.learning.judgments.evidence import gather
-from bothways.learning.judgments.judge import judge
-from bothways.learning.judgments.simulate import (
+from benchmarks.learning.simulated_readers import (
     INFORMATIONAL,
     NAVIGATIONAL,
     CascadeReader,
     RandomReader,
     simulated_rows,
 )
+from bothways.learning.feedback.wording import Wording
+from bothways.learning.judgments.clicks import Tally, read_sessions
+from bothways.learning.judgments.evidence import gather
+from bothways.learning.judgments.judge import judge
 from tests.learning.feedback.test_recorder import result
 from tests.learning.judgments.test_clicks import session
 from tests.learning.simulated import BAIT, BURIED, FOUND, RELEVANT, World, wrong
@@ -29,7 +29,7 @@ PAIRS = 400
 
 def by_question(judged):
     found = {}
-    for one in judged.judgements:
+    for one in judged.judgments:
         found.setdefault(one.query, {})[one.chunk_id] = one
     return found
 
@@ -97,7 +97,7 @@ def test_relevance_orders_better_than_click_rates(seed):
 
 
 @pytest.mark.parametrize("readers", [[NAVIGATIONAL], [NAVIGATIONAL, INFORMATIONAL]])
-def test_certain_judgements_are_right(readers):
+def test_certain_judgments_are_right(readers):
     judged = judge(World(readers=readers, shares=[1 / len(readers)] * len(readers), seed=3).ledger())
     answers, wrong_answers = wrong(judged, "positive")
     others, wrong_others = wrong(judged, "negative")
@@ -109,7 +109,7 @@ def test_certain_judgements_are_right(readers):
 
 
 @pytest.mark.parametrize("click", [0.1, 0.2])
-def test_random_clicks_alone_make_few_certain_judgements(click):
+def test_random_clicks_alone_make_few_certain_judgments(click):
     """With 40 searches each of 40 questions: under 1 % of the pairs become answers, and under 3 % non-answers."""
     judged = judge(World(readers=[RandomReader(click)], shares=[1.0], searches=40, seed=4).ledger())
     assert len(judged.having("positive")) <= 0.01 * PAIRS
@@ -117,7 +117,7 @@ def test_random_clicks_alone_make_few_certain_judgements(click):
 
 
 @pytest.mark.parametrize("readers", [[NAVIGATIONAL], [NAVIGATIONAL, INFORMATIONAL]])
-def test_a_ranking_that_never_changes_makes_no_wrong_judgement(readers):
+def test_a_ranking_that_never_changes_makes_no_wrong_judgment(readers):
     """Nothing can be learnt of the ranks then; what users passed over tells enough."""
     judged = judge(World(readers=readers, shares=[1 / len(readers)] * len(readers), spread=0.0, seed=6).ledger())
     assert not judged.propensities.is_learnt

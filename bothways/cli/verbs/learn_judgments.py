@@ -1,4 +1,4 @@
-"""`bothways learn judgements`: what users' clicks and votes say for certain, as files to evaluate and train with."""
+"""`bothways learn judgments`: what users' clicks and votes say for certain, as files to evaluate and train with."""
 
 from __future__ import annotations
 
@@ -9,33 +9,31 @@ import typer
 
 from bothways.cli.options import CollectionOption, JsonOption
 from bothways.cli.output import err, out, print_json
+from bothways.cli.verbs.learn_arguments import Settable
 from bothways.core.settings import settings
-from bothways.learning.judgments.build import learn_judgements
-from bothways.learning.judgments.files import write_judgements
-from bothways.learning.judgments.judge import Bounds
+from bothways.learning.judgments.build import learn_judgments
+from bothways.learning.judgments.files import write_judgments
+from bothways.learning.judgments.judge import JudgmentThresholds
 
-DEFAULTS = Bounds()
+DEFAULTS = JudgmentThresholds()
+SETTABLE = Settable(DEFAULTS)
 
 
-def judgements(
+def judgments(
     collection: CollectionOption,
     out_dir: Annotated[Path, typer.Option("--out", help="folder of the files; those of an earlier run are replaced")],
     days: Annotated[float | None, typer.Option(min=0, help="only the last so many days; unset: all there is")] = None,
-    min_evidence: Annotated[
-        int, typer.Option(min=1, help="clicks, or times passed over; a vote is three")
-    ] = DEFAULTS.evidence,
-    min_hours: Annotated[int, typer.Option(min=1, help="different hours that they come from")] = DEFAULTS.hours,
-    credible: Annotated[float, typer.Option(min=0.5, max=0.999, help="mass of the interval")] = DEFAULTS.credible,
+    set_: Annotated[list[str] | None, SETTABLE.option()] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn clicks and votes into relevance judgments, as far as they are certain.
+    """Turn clicks and votes into judgments, as far as they are certain.
 
-    Judge chunks by what users clicked and passed over, as far as it is certain, and say what was left and why.
+    The report says why the other pairs of question and chunk are undecided.
     """
-    bounds = Bounds(evidence=min_evidence, hours=min_hours, credible=credible)
+    thresholds = SETTABLE.apply(set_, DEFAULTS)
     with err.status("reading feedback"):
-        outcome = learn_judgements(settings(), collection, bounds, days=days)
-    report = write_judgements(outcome, out_dir)
+        outcome = learn_judgments(settings(), collection, thresholds, days=days)
+    report = write_judgments(outcome, out_dir)
     if as_json:
         print_json(report | {"out": str(out_dir)})
     else:
@@ -45,15 +43,15 @@ def judgements(
 def _show(report: dict[str, Any], folder: Path) -> None:
     read = report["read"]
     out.print(
-        f"{read['searches']:,} searches, {read['events']:,} events: {read['sessions']:,} searches were reacted to.",
+        f"{read['searches']:,} searches, {read['events']:,} events: {read['sessions']:,} searches with a reaction.",
         markup=False,
     )
     out.print(
         f"{report['positives']:,} answers and {report['negatives']:,} non-answers are certain; "
-        f"{sum(report['left'].values()):,} pairs are left.",
+        f"{sum(report['undecided'].values()):,} pairs are undecided.",
         markup=False,
     )
-    for reason, times in report["left"].items():
+    for reason, times in report["undecided"].items():
         out.print(f"  {times:,} {reason}", markup=False)
     if report["queries"]:
         err.print(
