@@ -79,5 +79,5 @@ def distill(
     if as_json:
         print_json(report)
     else:
-        out.print("\n".join(measures_table(report)), markup=False)
+        out.print(measures_table(report), markup=False)
         err.print(f"The encoder is in {out_dir}: BOTHWAYS_EMBEDDING_MODEL={out_dir}, and index with it.", markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from bothways.cli.output import err, out, print_json
 from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, parse_split
 from bothways.cli.verbs.tune import bars
 from bothways.core.errors import ElasticsearchError, EvaluationError, LLMError, UsageError
+from bothways.core.machine.private_files import write_json
 from bothways.core.settings import Settings, settings
 from bothways.evaluation.expansion.report import about_rule, page, summarise
 from bothways.evaluation.expansion.rewards import Bench, Example, FirstPass, Given
@@ -184,7 +184,7 @@ def _finish(
         rule = about_rule(rule, told, origin)
         report["rule"] = str(folder / RULE)
         (folder / RULE).write_text(rule.as_json(), "utf-8")
-    (folder / "report.json").write_text(_json(report), "utf-8")
+    write_json(folder / "report.json", report)
     (folder / "report.md").write_text(page(report), "utf-8")
     return report
 
@@ -193,10 +193,6 @@ def _example(samples: Samples, query_id: str) -> Example:
     row = samples.queries[query_id]
     first = FirstPass(value=row["value"], signs=row["signs"], in_use=row["in_use"], may_ask=row["may_ask"])
     return Example(query_id, first, [one.reward for one in samples.samples[query_id]])
-
-
-def _json(report: Mapping[str, Any]) -> str:
-    return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
 
 
 def _show(report: Mapping[str, Any], folder: Path) -> None:

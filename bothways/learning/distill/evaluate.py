@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from bothways.core.settings import Settings
+from bothways.learning.pages import render
 from bothways.learning.rank_measures import MEASURES, measured, measured_groups
 from bothways.learning.reranker.data.groups import Group, JudgedSet
 from bothways.models.protocols import CrossEncoder
@@ -129,41 +130,5 @@ def _share(part: float, whole: float) -> float:
 
 
 def evaluation_page(report: dict[str, Any]) -> str:
-    """Give evaluation.md."""
-    groups, times = report["groups"], report["ms_a_pair"]
-    names = list(MEASURES)
-    rows = [
-        ("student before", groups["student_before"]),
-        ("student", groups["student"]),
-        ("teacher", groups["teacher"]),
-    ]
-    lines = [
-        f"Teacher: {report['teacher']}. On {groups['number']} groups kept aside (an answer among mined passages):",
-        "",
-        f"| | {' | '.join(names)} |",
-        "|---" * (len(names) + 1) + "|",
-        *(f"| {name} | {' | '.join(_told(found.get(m)) for m in names)} |" for name, found in rows),
-        "",
-        (
-            f"A pair takes the student {times['student']:.2f} ms as it is served, the teacher "
-            f"{times['teacher']:.2f} ms ({report['teacher_timed']}): {report['time_share']:.0%} of its time."
-        ),
-        "",
-    ]
-    for one in report["searches"]:
-        lines += [
-            f"{one['name']}, {one['queries']} judged queries, {_DEPTH} candidates, rerank.alpha {one['alpha']}:",
-            "",
-            f"| | {' | '.join(names)} |",
-            "|---" * (len(names) + 1) + "|",
-            *(f"| {name} | {' | '.join(_told(found[m]) for m in names)} |" for name, found in one["measures"].items()),
-            "",
-        ]
-        kept = one["gain_kept"]["ndcg@10"]
-        if kept is not None:
-            lines += [f"Of the teacher's gain over the first stage the student keeps {kept:.0%} (nDCG@10).", ""]
-    return "\n".join(lines)
-
-
-def _told(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    """Return evaluation.md."""
+    return render("distillation.md", report=report, groups=report["groups"], names=list(MEASURES), depth=_DEPTH)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bothways.core.errors import UsageError
+from bothways.core.machine.private_files import write_json
 from bothways.core.settings import Settings
 from bothways.learning.distill.evaluate import Models, evaluate_rerankers, evaluation_page
 from bothways.learning.distill.state import (
@@ -34,10 +35,11 @@ from bothways.learning.distill.teacher import (
     teacher_folder,
 )
 from bothways.learning.distill.teacher_logits import read_logits, write_logits
+from bothways.learning.pages import CARD
 from bothways.learning.reranker.build import Mine, Sources
 from bothways.learning.reranker.data.build import MiningOptions, Progress
 from bothways.learning.reranker.data.groups import Group, JudgedSet, read_groups, write_groups
-from bothways.learning.reranker.report import CARD, write_report
+from bothways.learning.reranker.report import write_report
 from bothways.learning.reranker.state import begin, groups_file, has_begun, read_training
 from bothways.learning.reranker.train import OnLog, base_folder, check_extra, train
 from bothways.learning.run_folder import sha256_of
@@ -188,7 +190,7 @@ def _evaluate(settings: Settings, plan: Plan) -> dict[str, Any]:
     )
     report = evaluate_rerankers(settings, models, [group for group in scored if group.part == "dev"], plan.judged)
     folder = plan.out / FOLDER
-    (folder / "evaluation.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    write_json(folder / "evaluation.json", report)
     page = evaluation_page(report)
     (folder / "evaluation.md").write_text(page, "utf-8")
     card, marker = (plan.out / CARD).read_text("utf-8"), "\n## Before, after and the teacher\n"

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from bothways.core.batches import batched
 from bothways.core.errors import UsageError
-from bothways.core.machine.private_files import private_folder
+from bothways.core.machine.private_files import private_folder, write_private
 from bothways.learning.reranker.data.groups import Group
 
 SHARD = 64
@@ -53,9 +54,7 @@ def write_logits(
         seconds = time.perf_counter() - begun
         rows: list[dict[str, object]] = [{"pairs": len(pairs), "seconds": round(seconds, 4)}]
         rows += [{"key": group.key, "logits": [next(logits) for _ in group.passages]} for group in shard]
-        part = path.with_name(f".{path.name}.part")
-        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-        part.replace(path)
+        write_private(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         done += len(shard)
         progress(done, len(groups))
     return len(missing)
@@ -84,5 +83,5 @@ def read_logits(groups: Sequence[Group], folder: Path) -> tuple[list[Group], flo
 
 
 def _shards(groups: Sequence[Group], folder: Path) -> Iterator[tuple[Path, Sequence[Group]]]:
-    for number, start in enumerate(range(0, len(groups), SHARD)):
-        yield folder / f"{number:05}.jsonl", groups[start : start + SHARD]
+    for number, shard in enumerate(batched(groups, SHARD)):
+        yield folder / f"{number:05}.jsonl", shard

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bothways.core.errors import UsageError
-from bothways.core.machine.private_files import private_folder
 from bothways.learning.expansion.samples import Sample, SampleRequest, Source
+from bothways.learning.run_folder import RunFolder
 from bothways.search.query.rewrite import clean_pseudo_doc
 
 RUN, QUERIES, SAMPLES = "run.json", "queries.jsonl", "samples.jsonl"
@@ -70,10 +70,15 @@ def collect(
     asked = {query_id: text for query_id, text in questions.items() if numbers[query_id]}
     if not asked:
         raise UsageError(f"None of the {len(questions)} queries has an expansion in {source.name}.")
-    begin(folder, {**begun_with, **source.identity}, resume=resume)
+    run, identity = RunFolder(out=folder, state=RUN, kind="run"), {**begun_with, **source.identity}
+    if resume:
+        run.require_same(run.read(), identity)
+    else:
+        run.begin()
+        run.write(identity)
     known = {row["query_id"]: row for row in _rows(folder / QUERIES)}
     done = {(row["query_id"], row["sample"]): row for row in _rows(folder / SAMPLES)}
-    with _appending(folder / QUERIES) as queries:
+    with (folder / QUERIES).open("a", encoding="utf-8") as queries:
         for query_id, text in asked.items():
             if query_id not in known:
                 known[query_id] = {"query_id": query_id, "query": text, **first_pass(query_id)}
@@ -85,7 +90,7 @@ def collect(
         for number in numbers[query_id]
         if (query_id, number) not in done or done[query_id, number].get("passing")
     ]
-    with _appending(folder / SAMPLES) as samples, closing(source.samples(missing)) as found:
+    with (folder / SAMPLES).open("a", encoding="utf-8") as samples, closing(source.samples(missing)) as found:
         for sample in found:
             row = _row(sample, float(known[sample.query_id]["value"]), expanded)
             done[sample.query_id, sample.number] = row
@@ -96,32 +101,6 @@ def collect(
         {query_id: [_rewarded(done[query_id, number]) for number in numbers[query_id]] for query_id in asked},
         len(questions) - len(asked),
     )
-
-
-def begin(folder: Path, begun_with: Mapping[str, Any], *, resume: bool) -> None:
-    """Begin a run in a new folder, or make sure that it is the one to go on with."""
-    path = folder / RUN
-    if not resume:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} is taken: name another folder, or add --resume to go on with a run in it.")
-        private_folder(folder, narrow=False)
-        path.write_text(json.dumps(begun_with, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        return
-    try:
-        known = json.loads(path.read_text("utf-8"))
-        differences = [
-            f"{name} was {known.get(name)!r}, is {begun_with.get(name)!r}"
-            for name in sorted(known.keys() | begun_with.keys())
-            if known.get(name) != begun_with.get(name)
-        ]
-    except FileNotFoundError as error:
-        raise UsageError(f"No run was begun in {folder}: leave --resume away.") from error
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from error
-    if differences:
-        raise UsageError(
-            f"{folder} was begun with something else: {'; '.join(differences)}. Name that again, or another folder."
-        )
 
 
 def _row(sample: Sample, plain: float, expanded: Expanded) -> dict[str, Any]:
@@ -158,10 +137,6 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}, line {number} is damaged ({error}): begin anew in another folder.") from error
         yield row
-
-
-def _appending(path: Path) -> TextIO:
-    return path.open("a", encoding="utf-8")
 
 
 def _write(stream: TextIO, row: Mapping[str, Any]) -> None:

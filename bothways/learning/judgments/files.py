@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bothways.core.errors import UsageError
-from bothways.core.machine.private_files import private_folder
+from bothways.core.machine.private_files import private_folder, write_json
 from bothways.learning.judgments.click_randomness import ClickRandomness
 from bothways.learning.judgments.clicks import Tally
 from bothways.learning.judgments.judge import JudgedPairs, Judgment, JudgmentThresholds, Verdict
 from bothways.learning.judgments.propensity import as_table
+from bothways.learning.pages import render
 
 _NAMED = 20
 """Judgments of each kind that the report for people names."""
@@ -51,8 +52,8 @@ def write_judgments(outcome: Outcome, folder: Path) -> dict[str, Any]:
         _write(folder / "qrels.tsv", lines)
         _write(folder / "judgments.jsonl", (_json(one.as_dict()) for one in outcome.judged.judgments))
         report = report_of(outcome, queries=len(queries), left_out=left_out)
-        _write(folder / "report.json", [json.dumps(report, ensure_ascii=False, indent=2)])
-        _write(folder / "report.md", markdown(report, outcome.judged))
+        write_json(folder / "report.json", report, indent=2)
+        (folder / "report.md").write_text(_page(report, outcome.judged), "utf-8")
     except OSError as error:
         raise UsageError(f"The judgments cannot be written to {folder}: {error}.") from error
     return report
@@ -96,44 +97,24 @@ def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) ->
     }
 
 
-def markdown(report: Mapping[str, Any], judged: JudgedPairs) -> Iterator[str]:
-    """Give the lines of the report for people."""
-    yield f"# Judgments from clicks: {report['collection']}"
-    yield f"\n{report['since'] or 'The beginning'} to {report['until']}.\n"
-    yield (
-        f"**{report['positives']} answers and {report['negatives']} non-answers are certain. Questions with an answer, "
-        f"by which can be evaluated: {report['queries']}.**\n"
-    )
-    yield "## What was read\n"
-    read = ((name.replace("_", " "), times) for name, times in report["read"].items())
-    yield from _table(("", "number"), read)
-    yield "\n## What a rank is worth\n"
+def _page(report: Mapping[str, Any], judged: JudgedPairs) -> str:
+    """Return report.md."""
+    kinds: tuple[tuple[Verdict, str], ...] = (("positive", "Answers"), ("negative", "Non-answers"))
+    verdicts = [(title, judged.having(verdict)) for verdict, title in kinds]
     ranks = report["propensities"]
-    yield "P(looked at), learnt from chunks that one question showed at several ranks" + (
-        "." if ranks["learnt"] else "; there are too few of these, so that it is 1/rank nearly or wholly."
+    return render(
+        "judgments.md",
+        report=report,
+        read=[(name.replace("_", " "), times) for name, times in report["read"].items()],
+        ranks=ranks,
+        by_rank=[list(row.values()) for row in ranks["by_rank"]],
+        verdicts=[(title, len(found), [_row(judgment) for judgment in found[:_NAMED]]) for title, found in verdicts],
     )
-    yield f"Of hits that nobody chose, {ranks['by_accident']:.1%} are clicked by accident.\n"
-    rows = (tuple(row.values()) for row in ranks["by_rank"])
-    yield from _table(("rank", "looked at", "impressions learnt from"), rows)
-    verdicts: tuple[tuple[Verdict, str], ...] = (("positive", "Answers"), ("negative", "Non-answers"))
-    for verdict, title in verdicts:
-        found = judged.having(verdict)
-        yield f"\n## {title}: {len(found)}\n"
-        shown = (
-            (one.text or one.query, one.chunk_id, f"{one.relevance:.2f} [{one.low:.2f}, {one.high:.2f}]", one.reason)
-            for one in found[:_NAMED]
-        )
-        if found:
-            yield from _table(("question", "chunk", "chosen if looked at", "why"), shown)
-        if len(found) > _NAMED:
-            yield f"\n… and {len(found) - _NAMED} more in judgments.jsonl."
-    for title, counted in (
-        ("Left, and why", report["undecided"]),
-        ("Certain, not in qrels.tsv", report["not_in_qrels"]),
-    ):
-        if counted:
-            yield f"\n## {title}\n"
-            yield from _table(("reason", "number"), counted.items())
+
+
+def _row(judgment: Judgment) -> tuple[str, ...]:
+    interval = f"{judgment.relevance:.2f} [{judgment.low:.2f}, {judgment.high:.2f}]"
+    return judgment.text or judgment.query, judgment.chunk_id, interval, judgment.reason
 
 
 def _beir(judgments: Sequence[Judgment]) -> tuple[list[str], list[str], Counter[str]]:
@@ -155,15 +136,6 @@ def _beir(judgments: Sequence[Judgment]) -> tuple[list[str], list[str], Counter[
             queries.append(_json({"_id": query_id(query), "text": own[0].text, "metadata": {"from": "clicks"}}))
             lines += [f"{query_id(query)}\t{doc_id}\t{relevance}" for doc_id, relevance in judged.items()]
     return queries, lines, +left_out
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    for row in rows:
-        # Questions are typed by strangers: on one line, and no cell of their own.
-        cells = (" ".join(str(cell).replace("|", "\\|").split())[:200] for cell in row)
-        yield f"| {' | '.join(cells)} |"
 
 
 def _json(fields: Mapping[str, Any]) -> str:

