@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.learning.people import Baiter, ScriptedModel
+from benchmarks.learning.simulated_readers import INFORMATIONAL, NAVIGATIONAL, RandomReader, Reader
 from benchmarks.learning.world import World
 from benchmarks.shared.corpus import ROOT
-from benchmarks.learning.simulated_readers import INFORMATIONAL, NAVIGATIONAL, RandomReader, Reader
 from bothways.core.settings import settings
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.evaluation.statistics import Values, confidence

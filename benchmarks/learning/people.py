@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.shared.corpus import LAW
 from benchmarks.learning.simulated_readers import Acted
+from benchmarks.shared.corpus import LAW
 from bothways.evaluation.judged.queries import JudgedQuery
 from bothways.models.llm.usage import TokenUsage
 

@@ -17,9 +17,9 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from benchmarks.learning.people import Article, ScriptedModel, articles_of, judged
+from benchmarks.learning.simulated_readers import Reader, simulated_rows
 from benchmarks.shared.alone import say
 from benchmarks.shared.corpus import LAW
-from benchmarks.learning.simulated_readers import Reader, simulated_rows
 from bothways.core.analysis import load_segmenter
 from bothways.core.collections.collection import delete_collection, open_collection
 from bothways.core.datatypes import Vector
