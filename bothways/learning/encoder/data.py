@@ -89,7 +89,7 @@ def read_corpus(client: Elasticsearch, index: str) -> Corpus:
 def searching_whole(searcher: Searcher, *, depth: int) -> Retrieve:
     """Give what searches by `hybrid`, fused scores and all, without what depends on metadata or a language model."""
     options = SearchOptions(strategy="hybrid", top_k=depth, leg_k=depth, self_query=False)
-    return lambda asked: searcher.search(asked.text, asked.collection, options).hits
+    return lambda question: searcher.search(question.text, question.collection, options).hits
 
 
 def held_out(text: str, *, share: float = 0.1) -> bool:
@@ -98,17 +98,17 @@ def held_out(text: str, *, share: float = 0.1) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def allowed(asked: Iterable[Question], kept_out: LeakageFilter, counts: Counter[str]) -> Iterator[Question]:
+def allowed(questions: Iterable[Question], leakage: LeakageFilter, counts: Counter[str]) -> Iterator[Question]:
     """Leave out the questions that models are judged by, and count."""
-    for one in asked:
-        how = kept_out.match(one.text)
+    for question in questions:
+        how = leakage.match(question.text)
         counts["read" if how is None else f"kept out: {how}"] += 1
         if how is None:
-            yield one
+            yield question
 
 
 def mine_candidates(
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     retrieve: Retrieve,
     texts: Mapping[str, str],
     *,
@@ -122,72 +122,73 @@ def mine_candidates(
     are left out, and questions without candidates.
     """
 
-    def mine(one: Question) -> Group | None:
-        return _candidates(one, retrieve(one), texts, number, random.Random(f"{seed}/{one.key}"))  # noqa: S311
+    def mine(question: Question) -> Group | None:
+        rng = random.Random(f"{seed}/{question.key}")  # noqa: S311
+        return _candidates(question, retrieve(question), texts, number, rng)
 
-    found = overlapped(mine, asked, threads=_THREADS, ahead=_AHEAD, stop=threading.Event(), name="mine")
+    found = overlapped(mine, questions, threads=_THREADS, ahead=_AHEAD, stop=threading.Event(), name="mine")
     groups = []
     for done, group in enumerate(found, start=1):
-        progress(done, len(asked))
+        progress(done, len(questions))
         if group is not None:
             groups.append(group)
     return groups
 
 
 def _candidates(
-    one: Question, hits: Sequence[Hit], texts: Mapping[str, str], number: int, rng: random.Random
+    question: Question, hits: Sequence[Hit], texts: Mapping[str, str], number: int, rng: random.Random
 ) -> Group | None:
     scores = {hit.chunk_id: hit.score for hit in hits}
     others = [
         (rank, hit)
         for rank, hit in enumerate(hits, start=1)
         if hit.chunk_id in texts
-        and hit.chunk_id != one.positive.chunk_id
-        and hit.chunk_id not in one.relevant
-        and hit.doc_id not in one.relevant
+        and hit.chunk_id != question.positive.chunk_id
+        and hit.chunk_id not in question.relevant
+        and hit.doc_id not in question.relevant
     ]
-    if not others or one.positive.chunk_id not in texts:
+    if not others or question.positive.chunk_id not in texts:
         return None
     chosen: list[Hit] = []
     while others and len(chosen) < number:
         place = rng.choices(range(len(others)), weights=[rank**-0.5 for rank, _ in others])[0]
         chosen.append(others.pop(place)[1])
-    answered = scores.get(one.positive.chunk_id, min(scores.values()))
-    part: Part = "dev" if held_out(one.text) else "train"
+    answered = scores.get(question.positive.chunk_id, min(scores.values()))
+    part: Part = "dev" if held_out(question.text) else "train"
     return Group(
-        key=one.key,
-        query=one.text,
-        positive=texts[one.positive.chunk_id],
+        key=question.key,
+        query=question.text,
+        positive=texts[question.positive.chunk_id],
         negatives=tuple(texts[hit.chunk_id] for hit in chosen),
-        source=one.source,
+        source=question.source,
         part=part,
         scores=(answered, *(hit.score for hit in chosen)),
     )
 
 
-def choose(asked: Iterable[Question], *, at_most: int | None, seed: int) -> tuple[list[Question], list[Question]]:
+def choose(questions: Iterable[Question], *, at_most: int | None, seed: int) -> tuple[list[Question], list[Question]]:
     """Divide questions into those that are learnt (drawn) and those that are held out."""
-    every = list(asked)
-    kept = [one for one in every if held_out(one.text)]
-    learnt = draw((one for one in every if not held_out(one.text)), at_most=at_most, seed=seed)
+    every = list(questions)
+    kept = [question for question in every if held_out(question.text)]
+    learnt = draw((question for question in every if not held_out(question.text)), at_most=at_most, seed=seed)
     return learnt, kept
 
 
 def bench_of_questions(
-    name: str, corpus: Corpus, asked: Sequence[Question], *, queries: int, texts: int, seed: int
+    name: str, corpus: Corpus, questions: Sequence[Question], *, queries: int, texts: int, seed: int
 ) -> Bench:
     """Make a bench of questions that were held out: people's where there are some, else pseudo-questions."""
-    people = [one for one in asked if one.kind != "questions"]
+    people = [question for question in questions if question.kind != "questions"]
     documents = dict(zip(corpus.chunk_ids, corpus.doc_ids, strict=True))
     by_text: dict[str, set[str]] = {}
-    for one in people or asked:
-        relevant = {documents.get(answer, answer) for answer in one.relevant}
-        by_text.setdefault(one.text, set()).update(relevant)
+    for question in people or questions:
+        relevant = {documents.get(answer, answer) for answer in question.relevant}
+        by_text.setdefault(question.text, set()).update(relevant)
     return make_bench(name, corpus, list(by_text.items()), queries=queries, texts=texts, seed=seed)
 
 
 def make_bench(
-    name: str, corpus: Corpus, asked: Sequence[tuple[str, Iterable[str]]], *, queries: int, texts: int, seed: int
+    name: str, corpus: Corpus, questions: Sequence[tuple[str, Iterable[str]]], *, queries: int, texts: int, seed: int
 ) -> Bench:
     """Make a bench of (question, documents that answer), of at most so many queries and texts, all answers among them.
 
@@ -195,9 +196,9 @@ def make_bench(
     """
     rng = random.Random(f"{seed}/{name}")  # noqa: S311 - no secret
     known = frozenset(corpus.doc_ids)
-    judged = [(text, answers) for text, every in sorted(asked) if (answers := known & frozenset(every))]
+    judged = [(text, answers) for text, every in sorted(questions) if (answers := known & frozenset(every))]
     if not judged:
-        raise UsageError(f"{name}: none of the {len(asked)} questions has its answer in the collection.")
+        raise UsageError(f"{name}: none of the {len(questions)} questions has its answer in the collection.")
     chosen = rng.sample(judged, min(queries, len(judged)))
     answering = frozenset[str]().union(*(answers for _, answers in chosen))
     places = list(range(len(corpus.texts)))

@@ -47,7 +47,7 @@ class Samples:
     @property
     def failed(self) -> int:
         """The samples that failed."""
-        return sum(bool(one.sample.error) for some in self.samples.values() for one in some)
+        return sum(bool(rewarded.sample.error) for some in self.samples.values() for rewarded in some)
 
 
 def collect(

@@ -40,7 +40,7 @@ def write_pairs(
 def preference_pairs(samples: Samples, wanted: frozenset[str], *, margin: float) -> Iterator[dict[str, Any]]:
     """Give a pair for each wanted query whose samples differ by `margin`; of equal rewards the earlier sample."""
     for query_id, some in samples.samples.items():
-        written = [one for one in some if not one.sample.error]
+        written = [rewarded for rewarded in some if not rewarded.sample.error]
         if query_id not in wanted or len(written) < 2:
             continue
         best, worst = (choose(written, key=lambda sample: sample.reward) for choose in (max, min))

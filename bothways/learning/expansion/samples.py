@@ -120,14 +120,14 @@ class ModelSamples:
             self._llm.close()  # ends the waits of threads that are still asking
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, one: SampleRequest) -> Sample:
+    def _ask(self, request: SampleRequest) -> Sample:
         try:
-            answer = valid_text(self._llm.generate(prompt_of(one.question), timeout_s=self._timeout_s))
+            answer = valid_text(self._llm.generate(prompt_of(request.question), timeout_s=self._timeout_s))
             clean_pseudo_doc(answer)
         except LLMError as error:
             passing = isinstance(error, LLMUnavailableError)
-            return Sample(query_id=one.query_id, number=one.number, error=str(error), passing=passing)
-        return Sample(query_id=one.query_id, number=one.number, text=answer)
+            return Sample(query_id=request.query_id, number=request.number, error=str(error), passing=passing)
+        return Sample(query_id=request.query_id, number=request.number, text=answer)
 
 
 class RecordedSamples:
@@ -170,14 +170,14 @@ class RecordedSamples:
 
     def samples(self, wanted: Iterable[SampleRequest]) -> Generator[Sample]:
         """Give them, each looked at as a language model's answer is."""
-        for one in wanted:
-            text = self._of(one.query_id, one.question)[one.number - 1]
+        for request in wanted:
+            text = self._of(request.query_id, request.question)[request.number - 1]
             try:
                 clean_pseudo_doc(text)
             except LLMError as error:
-                yield Sample(query_id=one.query_id, number=one.number, error=str(error))
+                yield Sample(query_id=request.query_id, number=request.number, error=str(error))
             else:
-                yield Sample(query_id=one.query_id, number=one.number, text=text)
+                yield Sample(query_id=request.query_id, number=request.number, text=text)
 
     def _of(self, query_id: str, question: str) -> Sequence[str]:
         return self._by_key.get(_by_id(query_id)) or self._by_key.get(_by_words(question)) or ()
@@ -190,8 +190,8 @@ def _in_order(
     ahead: deque[Future[Sample]],
     most: int,
 ) -> Iterator[Sample]:
-    for one in wanted:
-        ahead.append(pool.submit(ask, one))
+    for request in wanted:
+        ahead.append(pool.submit(ask, request))
         if len(ahead) >= most:
             yield ahead.popleft().result()
     while ahead:

@@ -54,17 +54,17 @@ def measure_randomness(evidence: Collection[Evidence]) -> ClickRandomness | None
     degrees of freedom. The last ranks are those by which accidental clicks are measured
     (bothways/learning/judgments/propensity.py).
     """
-    cells = [(rank, seen, one.clicked[rank]) for one in evidence for rank, seen in one.seen.items() if seen >= SEEN]
+    cells = [(rank, seen, item.clicked[rank]) for item in evidence for rank, seen in item.seen.items() if seen >= SEEN]
     shown, clicked = Counter[int](), Counter[int]()
     for rank, seen, times in cells:
         shown[rank] += seen
         clicked[rank] += times
     rates = {rank: clicked[rank] / shown[rank] for rank in shown}
-    told = [(rank, seen, times) for rank, seen, times in cells if 0 < rates[rank] < 1]
-    free = len(told) - len({rank for rank, _, _ in told})
+    cells_used = [(rank, seen, times) for rank, seen, times in cells if 0 < rates[rank] < 1]
+    free = len(cells_used) - len({rank for rank, _, _ in cells_used})
     if free < CELLS:
         return None
     squares = sum(
-        (times - seen * rates[rank]) ** 2 / (seen * rates[rank] * (1 - rates[rank])) for rank, seen, times in told
+        (times - seen * rates[rank]) ** 2 / (seen * rates[rank] * (1 - rates[rank])) for rank, seen, times in cells_used
     )
     return ClickRandomness(squares / free, accidental(evidence) / max(rates.values()))

@@ -118,6 +118,6 @@ def gather(sessions: Iterable[Session]) -> Ledger:
             typed[session.text] += 1
         passed_over = session.passed_over()
         for seen in session.shown:
-            one = ledger.evidence.setdefault((session.query, seen.chunk_id), Evidence(doc_id=seen.doc_id))
-            one.add(seen, session, is_passed_over=seen.chunk_id in passed_over)
+            evidence = ledger.evidence.setdefault((session.query, seen.chunk_id), Evidence(doc_id=seen.doc_id))
+            evidence.add(seen, session, is_passed_over=seen.chunk_id in passed_over)
     return ledger

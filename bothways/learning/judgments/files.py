@@ -50,7 +50,7 @@ def write_judgments(outcome: Outcome, folder: Path) -> dict[str, Any]:
         queries, lines, left_out = _beir(outcome.judged.judgments)
         _write(folder / "queries.jsonl", queries)
         _write(folder / "qrels.tsv", lines)
-        _write(folder / "judgments.jsonl", (_json(one.as_dict()) for one in outcome.judged.judgments))
+        _write(folder / "judgments.jsonl", (_json(judgment.as_dict()) for judgment in outcome.judged.judgments))
         report = report_of(outcome, queries=len(queries), left_out=left_out)
         write_json(folder / "report.json", report, indent=2)
         (folder / "report.md").write_text(_page(report, outcome.judged), "utf-8")
@@ -67,16 +67,16 @@ def query_id(query: str) -> str:
 def documents_of(judgments: Iterable[Judgment]) -> dict[str, int]:
     """Give the judged documents of one question: 1 where a chunk is an answer, 0 where one is none and no other is."""
     judged: dict[str, int] = {}
-    for one in judgments:
-        if one.verdict != "undecided":
-            judged[one.doc_id] = max(judged.get(one.doc_id, 0), int(one.verdict == "positive"))
+    for judgment in judgments:
+        if judgment.verdict != "undecided":
+            judged[judgment.doc_id] = max(judged.get(judgment.doc_id, 0), int(judgment.verdict == "positive"))
     return judged
 
 
 def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) -> dict[str, Any]:
     """Give all numbers: what was read, what it is worth, what was taken and what was left, by reason."""
     judged = outcome.judged
-    left = Counter(one.reason.split(":")[0] for one in judged.having("undecided"))
+    left = Counter(judgment.reason.split(":")[0] for judgment in judged.having("undecided"))
     return {
         "collection": outcome.collection,
         "since": outcome.since,
@@ -120,8 +120,8 @@ def _row(judgment: Judgment) -> tuple[str, ...]:
 def _beir(judgments: Sequence[Judgment]) -> tuple[list[str], list[str], Counter[str]]:
     """Give the lines of both files, and count what they cannot hold."""
     by_query: dict[str, list[Judgment]] = {}
-    for one in judgments:
-        by_query.setdefault(one.query, []).append(one)
+    for judgment in judgments:
+        by_query.setdefault(judgment.query, []).append(judgment)
     queries, lines, left_out = [], ["query-id\tcorpus-id\tscore"], Counter[str]()
     for query, own in by_query.items():
         judged = documents_of(own)

@@ -37,17 +37,17 @@ def split(judgments: Iterable[Judgment], *, share: float) -> Parts:
     """Part judgments by their questions. A question whose words are not kept can be learnt from and not held out."""
     learn: list[Judgment] = []
     held: dict[str, list[Judgment]] = {}
-    for one in judgments:
-        if one.verdict == "undecided":
+    for judgment in judgments:
+        if judgment.verdict == "undecided":
             continue
-        if one.text is not None and is_held_out(one.query, share):
-            held.setdefault(one.query, []).append(one)
+        if judgment.text is not None and is_held_out(judgment.query, share):
+            held.setdefault(judgment.query, []).append(judgment)
         else:
-            learn.append(one)
+            learn.append(judgment)
     queries = [_judged(query, own) for query, own in sorted(held.items())]
     kept_out = LeakageFilter(query.text for query in queries)
-    near = {one.query for one in learn if one.text is not None and kept_out.match(one.text)}
-    kept = [one for one in learn if one.query not in near]
+    near = {judgment.query for judgment in learn if judgment.text is not None and kept_out.match(judgment.text)}
+    kept = [judgment for judgment in learn if judgment.query not in near]
     return Parts(kept, [query for query in queries if any(query.relevant.values())], len(learn) - len(kept))
 
 

@@ -77,7 +77,7 @@ class JudgedPairs:
 
     def having(self, verdict: Verdict) -> list[Judgment]:
         """Give those of one verdict."""
-        return [one for one in self.judgments if one.verdict == verdict]
+        return [judgment for judgment in self.judgments if judgment.verdict == verdict]
 
 
 def judge(
@@ -87,52 +87,55 @@ def judge(
     thresholds = thresholds or JudgmentThresholds()
     propensities = propensities or estimate(ledger.evidence.values())
     prior = _usual(ledger.evidence.values(), propensities)
-    found = {pair: _summed_up(posterior(one, propensities, prior), thresholds) for pair, one in ledger.evidence.items()}
+    found = {
+        pair: _summed_up(posterior(evidence, propensities, prior), thresholds)
+        for pair, evidence in ledger.evidence.items()
+    }
     best = _best_two((query, low) for (query, _), (_, low, _) in found.items())
     judgments = []
-    for (query, chunk_id), one in ledger.evidence.items():
+    for (query, chunk_id), evidence in ledger.evidence.items():
         relevance, low, high = found[query, chunk_id]
         rival = best[query][low == best[query][0]]
-        verdict, reason = _verdict(one, low, rival, thresholds)
-        shown = one.seen.total()
+        verdict, reason = _verdict(evidence, low, rival, thresholds)
+        shown = evidence.seen.total()
         judgments.append(
             Judgment(
                 query=query,
                 text=_as_typed(ledger, query),
                 chunk_id=chunk_id,
-                doc_id=one.doc_id,
+                doc_id=evidence.doc_id,
                 verdict=verdict,
                 reason=reason,
                 relevance=relevance,
                 low=low,
                 high=high,
-                ips=relevance_by_propensity(one, propensities),
-                searches=one.searches,
-                clicks=one.clicked.total(),
-                passed_over=one.passed_over,
-                ups=one.ups,
-                downs=one.downs,
-                mean_rank=sum(rank * times for rank, times in one.seen.items()) / shown if shown else None,
-                by_questions=one.attracted / one.asked if one.asked else None,
-                missed=one.missed / one.asked if one.asked else None,
+                ips=relevance_by_propensity(evidence, propensities),
+                searches=evidence.searches,
+                clicks=evidence.clicked.total(),
+                passed_over=evidence.passed_over,
+                ups=evidence.ups,
+                downs=evidence.downs,
+                mean_rank=sum(rank * times for rank, times in evidence.seen.items()) / shown if shown else None,
+                by_questions=evidence.attracted / evidence.asked if evidence.asked else None,
+                missed=evidence.missed / evidence.asked if evidence.asked else None,
             )
         )
-    judgments.sort(key=lambda one: (one.query, -one.relevance, one.chunk_id))
+    judgments.sort(key=lambda judgment: (judgment.query, -judgment.relevance, judgment.chunk_id))
     return JudgedPairs(judgments, propensities)
 
 
-def posterior(one: Evidence, propensities: Propensities, prior: tuple[float, float]) -> Floats:
+def posterior(evidence: Evidence, propensities: Propensities, prior: tuple[float, float]) -> Floats:
     """Give the weight of each point of the grid: the posterior of P(chosen | looked at), summing up to 1.
 
     `prior` are the two parameters of a beta distribution.
     """
     for_it, against_it = prior
-    log_weight = (for_it - 1 + VOTE * one.ups) * np.log(_GRID)
-    log_weight += (against_it - 1 + VOTE * one.downs) * np.log1p(-_GRID)
-    for rank, seen in one.seen.items():
+    log_weight = (for_it - 1 + VOTE * evidence.ups) * np.log(_GRID)
+    log_weight += (against_it - 1 + VOTE * evidence.downs) * np.log1p(-_GRID)
+    for rank, seen in evidence.seen.items():
         not_chosen = 1 - propensities.at(rank) * _GRID
-        log_weight += one.clicked[rank] * np.log1p(-(1 - propensities.by_accident) * not_chosen)
-        log_weight += (seen - one.clicked[rank]) * np.log(not_chosen)
+        log_weight += evidence.clicked[rank] * np.log1p(-(1 - propensities.by_accident) * not_chosen)
+        log_weight += (seen - evidence.clicked[rank]) * np.log(not_chosen)
     return _normal(log_weight)
 
 
@@ -163,17 +166,17 @@ def _best_two(lower_ends: Iterable[tuple[str, float]]) -> dict[str, tuple[float,
     return best
 
 
-def _verdict(one: Evidence, low: float, rival: float, thresholds: JudgmentThresholds) -> tuple[Verdict, str]:
+def _verdict(evidence: Evidence, low: float, rival: float, thresholds: JudgmentThresholds) -> tuple[Verdict, str]:
     """Say what a pair is, and why. `rival` is the lower end of the best other chunk of the question."""
-    for_it, against_it = one.speaks_for, one.speaks_against
+    for_it, against_it = evidence.speaks_for, evidence.speaks_against
     if max(for_it, against_it) < thresholds.evidence:
         return "undecided", f"little evidence: {for_it} for it, {against_it} against it, {thresholds.evidence} wanted"
     # Of those who looked at it for certain: a beta distribution, on the same grid. It needs no propensities.
     log_weight = for_it * np.log(_GRID) + against_it * np.log1p(-_GRID)
     least, most = _interval(_normal(log_weight), thresholds.credible)
     if for_it > against_it:
-        if len(one.hours_for) < thresholds.hours:
-            return "undecided", f"few hours: all of it from {len(one.hours_for)}, {thresholds.hours} wanted"
+        if len(evidence.hours_for) < thresholds.hours:
+            return "undecided", f"few hours: all of it from {len(evidence.hours_for)}, {thresholds.hours} wanted"
         if low < thresholds.positive:
             return (
                 "undecided",
@@ -184,15 +187,15 @@ def _verdict(one: Evidence, low: float, rival: float, thresholds: JudgmentThresh
         return "positive", f"{for_it} for it, {against_it} against it; chosen with a probability of {low:.2f} or more"
     if most > thresholds.negative:
         return "undecided", f"contested: {for_it} for it, {against_it} against it"
-    if one.speaks_against_high < thresholds.evidence:
+    if evidence.speaks_against_high < thresholds.evidence:
         return (
             "undecided",
-            f"little evidence high up: {one.speaks_against_high} of {against_it} in the first {HIGH} ranks",
+            f"little evidence high up: {evidence.speaks_against_high} of {against_it} in the first {HIGH} ranks",
         )
     if rival < most:
         return "undecided", "nothing better: no other chunk of the question is certainly chosen more often"
-    if len(one.hours_against) < thresholds.hours:
-        return "undecided", f"few hours: all of it from {len(one.hours_against)}, {thresholds.hours} wanted"
+    if len(evidence.hours_against) < thresholds.hours:
+        return "undecided", f"few hours: all of it from {len(evidence.hours_against)}, {thresholds.hours} wanted"
     return (
         "negative",
         f"passed over {against_it} times, chosen {for_it} times: of those who look, {most:.2f} at most do",
@@ -202,9 +205,9 @@ def _verdict(one: Evidence, low: float, rival: float, thresholds: JudgmentThresh
 def _usual(evidence: Iterable[Evidence], propensities: Propensities) -> tuple[float, float]:
     """Give the prior: a beta distribution that weighs as two looks, its mean being what is usual in this collection."""
     looks = clicks = 0.0
-    for one in evidence:
-        looks += sum(propensities.at(rank) * seen for rank, seen in one.seen.items())
-        clicks += one.clicked.total()
+    for item in evidence:
+        looks += sum(propensities.at(rank) * seen for rank, seen in item.seen.items())
+        clicks += item.clicked.total()
     usual = min(max(clicks / looks if looks else 0.5, 0.05), 0.95)
     return 2 * usual, 2 * (1 - usual)
 

@@ -71,9 +71,9 @@ def accidental(evidence: Iterable[Evidence]) -> float:
     judgments fewer and none wrong.
     """
     seen, clicked = Counter[int](), Counter[int]()
-    for one in evidence:
-        seen.update(one.seen)
-        clicked.update(one.clicked)
+    for item in evidence:
+        seen.update(item.seen)
+        clicked.update(item.clicked)
     wanted = DEEP * (seen.total() - seen[1])
     shown = times = 0
     for rank in sorted(seen.keys() - {1}, reverse=True):
@@ -86,8 +86,8 @@ def accidental(evidence: Iterable[Evidence]) -> float:
 def estimate(evidence: Collection[Evidence]) -> Propensities:
     """Estimate the propensities from all pairs that were seen at several ranks, and accidents from all."""
     by_accident = accidental(evidence)
-    pairs = [one for one in evidence if len(one.seen) > 1]
-    cells = [(pair, rank, one.seen[rank], one.clicked[rank]) for pair, one in enumerate(pairs) for rank in one.seen]
+    pairs = [item for item in evidence if len(item.seen) > 1]
+    cells = [(pair, rank, item.seen[rank], item.clicked[rank]) for pair, item in enumerate(pairs) for rank in item.seen]
     curve = fixed_curve()
     if not cells:
         return Propensities(tuple(curve.tolist()), (0,) * DEEPEST, by_accident)
@@ -129,7 +129,7 @@ def _maximise(
     return looked
 
 
-def relevance_by_propensity(one: Evidence, propensities: Propensities) -> float:
+def relevance_by_propensity(item: Evidence, propensities: Propensities) -> float:
     """Estimate P(chosen | looked at) by inverse propensities: unbiased up to the clipping, and noisy.
 
     Each click weighs 1 / P(looked at) (Joachims et al. 2017, section 4), less the accidents to be expected (Vardasbi,
@@ -137,10 +137,10 @@ def relevance_by_propensity(one: Evidence, propensities: Propensities) -> float:
     """
     by_accident = propensities.by_accident
     total = sum(
-        (one.clicked[rank] - by_accident * seen) / (propensities.at(rank) * (1 - by_accident))
-        for rank, seen in one.seen.items()
+        (item.clicked[rank] - by_accident * seen) / (propensities.at(rank) * (1 - by_accident))
+        for rank, seen in item.seen.items()
     )
-    return max(total / one.seen.total(), 0.0) if one.seen else 0.0
+    return max(total / item.seen.total(), 0.0) if item.seen else 0.0
 
 
 def as_table(propensities: Propensities) -> list[Mapping[str, float]]:

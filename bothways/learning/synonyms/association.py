@@ -93,8 +93,8 @@ def associate(
         Association(asked=term, found=text, together=times, asked_in=asked[term], found_in=found[text], chunks=chunks)
         for (term, text), times in together.at_least(thresholds.min_chunks)
     )
-    strong = [one for one in every if one.score >= thresholds.min_score and one.g2 >= thresholds.min_g2]
-    strong.sort(key=lambda one: (-one.score, -one.together, one.asked, one.found))
+    strong = [pair for pair in every if pair.score >= thresholds.min_score and pair.g2 >= thresholds.min_g2]
+    strong.sort(key=lambda pair: (-pair.score, -pair.together, pair.asked, pair.found))
     return list(_at_most(strong, thresholds.per_term))
 
 
@@ -118,10 +118,10 @@ def _count_terms(
 
 def _at_most(associations: Iterable[Association], per_term: int) -> Iterator[Association]:
     seen: Counter[str] = Counter()
-    for one in associations:
-        seen[one.asked] += 1
-        if seen[one.asked] <= per_term:
-            yield one
+    for association in associations:
+        seen[association.asked] += 1
+        if seen[association.asked] <= per_term:
+            yield association
 
 
 def _entropy(*counts: int) -> float:

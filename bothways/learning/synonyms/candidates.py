@@ -45,21 +45,21 @@ class Candidate:
 
 def with_examples(associations: Sequence[Association], pairs: Iterable[Pair], *, each: int = 2) -> list[Candidate]:
     """Find up to `each` examples of each association, in the order of the stream; stops when all have them."""
-    found: dict[Association, list[Example]] = {one: [] for one in associations}
+    found: dict[Association, list[Example]] = {association: [] for association in associations}
     by_term: dict[str, list[Association]] = {}
-    for one in associations:
-        by_term.setdefault(one.asked, []).append(one)
+    for association in associations:
+        by_term.setdefault(association.asked, []).append(association)
     missing = set(associations)
     for pair in pairs if missing else ():
         for term in pair.unmet & by_term.keys():
-            for one in by_term[term]:
-                if one in missing and one.found in pair.words:
-                    found[one].append(_example(pair, term))
-                    if len(found[one]) == each:
-                        missing.discard(one)
+            for association in by_term[term]:
+                if association in missing and association.found in pair.words:
+                    found[association].append(_example(pair, term))
+                    if len(found[association]) == each:
+                        missing.discard(association)
         if not missing:
             break
-    return [replace(Candidate(one), examples=tuple(examples)) for one, examples in found.items()]
+    return [replace(Candidate(association), examples=tuple(examples)) for association, examples in found.items()]
 
 
 def _example(pair: Pair, term: str) -> Example:

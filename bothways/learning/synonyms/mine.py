@@ -59,9 +59,9 @@ def mine(
     """
     progress("counting terms")
     strong = associate(lambda: pairs(False), thresholds, stopwords=stopwords)
-    usable = [one for one in strong if _stays_whole(one, segmenter)]
+    usable = [association for association in strong if _stays_whole(association, segmenter)]
     effects = {effect for rule in known for effect in rule.effects()}
-    new = [one for one in usable if (one.asked, one.found) not in effects]
+    new = [association for association in usable if (association.asked, association.found) not in effects]
     progress("looking up examples")
     candidates = with_examples(new[:at_most], pairs(True))
     if judge is None:
@@ -79,5 +79,5 @@ def mine(
     )
 
 
-def _stays_whole(one: Association, segmenter: Segmenter) -> bool:
-    return all(segmenter.words(term) == [term] for term in (one.asked, one.found))
+def _stays_whole(association: Association, segmenter: Segmenter) -> bool:
+    return all(segmenter.words(term) == [term] for term in (association.asked, association.found))

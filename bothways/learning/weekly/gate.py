@@ -86,26 +86,28 @@ class Decision:
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
-        return {"accepted": self.accepted, "reasons": list(self.reasons), "sets": [asdict(one) for one in self.sets]}
+        sets = [asdict(compared) for compared in self.sets]
+        return {"accepted": self.accepted, "reasons": list(self.reasons), "sets": sets}
 
 
 def decide(sets: Sequence[Measured]) -> Decision:
     """Decide by numbers alone: a set refuses that is too small, or that does not exclude a loss above its margin."""
-    return Decision([reason for one in sets for reason in _against(one)], sets)
+    return Decision([reason for compared in sets for reason in _against(compared)], sets)
 
 
-def _against(one: Measured) -> list[str]:
-    if one.queries < one.required:
-        leaked = f"; {one.leaked} more are indexed questions" if one.leaked else ""
-        return [f"{one.name}: {one.queries} judged queries, {one.required} are needed{leaked}"]
-    told = (
-        f"{one.measure} {one.live:.4f} → {one.candidate:.4f}, difference {one.difference.mean:+.4f} "
-        f"[{one.difference.low:+.4f}, {one.difference.high:+.4f}], {one.better} queries better, {one.worse} worse"
+def _against(row: Measured) -> list[str]:
+    if row.queries < row.required:
+        leaked = f"; {row.leaked} more are indexed questions" if row.leaked else ""
+        return [f"{row.name}: {row.queries} judged queries, {row.required} are needed{leaked}"]
+    numbers = (
+        f"{row.measure} {row.live:.4f} → {row.candidate:.4f}, difference {row.difference.mean:+.4f} "
+        f"[{row.difference.low:+.4f}, {row.difference.high:+.4f}], {row.better} queries better, "
+        f"{row.worse} worse"
     )
-    if one.difference.high < 0:
-        return [f"{one.name} gets worse: {told}"]
-    if one.difference.low < -one.margin:
-        return [f"{one.name} may get worse by more than {one.margin:g}: {told}"]
+    if row.difference.high < 0:
+        return [f"{row.name} gets worse: {numbers}"]
+    if row.difference.low < -row.margin:
+        return [f"{row.name} may get worse by more than {row.margin:g}: {numbers}"]
     return []
 
 
@@ -173,7 +175,9 @@ def gate(
     if regression is not None:
         both.append(("regression set", regression, demands.min_regression, demands.margin))
     for name, queries, required, margin in both:
-        known = {leak.query_id for one in (live[1], candidate[1]) for leak in find_leaks(searcher.client, one, queries)}
+        known = {
+            leak.query_id for side in (live[1], candidate[1]) for leak in find_leaks(searcher.client, side, queries)
+        }
         sets.append(
             measured(
                 name,

@@ -133,7 +133,7 @@ def answering(query: str, hits: Sequence[Hit]) -> Hit:
 
 
 def draw(
-    asked: Iterable[Question],
+    questions: Iterable[Question],
     *,
     at_most: int | None,
     seed: int,
@@ -145,34 +145,35 @@ def draw(
     People's questions are few beside pseudo-questions, and nearer to what will be asked. Of the sources named
     `general` come at most `general_share` of all.
     """
-    every = sorted(asked, key=lambda one: one.key)
+    every = sorted(questions, key=lambda question: question.key)
     random.Random(seed).shuffle(every)  # noqa: S311 - no secret
     if not general:
         return _shared(every, at_most)
-    own = [one for one in every if one.source not in general]
+    own = [question for question in every if question.source not in general]
     own = _shared(own, None if at_most is None else round(at_most * (1 - general_share)))
     room = round(len(own) * general_share / (1 - general_share))
-    beside = [one for one in every if one.source in general][:room]
-    chosen = {one.key for one in (*own, *beside)}
-    return [one for one in every if one.key in chosen]
+    beside = [question for question in every if question.source in general][:room]
+    chosen = {question.key for question in (*own, *beside)}
+    return [question for question in every if question.key in chosen]
 
 
 def _shared(every: list[Question], at_most: int | None) -> list[Question]:
     if at_most is None or len(every) <= at_most:
         return every
-    people = [one for one in every if one.kind != "questions"]
-    others = [one for one in every if one.kind == "questions"]
+    people = [question for question in every if question.kind != "questions"]
+    others = [question for question in every if question.kind == "questions"]
     from_people = min(len(people), max(at_most // 2, at_most - len(others)))
-    kept = {one.key for one in [*people[:from_people], *others[: at_most - from_people]]}
-    return [one for one in every if one.key in kept]
+    kept = {question.key for question in [*people[:from_people], *others[: at_most - from_people]]}
+    return [question for question in every if question.key in kept]
 
 
-def part_of(asked: Question, *, dev_share: float) -> Part:
+def part_of(question: Question, *, dev_share: float) -> Part:
     """Tell whether a question's group is trained on or measured.
 
     Pseudo-questions of one answer stay together, and so do all answers to one question of people, in all collections.
     """
-    together = f"{asked.collection}/{asked.positive.chunk_id}" if asked.kind == "questions" else asked.text
+    of_chunk = f"{question.collection}/{question.positive.chunk_id}"
+    together = of_chunk if question.kind == "questions" else question.text
     digest = hashlib.sha256(together.encode()).digest()
     return "dev" if int.from_bytes(digest[:8], "big") < dev_share * 2**64 else "train"
 

@@ -98,24 +98,24 @@ def build_candidate(tools: Tools, live: Collection, rewritten: Sequence[Rewritte
     its questions were written is left as it is, as a failure. Raises `ElasticsearchError` where the copy is not whole.
     """
     client = tools.client
-    now = read_chunks(client, live.index, [one.chunk.chunk_id for one in rewritten])
-    fresh = [one for one in rewritten if _is_same(one.chunk, now.get(one.chunk.chunk_id))]
+    now = read_chunks(client, live.index, [change.chunk.chunk_id for change in rewritten])
+    fresh = [change for change in rewritten if _is_same(change.chunk, now.get(change.chunk.chunk_id))]
     failures = [
         Failure(
             stage="read",
-            item=one.chunk.chunk_id,
+            item=change.chunk.chunk_id,
             reason="it was changed while its questions were written",
-            title=one.chunk.title,
+            title=change.chunk.title,
         )
-        for one in rewritten
-        if not _is_same(one.chunk, now.get(one.chunk.chunk_id))
+        for change in rewritten
+        if not _is_same(change.chunk, now.get(change.chunk.chunk_id))
     ]
     remove_candidates(client, live)
     lease.check()
     index = create_version(client, alias_of(live.name), without_graphs(_body(client, live)))
     begin_build(client, index)
     copied = _copy(client, live.index, index, lease)
-    vectors = _encode([question for one in fresh for question in one.questions], tools.encoder) if fresh else None
+    vectors = _encode([question for change in fresh for question in change.questions], tools.encoder) if fresh else None
     sent = bulk(client, _updates(tools, index, fresh, vectors))
     failed = {failure.item for failure in sent.failures}
     failures += sent.failures
@@ -129,7 +129,7 @@ def build_candidate(tools: Tools, live: Collection, rewritten: Sequence[Rewritte
     made = open_index(client, live.name, index)
     if made is None:
         raise ElasticsearchError(f"The candidate {index} was removed while it was made; run the same command again.")
-    changed = [one for one in fresh if one.chunk.chunk_id not in failed]
+    changed = [change for change in fresh if change.chunk.chunk_id not in failed]
     return Candidate(
         collection=made, changed=changed, failures=failures, encoded=0 if vectors is None else len(vectors)
     )
@@ -222,16 +222,16 @@ def _updates(
     """Build the `_bulk` actions that replace the old generation of some chunks' questions, and touch nothing else."""
     packed = tools.server.takes_packed_vectors
     at = iter(()) if vectors is None else iter(vectors)
-    for one in rewritten:
+    for change in rewritten:
         questions = [
             {
                 "text": question,
                 "text_kw": tools.segmenter.segment(question),
                 "text_sem": to_stored(next(at), packed=packed),
                 "tag": "syn",
-                "generation": one.generation,
+                "generation": change.generation,
             }
-            for question in one.questions
+            for question in change.questions
         ]
-        doc = {"generation": one.generation, "questions": questions, "question_count": len(questions)}
-        yield {"_op_type": "update", "_index": index, "_id": one.chunk.chunk_id, "doc": doc}
+        doc = {"generation": change.generation, "questions": questions, "question_count": len(questions)}
+        yield {"_op_type": "update", "_index": index, "_id": change.chunk.chunk_id, "doc": doc}

@@ -55,28 +55,28 @@ def make_worklist(judgments: Iterable[Judgment], *, used: Collection[tuple[str, 
     """
     found = Worklist()
     by_chunk: dict[str, list[tuple[Judgment, str]]] = defaultdict(list)
-    for one in judgments:
-        reason = why(one)
+    for judgment in judgments:
+        reason = why(judgment)
         if reason is None:
-            found.in_order += one.verdict != "undecided"
-        elif (one.chunk_id, query_id(one.query)) in used:
+            found.in_order += judgment.verdict != "undecided"
+        elif (judgment.chunk_id, query_id(judgment.query)) in used:
             found.acted_on_before += 1
-        elif one.text is None:
+        elif judgment.text is None:
             found.without_words += 1
         else:
-            by_chunk[one.chunk_id].append((one, reason))
+            by_chunk[judgment.chunk_id].append((judgment, reason))
     every = sorted((_task(chunk_id, own) for chunk_id, own in by_chunk.items()), key=lambda t: (-t.weight, t.chunk_id))
     found.tasks, found.waiting = every[:at_most], every[at_most:]
     return found
 
 
-def why(one: Judgment) -> str | None:
+def why(judgment: Judgment) -> str | None:
     """Say why a judgment asks for new questions, None where it does not."""
-    if one.verdict == "positive":
-        if one.mean_rank is not None and one.mean_rank > LOW:
-            return f"chosen although it stood at rank {one.mean_rank:.1f} on average"
-        return "chosen, and its questions missed it" if one.missed is not None and one.missed > HALF else None
-    if one.verdict == "negative" and one.by_questions is not None and one.by_questions >= HALF:
+    if judgment.verdict == "positive":
+        if judgment.mean_rank is not None and judgment.mean_rank > LOW:
+            return f"chosen although it stood at rank {judgment.mean_rank:.1f} on average"
+        return "chosen, and its questions missed it" if judgment.missed is not None and judgment.missed > HALF else None
+    if judgment.verdict == "negative" and judgment.by_questions is not None and judgment.by_questions >= HALF:
         return "brought by its questions and passed over"
     return None
 
@@ -86,14 +86,18 @@ def _task(chunk_id: str, own: Sequence[tuple[Judgment, str]]) -> Task:
     return Task(
         chunk_id=chunk_id,
         doc_id=ordered[0][0].doc_id,
-        successful=tuple(one.text or "" for one, _ in ordered if one.verdict == "positive"),
-        failed=tuple(one.text or "" for one, _ in ordered if one.verdict == "negative"),
-        reasons=tuple(f"“{one.text}”: {reason} ({one.reason})" for one, reason in ordered),
-        pairs=tuple(query_id(one.query) for one, _ in ordered),
-        weight=sum(_weight(one) for one, _ in ordered),
+        successful=tuple(judgment.text or "" for judgment, _ in ordered if judgment.verdict == "positive"),
+        failed=tuple(judgment.text or "" for judgment, _ in ordered if judgment.verdict == "negative"),
+        reasons=tuple(f"“{judgment.text}”: {reason} ({judgment.reason})" for judgment, reason in ordered),
+        pairs=tuple(query_id(judgment.query) for judgment, _ in ordered),
+        weight=sum(_weight(judgment) for judgment, _ in ordered),
     )
 
 
-def _weight(one: Judgment) -> int:
+def _weight(judgment: Judgment) -> int:
     """Count what a judgment rests on, in clicks or times passed over."""
-    return one.clicks + VOTE * one.ups if one.verdict == "positive" else one.passed_over + VOTE * one.downs
+    return (
+        judgment.clicks + VOTE * judgment.ups
+        if judgment.verdict == "positive"
+        else judgment.passed_over + VOTE * judgment.downs
+    )
