@@ -15,11 +15,15 @@ from bothways.core.machine.private_files import private_folder, write_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder:
-    """The folder `out` of a run of some `kind`, whose state is the JSON file `state` in it."""
+    """The folder `out` of a run of some `kind`, whose state is the JSON file `state` in it.
+
+    `hint` says what to do where none was begun.
+    """
 
     out: Path
     state: str
     kind: str
+    hint: str = "leave --resume away"
 
     @property
     def path(self) -> Path:
@@ -39,7 +43,7 @@ class RunFolder:
         try:
             state = dict(json.loads(self.path.read_text("utf-8")))
         except FileNotFoundError as error:
-            raise UsageError(f"No {self.kind} was begun in {self.out}: leave --resume away.") from error
+            raise UsageError(f"No {self.kind} was begun in {self.out}: {self.hint}.") from error
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(f"{self.path} cannot be read: {error}.") from error
         return state

@@ -240,7 +240,7 @@ def test_harm_is_seen_and_refused(es, live, record, learn):
     [step] = learn(
         Model({"leave": stolen}),
         regression=frozen,
-        options=SearchOptions(strategy="questions", self_query=False),
+        search=SearchOptions(strategy="questions", self_query=False),
         demands=Demands(min_held_out=1, min_regression=5, measure="mrr@10"),
     )["steps"]
     assert step["state"] == "refused", step["reason"]

@@ -66,4 +66,6 @@ def read_distillation(out: Path) -> Distillation:
 
 
 def _folder(out: Path) -> RunFolder:
-    return RunFolder(out=out, state=f"{FOLDER}/distillation.json", kind="distillation")
+    return RunFolder(
+        out=out, state=f"{FOLDER}/distillation.json", kind="distillation", hint="begin with the step `logits`"
+    )

@@ -138,7 +138,7 @@ def test_folders_are_not_mixed_up(tmp_path):
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "thesis.txt").write_text("x")
-    with pytest.raises(UsageError, match="is taken"):
+    with pytest.raises(UsageError, match="is not empty"):
         run(taken, sampled(FakeModel("一")))
     with pytest.raises(UsageError, match="No run was begun"):
         run(tmp_path / "new", sampled(FakeModel("一")), resume=True)

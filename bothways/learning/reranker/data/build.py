@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from bothways.core.datatypes import Hit
 from bothways.core.errors import UsageError
+from bothways.core.results import Hit
 from bothways.indexer.workers.overlap import overlapped
 from bothways.learning.arguments import Arguments
 from bothways.learning.leakage import LeakageFilter

@@ -18,10 +18,10 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
 from bothways.core.batches import batched
-from bothways.core.results import Hit
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import write_private
+from bothways.core.results import Hit
 from bothways.search.rank.window import terms
 
 Kind = Literal["questions", "judged", "clicks"]
