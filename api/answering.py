@@ -57,7 +57,7 @@ class Turns:
             waiting=settings.ask_queue,
             wait_s=settings.llm_timeout_s,
             of="answers",
-            settings="BOTHWAYS_ASK_CONCURRENCY, BOTHWAYS_ASK_QUEUE",
+            setting="",
             refused=ANSWERS_REFUSED,
         )
         self._searches = searches

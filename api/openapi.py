@@ -24,7 +24,7 @@ WHY: Mapping[int, str] = {
     404: "There is no such collection, document or job, or the API key cannot see it",
     408: "The body did not come in time",
     409: "What is there does not allow it now: another job, another embedding model, another state",
-    413: "The body is larger than BOTHWAYS_MAX_BODY_MB, or an upload than BOTHWAYS_MAX_UPLOAD_MB",
+    413: "The body is larger than 2 MB, or an upload than BOTHWAYS_MAX_UPLOAD_MB",
     415: "The body is of a kind that is not read here",
     421: "The server is not called by this name (BOTHWAYS_ALLOWED_HOSTS)",
     422: "The request can be read, but is not valid; `detail` says what to change",

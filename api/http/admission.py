@@ -27,7 +27,7 @@ _SHARE_OF_LAST = 0.1
 class Admission:
     """Lets `at_once` in, and up to `waiting` wait for at most `wait_s` seconds. For one event loop.
 
-    `of` is what they are called, `settings` names the two that say how many, `refused` counts those who got no turn.
+    `of` is what they are called, `setting` says how many, `refused` counts those who got no turn.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Admission:
         waiting: int,
         wait_s: float,
         of: str = "searches",
-        settings: str = "BOTHWAYS_SEARCH_CONCURRENCY, BOTHWAYS_SEARCH_QUEUE",
+        setting: str = "BOTHWAYS_SEARCH_CONCURRENCY",
         refused: Counter = REFUSED,
     ) -> None:
         self._of = of
-        self._settings = settings
+        self._setting = f" ({setting})" if setting else ""
         self._refused = refused
         self._at_once = at_once
         self._most_waiting = waiting
@@ -81,7 +81,7 @@ class Admission:
         seconds = math.ceil(self._mean_s * (self._waiting + 1) / self._at_once)
         return OverloadedError(
             f"{self._at_once} {self._of} go on and {self._waiting} wait, which is all that this server takes on at "
-            f"once ({self._settings}): ask again a little later.",
+            f"once{self._setting}: ask again a little later.",
             retry_after_s=min(max(seconds, 1), _LONGEST_RETRY_AFTER_S),
         )
 

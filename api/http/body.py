@@ -37,7 +37,7 @@ class _Limit:
     """The limit that holds for one request."""
 
     mb: float
-    setting: str
+    setting: str = ""
 
     @property
     def size(self) -> int:
@@ -45,7 +45,7 @@ class _Limit:
 
     @property
     def message(self) -> str:
-        return f"The request is larger than {self.mb:g} MB ({self.setting})."
+        return f"The request is larger than {self.mb:g} MB{self.setting}."
 
 
 class BoundedBody:
@@ -56,8 +56,8 @@ class BoundedBody:
 
     def __init__(self, app: ASGIApp, *, limits: Limits, ending: Ending) -> None:
         self.app = app
-        self._body = _Limit(limits.max_body_mb, "BOTHWAYS_MAX_BODY_MB")
-        self._upload = _Limit(limits.max_upload_mb, "BOTHWAYS_MAX_UPLOAD_MB")
+        self._body = _Limit(limits.max_body_mb)
+        self._upload = _Limit(limits.max_upload_mb, " (BOTHWAYS_MAX_UPLOAD_MB)")
         self._ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,6 @@ class SearchPlan:
         """
         return {
             "BOTHWAYS_RERANKER_MODEL": self.reranker_folder,
-            "BOTHWAYS_RERANK_CACHE_SIZE": "0",
             "BOTHWAYS_RERANK_BUDGET_MS": "600000",
-            "BOTHWAYS_SEARCH_TIMEOUT_MS": "600000",
+            "BOTHWAYS_FIXED": json.dumps({"rerank_cache_size": 0, "search_timeout_ms": 600_000}),
         }

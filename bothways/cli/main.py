@@ -61,10 +61,14 @@ def options(
     ] = False,
 ) -> None:
     """Hybrid search on your own Elasticsearch that rewrites from both sides."""
+    from structlog import get_logger
+
     from bothways.core.logs import configure_logs
-    from bothways.core.settings import settings
+    from bothways.core.settings import ignored_settings, settings
 
     configure_logs("debug" if debug else settings().log_level)
+    for line in ignored_settings():
+        get_logger().warning(line)
 
 
 def main() -> None:

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bothways.core.datatypes import CaseSection, ChunkerName, QueryText
+from bothways.core.datatypes import ChunkerName, QueryText
 from bothways.core.errors import SettingsError
-from bothways.schemas.options import SearchDefaults, SearchOptions
+from bothways.core.fixed import Fixed
+from bothways.schemas.options import FixedOptions, SearchDefaults, SearchOptions
 
 _HOST = re.compile(r"\*|(\*\.)?[^\s/:*\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 _ORIGIN = re.compile(r"https?://([^\s/:*\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d+)?/?")
 
 
-class Settings(SearchDefaults, BaseSettings):
+FIXED: Mapping[str, FieldInfo] = {**Fixed.model_fields, **FixedOptions.model_fields}
+"""What was a setting once, and what never was one: the environment cannot change it."""
+
+
+class _Settable(PydanticBaseSettingsSource):
+    """A source without what is fixed."""
+
+    def __init__(self, source: PydanticBaseSettingsSource) -> None:
+        super().__init__(source.settings_cls)
+        self._source = source
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in self._source().items() if name not in FIXED}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._source.get_field_value(field, field_name)
+
+
+class Settings(SearchDefaults, FixedOptions, Fixed, BaseSettings):
     """What can be set from outside. Field descriptions are the README's wording; a test keeps the two together."""
 
     model_config = SettingsConfigDict(
@@ -32,9 +56,6 @@ class Settings(SearchDefaults, BaseSettings):
     es_password: SecretStr | None = Field(None, description="that user's password")
     es_ca_certs: Path | None = Field(None, description="CA file that signed the cluster's certificate")
     es_timeout_s: float = Field(30.0, gt=0, description="seconds after which a request to Elasticsearch is given up")
-    es_wait_s: float = Field(
-        1800.0, ge=0, description="seconds that `bothways index` waits while Elasticsearch is away; 0: it ends at once"
-    )
     es_port: int = Field(9200, ge=1, le=65535, description="port of the local node that `bothways es up` starts")
     es_heap: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of the local node, as in `1g` or `512m`")
 
@@ -43,9 +64,6 @@ class Settings(SearchDefaults, BaseSettings):
 
     embedding_model: str = Field("BAAI/bge-small-zh-v1.5", description="sentence-transformers model: name or folder")
     reranker_model: str | None = Field(None, description="cross-encoder: name or folder, or its name behind an address")
-    reranker_precision: Literal["auto", "fp32", "int8"] = Field(
-        "auto", description="`int8`: 8-bit weights, a third of the time; `auto`: int8 with `onnx`, fp32 with others"
-    )
     reranker_url: str | None = Field(
         None, description="a reranker behind an address, as in `http://127.0.0.1:8080/rerank`"
     )
@@ -53,8 +71,10 @@ class Settings(SearchDefaults, BaseSettings):
     reranker_protocol: Literal["auto", "cohere", "jina", "tei"] = Field(
         "auto", description="what it speaks; `auto` goes by the address: `/v2/rerank`, `/v1/rerank`, `/rerank`"
     )
+    reranker_precision: Literal["auto", "fp32", "int8"] = Field(
+        "auto", description="`int8`: 8-bit weights, a third of the time; `auto`: int8 with `onnx`, fp32 with others"
+    )
     model_backend: Literal["torch", "onnx", "openvino"] = Field("onnx", description="what runs the models")
-    embedding_batch_size: int = Field(32, ge=1, description="texts that are encoded at once")
     query_prompt: str | None = Field(None, description="text put in front of a query; unset: as the model says")
 
     llm_base_url: str | None = Field(None, description="OpenAI-compatible endpoint, as in `http://127.0.0.1:11434/v1`")
@@ -68,38 +88,18 @@ class Settings(SearchDefaults, BaseSettings):
     )
     llm_price_prompt: float | None = Field(None, ge=0, description="what a million tokens that it reads cost")
     llm_price_completion: float | None = Field(None, ge=0, description="what a million tokens that it writes cost")
-    llm_max_retries: int = Field(4, ge=0, description="retries with back-off on 429, 5xx and lost connections")
     questions_per_chunk: int = Field(5, ge=1, le=40, description="pseudo-questions that are asked for a chunk")
     filter_questions: Literal["none", "round-trip", "cross-encoder"] = Field(
         "none", description="which pseudo-questions are dropped after a build (docs/decisions/pseudo-questions.md)"
     )
-    filter_top_k: int = Field(
-        10, ge=1, le=1000, description="`round-trip` keeps questions that find their chunk so high"
-    )
-    filter_min_score: float = Field(0.0, description="`cross-encoder` keeps questions from this score (a logit) on")
 
     chunker: ChunkerName = Field("sentence", description="where documents are cut (docs/decisions/chunking.md)")
     chunk_max_chars: int = Field(300, ge=50, le=8000, description="longest chunk, in characters")
-    segmentation_model: str | None = Field(
-        None, description="document-segmentation model for `semantic`: name or folder; unset: sentence vectors"
-    )
     max_file_mb: float = Field(200.0, gt=0, description="a larger single file (other than JSON lines) is refused")
-    read_timeout_s: float = Field(
-        60.0, gt=0, description="seconds that a file may take until its next document or page; large files get more"
-    )
-    read_memory_mb: float = Field(
-        2000.0, ge=200, description="memory that the process that reads files may take; what needs more is a failure"
-    )
-    case_sections: Annotated[tuple[CaseSection, ...], NoDecode] = Field(
-        ("基本案情", "裁判理由"), min_length=1, description="sections of a case report that are indexed, by commas"
-    )
     user_dict_path: Path | None = Field(None, description="jieba user dictionary: a word a line")
     stopwords_path: Path | None = Field(None, description="stop words, one a line; unset: none are removed")
     synonyms_path: Path | None = Field(None, description="synonyms file; unset: es_mappings/synonyms.txt")
 
-    rerank_cache_size: int = Field(
-        20_000, ge=0, description="scores of pairs that are kept in memory, some 200 bytes each; 0: none"
-    )
     expansion_rule: Path | None = Field(
         None, description="when `rewrite: auto` asks the language model: a rule of `bothways learn expansion`"
     )
@@ -109,30 +109,15 @@ class Settings(SearchDefaults, BaseSettings):
         le=1000,
         description="searches that the API works on at once (docs/decisions/deadlines-and-overload.md)",
     )
-    search_queue: int = Field(
-        64, ge=0, le=10_000, description="searches that wait for their turn; more are answered 503 at once"
-    )
     ask_collection: str | None = Field(None, description="where `POST /ask` looks; unset: `default`, or the only one")
     ask_context_tokens: int = Field(
         2000, ge=100, le=200_000, description="tokens of passages that the language model reads for an answer"
     )
-    ask_history_turns: int = Field(6, ge=0, le=50, description="questions of a conversation that are remembered")
-    ask_history_tokens: int = Field(1000, ge=0, le=100_000, description="their tokens, answers included")
-    ask_condense_deadline_ms: float = Field(
-        3000.0, ge=1, le=60_000, description="milliseconds to make a follow-up a question that stands alone"
-    )
-    ask_concurrency: int = Field(
-        128, ge=1, le=10_000, description="answers that the API gives at once, each a request to the language model"
-    )
-    ask_queue: int = Field(64, ge=0, le=10_000, description="questions that wait for that; more are answered 503")
 
     feedback: bool = Field(True, description="record searches of the API, and what users do with the answers")
     feedback_query_text: QueryText = Field("plain", description="what is kept of a question: `plain`, `hashed`, `none`")
     feedback_retention_days: int = Field(
         90, ge=1, le=3650, description="months of feedback that ended so long ago are removed"
-    )
-    feedback_spool_mb: float = Field(
-        64.0, gt=0, description="feedback on disk that waits for Elasticsearch; what is more is dropped and counted"
     )
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -153,7 +138,6 @@ class Settings(SearchDefaults, BaseSettings):
     )
     server_url: str | None = Field(None, description="the API that clients of ours ask, as `bothways mcp` does")
     server_api_key: SecretStr | None = Field(None, description="the API key that they bring")
-    max_body_mb: float = Field(2.0, gt=0, description="a larger request body is refused with 413")
     max_upload_mb: float = Field(100.0, gt=0, description="a larger upload of documents is refused with 413")
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("bothways"), description="models, node, LLM answers"
@@ -163,9 +147,22 @@ class Settings(SearchDefaults, BaseSettings):
     @property
     def search(self) -> SearchOptions:
         """How to search where a request does not say otherwise."""
-        return SearchOptions(**{name: getattr(self, name) for name in SearchDefaults.model_fields})
+        names = SearchDefaults.model_fields.keys() | FixedOptions.model_fields.keys()
+        return SearchOptions(**{name: getattr(self, name) for name in names})
 
-    @field_validator("api_keys", "case_sections", "allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 – pydantic passes all of them by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment, then `.env`; what is fixed is read from neither."""
+        return init_settings, _Settable(env_settings), _Settable(dotenv_settings)
+
+    @field_validator("api_keys", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
@@ -192,15 +189,46 @@ class Settings(SearchDefaults, BaseSettings):
         return value.expanduser().absolute()
 
 
+SETTABLE: Mapping[str, FieldInfo] = {n: field for n, field in Settings.model_fields.items() if n not in FIXED}
+"""The settings: what the environment may change, by the names of the fields."""
+
+
 def load_settings(**overrides: object) -> Settings:
     """Read the settings, with `overrides` on top; a wrong value is a `SettingsError` that names the variable."""
     try:
-        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        changed = _fixed_otherwise() | {name: value for name, value in overrides.items() if value is not None}
+        return Settings(**changed)  # type: ignore[arg-type]
     except UnicodeDecodeError as error:
         raise SettingsError(f"The file .env is not UTF-8 ({error.reason}).") from error
     except ValidationError as error:
         problems = "; ".join(f"BOTHWAYS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"A setting cannot be used: {problems}.") from error
+
+
+def ignored_settings() -> list[str]:
+    """Return a line for each variable that was a setting, is set, and changes nothing any more."""
+    given = _environment()
+    return [
+        f"BOTHWAYS_{name.upper()} is no longer a setting; it is fixed at {field.default}"
+        for name, field in FIXED.items()
+        if given.get(f"BOTHWAYS_{name.upper()}")
+    ]
+
+
+def _fixed_otherwise() -> dict[str, object]:
+    """Return what BOTHWAYS_FIXED changes; raises `SettingsError` where it is no JSON object of what is fixed."""
+    text = _environment().get("BOTHWAYS_FIXED")
+    try:
+        changed = json.loads(text) if text else {}
+    except ValueError as error:
+        raise SettingsError("BOTHWAYS_FIXED is no JSON.") from error
+    if not isinstance(changed, dict) or changed.keys() - FIXED.keys():
+        raise SettingsError("BOTHWAYS_FIXED has to be a JSON object of what is fixed (bothways/core/fixed.py).")
+    return changed
+
+
+def _environment() -> Mapping[str, str | None]:
+    return {**dotenv_values(".env"), **os.environ}
 
 
 @lru_cache(maxsize=1)

@@ -23,4 +23,4 @@ MAX_CONTEXT = 5
 """The most neighbours that are shown on each side of a hit."""
 
 MAX_MESSAGES = 200
-"""Messages of a history that a request may hold; how many are read is set (BOTHWAYS_ASK_HISTORY_TURNS)."""
+"""Messages of a history that a request may hold; the last of them are read."""

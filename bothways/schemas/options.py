@@ -2,6 +2,7 @@
 
 A new option is a field of one of these classes:
 
+- `FixedOptions`: nobody sets it but tests, benchmarks and measurements; its reason stands beside it.
 - `SearchDefaults`: the environment may set it (`BOTHWAYS_LEG_K`), since `Settings` inherits it.
 - `RequestOptions`: a request may set it, since `SearchRequest` inherits it, and so may the command line and the client.
 - an option of both is a field of `SearchDefaults`, and one of `SearchRequest` that is None where nothing is given.
@@ -27,22 +28,10 @@ class SearchDefaults(BaseModel):
     """Options that the environment may set for all searches; `Settings` inherits them."""
 
     leg_k: int = Field(30, ge=1, le=1000, description="hits that each leg brings")
-    num_candidates: int = Field(200, ge=1, le=10000, description="candidates of the approximate kNN search, a shard")
-    oversample: float = Field(
-        2.0, ge=0, le=100, description="quantised vectors: so many times the hits are scored with full vectors; 0: none"
-    )
     fusion: Fusion = Field("convex", description="BM25 and dense become one by `convex` (scores) or `rrf` (ranks)")
     convex_weight: float = Field(
         0.2, ge=0, le=1, description="`convex`: share of the BM25 score, the dense score having the rest"
     )
-    leg_cutoff: float = Field(
-        0.0, ge=0, le=1, description="a hit under this share of its leg's best score is dropped; 0: none is"
-    )
-    deduplicate: bool = Field(True, description="show the same text of several documents once, naming its copies")
-    rank_constant: int = Field(60, ge=1, description="`rrf`: the k of reciprocal rank fusion")
-    weight_bm25: float = Field(1.0, ge=0, description="`rrf`: weight of the BM25 ranking")
-    weight_dense: float = Field(1.0, ge=0, description="`rrf`: weight of the dense ranking")
-    weight_cjk: float = Field(1.0, ge=0, description="weight of the character bigrams in BM25, the words having 1")
     weight_questions: float = Field(
         0.5, ge=0, le=1, description="share of the questions in the dense ranking, the text having the rest"
     )
@@ -64,16 +53,42 @@ class SearchDefaults(BaseModel):
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )
     self_query: bool = Field(True, description="names and numbers in a question act on metadata")
-    self_query_boost: float = Field(
-        2.0, ge=1, le=100, description="what a chunk's BM25 score is multiplied by when the question names its metadata"
-    )
-    search_timeout_ms: float = Field(
-        5000.0, ge=10, le=600_000, description="milliseconds that Elasticsearch has for the legs of a search"
-    )
-    encode_timeout_ms: float = Field(
-        2000.0, ge=10, le=600_000, description="milliseconds that the embedding model has for a question"
-    )
-    max_query_chars: int = Field(10_000, ge=1, description="a longer query is refused")
+
+
+class FixedOptions(BaseModel):
+    """Options that neither the environment nor a request sets, each with its reason; `Settings` inherits them, too.
+
+    A constructor may change them, as tests, benchmarks and `bothways eval tune` do (bothways/core/fixed.py).
+    """
+
+    num_candidates: int = Field(200, ge=1, le=10000)
+    """Candidates of the approximate kNN search, a shard (docs/decisions/elasticsearch-index.md)."""
+    oversample: float = Field(2.0, ge=0, le=100)
+    """Quantised vectors: so many times the hits are scored with full vectors
+    (docs/decisions/elasticsearch-index.md)."""
+    leg_cutoff: float = Field(0.0, ge=0, le=1)
+    """A hit under this share of its leg's best score is dropped: none is (docs/decisions/fusion.md)."""
+    deduplicate: bool = True
+    """Show the same text of several documents once, naming its copies: twice it helps nobody. A request may ask."""
+    rank_constant: int = Field(60, ge=1)
+    """`rrf`: the k of reciprocal rank fusion, as its authors have it."""
+    weight_bm25: float = Field(1.0, ge=0)
+    """`rrf`: weight of the BM25 ranking. `convex`, which measured better, has `convex_weight`."""
+    weight_dense: float = Field(1.0, ge=0)
+    """`rrf`: weight of the dense ranking; only the ratio of the two matters."""
+    weight_cjk: float = Field(1.0, ge=0)
+    """Weight of the character bigrams in BM25, the words having 1 (docs/decisions/bm25-analysis.md)."""
+    self_query_boost: float = Field(2.0, ge=1, le=100)
+    """What a chunk's BM25 score is multiplied by when the question names its metadata
+    (docs/decisions/self-query-and-filters.md)."""
+    search_timeout_ms: float = Field(5000.0, ge=10, le=600_000)
+    """Milliseconds that Elasticsearch has for the legs of a search (docs/decisions/deadlines-and-overload.md)."""
+    encode_timeout_ms: float = Field(2000.0, ge=10, le=600_000)
+    """Milliseconds that the embedding model has for a question; then the words alone are searched for."""
+    max_query_chars: int = Field(10_000, ge=1)
+    """A longer query is refused; models read less of it (docs/decisions/deadlines-and-overload.md)."""
+    weight_pseudo_doc: float = Field(0.25, ge=0, le=1)
+    """Share of the pseudo-document in the question's vector (docs/decisions/query-rewriting.md)."""
 
     @field_validator("oversample")
     @classmethod
@@ -106,14 +121,12 @@ class RequestOptions(BaseModel):
     context: int = Field(0, ge=0, le=MAX_CONTEXT, description="chunks to show before and after each hit")
 
 
-class SearchOptions(SearchDefaults, RequestOptions):
+class SearchOptions(FixedOptions, SearchDefaults, RequestOptions):
     """How one search is made: what the request gives, on top of what is set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     filters: Mapping[str, Any] = Field(default_factory=dict)
-    weight_pseudo_doc: float = 0.25
-    """Share of the pseudo-document in the question's vector (docs/decisions/rewriting.md)."""
 
     def replace(self, **changes: Any) -> Self:  # noqa: ANN401 – values of the fields
         """Return the options with some changed, whose values are not checked; raises `TypeError` for a wrong name."""

@@ -148,7 +148,7 @@ def test_a_body_that_is_too_large_gets_its_413_whatever_is_still_sent(server, li
             client.send(post(SEARCH, size, *lines))
             client.send(content)
             _, detail = refused(client, 413)
-            assert "BOTHWAYS_MAX_BODY_MB" in detail
+            assert "larger than" in detail
 
 
 def test_and_so_by_httpx(server):

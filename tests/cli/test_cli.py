@@ -120,7 +120,9 @@ def test_evaluating_tuning_and_comparing(run, handbook, collection, tmp_path):
     assert len(tuning["trials"]) == 1 + 3
     assert written.exists() == (tuning["written"] is not None) == (tuning["gain"]["difference"]["mean"] > 0)
 
-    code, _, _ = run("eval", queries, *wanted, "--out", tmp_path / "b", "--fusion", "rrf", BOTHWAYS_WEIGHT_BM25="0")
+    code, _, _ = run(
+        "eval", queries, *wanted, "--out", tmp_path / "b", "--fusion", "rrf", BOTHWAYS_FIXED='{"weight_bm25": 0}'
+    )
     assert code == 0
     code, out, err = run("eval", "compare", tmp_path / "a" / "report.json", tmp_path / "b" / "report.json")
     assert (code, err) == (0, "")
@@ -301,7 +303,7 @@ def test_a_dead_language_model_costs_the_questions_and_nothing_else(run, folder,
     dead = {
         "BOTHWAYS_LLM_BASE_URL": "http://127.0.0.1:1/v1",
         "BOTHWAYS_LLM_MODEL": "m",
-        "BOTHWAYS_LLM_MAX_RETRIES": "0",
+        "BOTHWAYS_FIXED": '{"llm_max_retries": 0}',
     }
     code, _, err = run("index", folder, "--collection", collection, **dead)
     assert code == 1
@@ -313,7 +315,7 @@ def test_a_dead_language_model_costs_the_questions_and_nothing_else(run, folder,
 
 
 def test_a_dead_language_model_without_a_name_costs_the_questions_and_nothing_else(run, folder, collection):
-    dead = {"BOTHWAYS_LLM_BASE_URL": "http://127.0.0.1:1/v1", "BOTHWAYS_LLM_MAX_RETRIES": "0"}
+    dead = {"BOTHWAYS_LLM_BASE_URL": "http://127.0.0.1:1/v1", "BOTHWAYS_FIXED": '{"llm_max_retries": 0}'}
     code, _, err = run("index", folder, "--collection", collection, "--dry-run", **dead)
     assert code == 0
     assert "with 2 calls" in err

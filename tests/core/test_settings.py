@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bothways.core.errors import SettingsError
-from bothways.core.settings import Settings, load_settings
+from bothways.core.settings import FIXED, SETTABLE, Settings, ignored_settings, load_settings
 
 
 def test_environment(monkeypatch):
@@ -14,12 +14,32 @@ def test_environment(monkeypatch):
     assert [key.get_secret_value() for key in loaded.api_keys] == ["one", "two"]
 
 
-def test_sections_of_cases_are_named_by_commas(monkeypatch):
-    monkeypatch.setenv("BOTHWAYS_CASE_SECTIONS", "裁判要旨, 基本案情")
-    assert load_settings().case_sections == ("裁判要旨", "基本案情")
-    monkeypatch.setenv("BOTHWAYS_CASE_SECTIONS", "案情")
-    with pytest.raises(SettingsError, match=r"BOTHWAYS_CASE_SECTIONS.*基本案情"):
+def test_what_is_fixed_is_not_read_from_the_environment_and_says_so(monkeypatch):
+    monkeypatch.setenv("BOTHWAYS_SEARCH_QUEUE", "5")
+    monkeypatch.setenv("BOTHWAYS_NUM_CANDIDATES", "none")
+    assert (load_settings().search_queue, load_settings().search.num_candidates) == (64, 200)
+    assert ignored_settings() == [
+        "BOTHWAYS_SEARCH_QUEUE is no longer a setting; it is fixed at 64",
+        "BOTHWAYS_NUM_CANDIDATES is no longer a setting; it is fixed at 200",
+    ]
+
+
+def test_what_is_fixed_can_be_changed_together(monkeypatch):
+    monkeypatch.setenv("BOTHWAYS_FIXED", '{"search_queue": 5, "oversample": 0.5}')
+    with pytest.raises(SettingsError, match=r"OVERSAMPLE: .*0 \(none\), or 1 and more"):
         load_settings()
+    monkeypatch.setenv("BOTHWAYS_FIXED", '{"search_queue": 5, "rank_constant": 20}')
+    assert (load_settings().search_queue, load_settings().search.rank_constant) == (5, 20)
+    assert load_settings(search_queue=6).search_queue == 6
+    for wrong in ("{", "[]", '{"leg_k": 5}'):
+        monkeypatch.setenv("BOTHWAYS_FIXED", wrong)
+        with pytest.raises(SettingsError, match="BOTHWAYS_FIXED"):
+            load_settings()
+
+
+def test_every_setting_is_described():
+    assert all(field.description for field in SETTABLE.values())
+    assert not SETTABLE.keys() & FIXED.keys()
 
 
 def test_a_wrong_value_names_the_variable(monkeypatch):

@@ -220,7 +220,7 @@ def test_a_language_model_that_dies_and_comes_back(judged, run, collection, serv
     server.script = [
         lambda request: alive(request) if len(server.requests) <= 5 else (503, {"error": {"message": "x"}})
     ]
-    environment = {"BOTHWAYS_LLM_BASE_URL": server.url, "BOTHWAYS_LLM_MAX_RETRIES": "0"}
+    environment = {"BOTHWAYS_LLM_BASE_URL": server.url, "BOTHWAYS_FIXED": '{"llm_max_retries": 0}'}
     words = ("learn", "expansion", judged, "--collection", collection, "--samples", "1", "--out", out)
     code, _, err = run(*words, **environment, BOTHWAYS_LLM_CONCURRENCY="1")
     assert code == 1

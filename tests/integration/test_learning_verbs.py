@@ -101,7 +101,7 @@ def test_a_dead_model_fails_the_run_and_nothing_else(run, es, live, frozen, tmp_
     dead = {
         "BOTHWAYS_LLM_BASE_URL": "http://127.0.0.1:9/v1",
         "BOTHWAYS_LLM_MODEL": "m",
-        "BOTHWAYS_LLM_MAX_RETRIES": "0",
+        "BOTHWAYS_FIXED": '{"llm_max_retries": 0}',
         "BOTHWAYS_CACHE_DIR": str(tmp_path / "cache"),
     }
     out = tmp_path / "learnt"

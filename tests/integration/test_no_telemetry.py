@@ -58,7 +58,7 @@ def test_a_session_writes_in_its_own_folders_and_speaks_to_its_own_servers(
         "BOTHWAYS_LLM_BASE_URL": llm.url,
         "BOTHWAYS_LLM_MODEL": "m",
         "BOTHWAYS_QUESTIONS_PER_CHUNK": "1",
-        "BOTHWAYS_ENCODE_TIMEOUT_MS": "60000",  # strace takes its time
+        "BOTHWAYS_FIXED": '{"encode_timeout_ms": 60000}',  # strace takes its time
     }
     for name in [name for name in environment if name.startswith("XDG_")]:
         del environment[name]

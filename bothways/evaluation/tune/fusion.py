@@ -7,6 +7,7 @@ measured with the combination that was best on the other four, so that luck in c
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from bothways.core.batches import batched
 from bothways.core.datatypes import Leg
 from bothways.core.results import Hit
+from bothways.core.settings import FIXED
 from bothways.evaluation.build import by_document
 from bothways.evaluation.judged.gold import relevance_of, resolve_gold
 from bothways.evaluation.judged.leaks import open_judged
@@ -120,13 +122,14 @@ def settings_lines(tuning: Tuning, *, collection: str, queries_file: str) -> str
         f"# {tuning.measure} held out {tuning.held_out.mean:.4f}, before {tuning.current_mean:.4f} (p {gain.p:.4f})",
     ]
     fusion = tuning.best.get("fusion")
-    fields = [
-        f"BOTHWAYS_{field.upper()}={as_setting(value)}"
-        for field, value in tuning.best.items()
-        if fusion is None or ONLY_OF.get(field, fusion) == fusion
-    ]
-    if "weight_bm25" in tuning.best and fusion != "convex":
-        fields.append("BOTHWAYS_WEIGHT_DENSE=1")
+    best = {
+        field: value for field, value in tuning.best.items() if fusion is None or ONLY_OF.get(field, fusion) == fusion
+    }
+    if "weight_bm25" in best:
+        best["weight_dense"] = 1.0
+    fields = [f"BOTHWAYS_{field.upper()}={as_setting(value)}" for field, value in best.items() if field not in FIXED]
+    if fixed := {field: value for field, value in best.items() if field in FIXED}:
+        fields.append(f"BOTHWAYS_FIXED='{json.dumps(fixed)}'")
     return "\n".join([*comment, *fields]) + "\n"
 
 

@@ -97,7 +97,7 @@ class Spool:
             if self._owner is None:
                 return self._drop("the server ends")
             if self._bytes + len(line) > self.limit:
-                return self._drop(f"{self._bytes:,} bytes wait in {self.folder} (BOTHWAYS_FEEDBACK_SPOOL_MB)")
+                return self._drop(f"{self._bytes:,} bytes wait in {self.folder}")
             try:
                 file = self._file or self._begin_segment()
                 taken = file.write(line)

@@ -239,8 +239,7 @@ class EndpointModel:
         if error.status in _PASSING or error.status >= 500:
             times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
             return LLMUnavailableError(
-                f"{model} is overloaded or out of order, still so after {times} ({said}); see BOTHWAYS_LLM_CONCURRENCY "
-                "and BOTHWAYS_LLM_MAX_RETRIES."
+                f"{model} is overloaded or out of order, still so after {times} ({said}); see BOTHWAYS_LLM_CONCURRENCY."
             )
         if error.status < 400:
             return LLMUnavailableError(

@@ -50,8 +50,7 @@ class QueryEncoder:
         except TimeoutError as error:
             call.cancel()  # works as long as it has not begun
             raise EncodingTimeoutError(
-                f"The embedding model did not encode the question within {options.encode_timeout_ms:.0f} ms "
-                "(BOTHWAYS_ENCODE_TIMEOUT_MS)."
+                f"The embedding model did not encode the question within {options.encode_timeout_ms:.0f} ms."
             ) from error
 
 

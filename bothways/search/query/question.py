@@ -13,7 +13,5 @@ def checked_query(text: str, *, max_chars: int) -> Query:
     if not stripped:
         raise QueryError("The query is empty: ask something.")
     if len(stripped) > max_chars:
-        raise QueryError(
-            f"The query has {len(stripped)} characters; at most {max_chars} are allowed (BOTHWAYS_MAX_QUERY_CHARS)."
-        )
+        raise QueryError(f"The query has {len(stripped)} characters; at most {max_chars} are allowed.")
     return Query(stripped)

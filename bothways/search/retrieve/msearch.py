@@ -119,7 +119,7 @@ def _in_time(timeout_ms: float) -> Iterator[None]:
         yield
     except ConnectionTimeout as error:
         raise SearchTimeoutError(
-            f"Elasticsearch did not answer the search within {timeout_ms:.0f} ms (BOTHWAYS_SEARCH_TIMEOUT_MS), so a "
+            f"Elasticsearch did not answer the search within {timeout_ms:.0f} ms, so a "
             "node of it hangs or is overloaded; see `bothways es status`."
         ) from error
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from bothways.core.settings import Settings
+from bothways.core.settings import SETTABLE
 from docs._tools.reference.tables import table
 
 INTRODUCTION = """# Settings
 
 Read from the environment, else from the file `.env` of the folder in which the program runs. The command line and
 requests go before both.
+
+What else there is to choose is fixed, with reasons, in [`core/fixed.py`](../../bothways/core/fixed.py) and
+[`schemas/options.py`](../../bothways/schemas/options.py). `BOTHWAYS_FIXED='{"search_queue": 100}'` changes it, for
+measurements; `bothways eval tune` writes such a line.
 """
 
 
 def settings_page() -> str:
     """Return the page as Markdown."""
-    rows = (
-        (f"`BOTHWAYS_{name.upper()}`", _default(field), _described(field))
-        for name, field in Settings.model_fields.items()
-    )
+    rows = ((f"`BOTHWAYS_{name.upper()}`", _default(field), _described(field)) for name, field in SETTABLE.items())
     return "\n".join([INTRODUCTION, *table(("setting", "default", "what it is"), rows)]).rstrip() + "\n"
 
 

@@ -165,7 +165,7 @@ class Reader:
         self._looked = now
         look()
         if self._rss_mb() > memory_mb:
-            raise _EndedError(f"took more than the {memory_mb:g} MB of memory that BOTHWAYS_READ_MEMORY_MB allows")
+            raise _EndedError(f"took more than the {memory_mb:g} MB of memory that reading may take")
         if not self._is_ready and now - self._started > _START_S:
             raise ReaderError(f"The process that reads files has not started within {_START_S:g} s.")
 
@@ -187,7 +187,7 @@ def _how_ended(code: int | None) -> str:
         case None:
             return "closed its pipe"
         case _ if code == -signal.SIGALRM:
-            return "took longer than BOTHWAYS_READ_TIMEOUT_S allows"
+            return "took too long until its next document or page"
         case _ if code == -signal.SIGKILL:
             return "was killed, perhaps by the system for want of memory"
         case _ if code < 0:

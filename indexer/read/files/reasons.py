@@ -47,7 +47,7 @@ def reason_of(error: BaseException) -> str:
         case RecursionError():
             return f"The file is nested too deeply to be read: {error}."
         case MemoryError():
-            return "Reading the file takes more memory than BOTHWAYS_READ_MEMORY_MB allows, or than there is."
+            return "Reading the file takes more memory than it may, or than there is."
         case _:
             what = " ".join(str(error).split())[:_MAX_CHARS].rstrip(".")
             kind = type(error).__name__

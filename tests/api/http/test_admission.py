@@ -27,7 +27,7 @@ def test_so_many_at_once_some_that_wait_and_the_rest_refused_at_once():
         tasks = [asyncio.create_task(search()) for _ in range(5)]
         await asyncio.sleep(0.01)
         started = time.monotonic()
-        with pytest.raises(OverloadedError, match="BOTHWAYS_SEARCH_QUEUE") as caught:
+        with pytest.raises(OverloadedError, match="BOTHWAYS_SEARCH_CONCURRENCY") as caught:
             await search()
         assert time.monotonic() - started < 1
         assert caught.value.retry_after_s >= 1

@@ -52,7 +52,7 @@ def ask(run, filled, llm):
     def typed(*words, **environment):
         settings = {
             "BOTHWAYS_EMBEDDING_MODEL": "fake/hash", "BOTHWAYS_LLM_BASE_URL": llm.url, "BOTHWAYS_LLM_MODEL": "m",
-            "BOTHWAYS_LLM_MAX_RETRIES": "0",
+            "BOTHWAYS_FIXED": '{"llm_max_retries": 0}',
         }  # fmt: skip
         return run("ask", *words, "-c", filled, "--strategy", "bm25", **(settings | environment))
 
@@ -119,7 +119,7 @@ def test_a_question_that_fails_does_not_end_a_pipe(ask, llm, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("x" * 11_000 + "\n员工请假提前几天\n"))
     code, out, err = ask("--json")
     assert (code, json.loads(out)["answer"]) == (1, "提前三天[1]")
-    assert "BOTHWAYS_MAX_QUERY_CHARS" in err
+    assert "at most 10000" in err
 
 
 def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(filled, llm, es_url):
@@ -138,7 +138,8 @@ def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(filled, llm, es_url):
     ]
     environment = os.environ | {
         "BOTHWAYS_ES_URL": es_url, "BOTHWAYS_EMBEDDING_MODEL": "fake/hash", "BOTHWAYS_LLM_BASE_URL": llm.url,
-        "BOTHWAYS_LLM_MODEL": "m", "PYTHONPATH": ".", "BOTHWAYS_ASK_HISTORY_TURNS": "0",
+        "BOTHWAYS_LLM_MODEL": "m", "PYTHONPATH": ".",
+        "BOTHWAYS_FIXED": '{"llm_max_retries": 0, "ask_history_turns": 0}',
     }  # fmt: skip
     process = subprocess.Popen(
         command,

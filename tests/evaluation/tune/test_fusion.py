@@ -37,7 +37,7 @@ def test_the_settings_file():
     )
     lines = settings_lines(tuning, collection="law", queries_file="q.jsonl").splitlines()
     assert lines[0] == f"{SETTINGS_HEAD} for the collection 'law'"
-    assert lines[-3:] == ["BOTHWAYS_WEIGHT_BM25=0.3", "BOTHWAYS_RANK_CONSTANT=20", "BOTHWAYS_WEIGHT_DENSE=1"]
+    assert lines[-1] == 'BOTHWAYS_FIXED=\'{"weight_bm25": 0.3, "rank_constant": 20, "weight_dense": 1.0}\''
     assert tuning.improves
 
 
@@ -45,7 +45,7 @@ def test_the_settings_file():
     ("fusion", "lines"),
     [
         ("convex", ["BOTHWAYS_FUSION=convex", "BOTHWAYS_CONVEX_WEIGHT=0.2"]),
-        ("rrf", ["BOTHWAYS_FUSION=rrf", "BOTHWAYS_WEIGHT_BM25=0.3", "BOTHWAYS_WEIGHT_DENSE=1"]),
+        ("rrf", ["BOTHWAYS_FUSION=rrf", 'BOTHWAYS_FIXED=\'{"weight_bm25": 0.3, "weight_dense": 1.0}\'']),
     ],
 )
 def test_the_settings_file_has_what_the_fusion_uses(fusion, lines):

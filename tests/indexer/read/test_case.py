@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bothways.core.datatypes import Document, Failure
-from bothways.core.settings import Settings
+from bothways.core.settings import FIXED
 from bothways.indexer.chunk import chunk, sentences
 from bothways.indexer.read import document_id, read
 from bothways.indexer.read.case import after_heading
@@ -152,7 +152,7 @@ def test_the_setting_names_the_sections(tmp_path: Path) -> None:
 
 
 def test_the_default_of_the_setting_is_that_of_the_reader() -> None:
-    assert Settings.model_fields["case_sections"].default == CASE_SECTIONS
+    assert FIXED["case_sections"].default == CASE_SECTIONS
 
 
 def test_a_report_without_its_sections_is_read_by_page_and_says_so(tmp_path: Path) -> None:

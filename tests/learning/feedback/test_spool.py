@@ -87,7 +87,7 @@ def test_a_full_spool_drops_counts_and_says_so_once_a_minute(tmp_path):
         assert not spool.append(row(10))
     assert sum(dropped) == 9
     assert [(one["event"], one["rows"]) for one in logs] == [("feedback_dropped", 1), ("feedback_dropped", 8)]
-    assert "BOTHWAYS_FEEDBACK_SPOOL_MB" in logs[0]["reason"]
+    assert "bytes wait in" in logs[0]["reason"]
     assert shipped(spool) == [row(0), row(1)]
     assert spool.append(row(11))  # there is room again
     spool.close()

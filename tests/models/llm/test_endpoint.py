@@ -91,7 +91,7 @@ def test_a_date_to_wait_for_is_understood_and_a_far_one_ends_it(server, model):
 
 def test_overload_after_all_retries_names_address_and_setting(server, model):
     server.script = [BUSY]
-    with pytest.raises(LLMUnavailableError, match=r"3 attempts.*503: overloaded.*BOTHWAYS_LLM_MAX_RETRIES") as caught:
+    with pytest.raises(LLMUnavailableError, match=r"3 attempts.*503: overloaded.*BOTHWAYS_LLM_CONCURRENCY") as caught:
         model(max_retries=2).generate("问")
     assert server.url in str(caught.value)
     assert len(server.requests) == 3
