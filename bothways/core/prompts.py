@@ -12,17 +12,17 @@ from importlib.resources import files
 from string import Template
 
 from bothways.client.role_tokens import break_role_tokens
+from bothways.core.text.han import count_han
 
 LANGUAGES = ("zh", "en")
 
-_CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 _LATIN = re.compile(r"[A-Za-z]")
 
 
 class Prompt:
     """The files `{room}/prompts/{name}.zh.txt` and `.en.txt`, read at the first use.
 
-    `data` is what the text that is asked about is called in them: the placeholder `$data` between the marks `$mark`.
+    `data` is the placeholder's name for the text in question: `$data` stands between two marks `$mark`.
     """
 
     def __init__(self, room: str, name: str, *, data: str) -> None:
@@ -46,8 +46,8 @@ class Prompt:
     def fill(self, data: str, *, like: str, **values: object) -> str:
         """Build the prompt about `data`, word for word between two marks, in the language of the text `like`.
 
-        Words that language models take for the frame of a conversation are broken up. The marks carry a hash of the
-        data, so that no text can contain its own end mark and speak as an instruction.
+        Role tokens, which would look like another turn of a conversation, are broken up. The marks have a hash of the
+        data, so no text can contain its own end mark and pass for an instruction.
         """
         data = break_role_tokens(data)
         mark = f"{self._data}-{hashlib.sha256(data.encode(errors='surrogatepass')).hexdigest()[:12]}"
@@ -64,5 +64,5 @@ class Prompt:
 
 
 def language_of(text: str) -> str:
-    """Return "zh" where Chinese characters prevail, else "en"; one of them weighs as much as three Latin letters."""
-    return "zh" if 3 * len(_CJK.findall(text)) >= max(1, len(_LATIN.findall(text))) else "en"
+    """Return "zh" if Chinese characters prevail, else "en"; one of them weighs as much as three Latin letters."""
+    return "zh" if 3 * count_han(text) >= max(1, len(_LATIN.findall(text))) else "en"

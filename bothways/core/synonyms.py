@@ -15,14 +15,14 @@ from pathlib import Path
 from bothways.core.analysis import Segmenter
 from bothways.core.errors import SettingsError, SynonymsError
 from bothways.core.settings import Settings
+from bothways.core.text.han import HAN
 
 APPLIED = "# Written by `bothways synonyms apply`; `bothways es up` leaves it as it is.\n"
 """First line of a server's file that was applied: the rules that come with the package do not replace it."""
 
 _NAMED = 10
 _LONGEST_TERM = 10
-_CJK = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
-_BLANK_INSIDE = re.compile(rf"(?<={_CJK})\s+(?={_CJK})")
+_BLANK_INSIDE = re.compile(rf"(?<=[{HAN}])\s+(?=[{HAN}])")
 _LOOKALIKES = {"，": ",", "、": ",", "；": ",", ";": ",", "＝＞": "=>", "⇒": "=>", "→": "=>", "->": "=>", "\\": ""}
 
 

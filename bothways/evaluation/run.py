@@ -1,7 +1,7 @@
-"""All queries through all strategies, in batches: each batch is asked, measured, handed on and forgotten.
+"""All queries through all strategies, in batches: each batch is searched, measured, passed on and dropped.
 
-What stays is one number a query, strategy and measure; so memory does not grow with the number of queries as rankings
-and texts would. The strategies take turns in going first, so that none finds Elasticsearch's caches always warm.
+Only one number a query, strategy and measure is kept, so memory stays small. The strategies take turns in going first,
+so that none of them always finds Elasticsearch's caches warm.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ UNHURRIED_MS = 600_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one strategy gave to one query: documents by score (best first), and what people want to see of them.
+    """The answer of one strategy to one query: documents by score (best first), with titles and texts to show.
 
-    `ms` is None where nothing was searched, as for a run that was read from a file.
+    `ms` is None if nothing was searched, as for a run that was read from a file.
     """
 
     ranking: Mapping[str, float]
@@ -58,7 +58,7 @@ class QueryRow:
     scored: Mapping[str, Scored]
 
     def failed(self, strategy: str, depth: int) -> bool:
-        """Whether the strategy brought no relevant document among its first `depth`."""
+        """Return whether the strategy has no relevant document among its first `depth`."""
         first = self.scored[strategy].first_gold
         return first is None or first > depth
 
@@ -82,7 +82,7 @@ class Tally:
 
 
 MISSING_NAMED = 100
-"""Judged documents that are not in the index and are named; beyond that they are counted."""
+"""Judged documents missing in the index that are named; further ones are only counted."""
 
 
 def run_strategies(
@@ -95,7 +95,7 @@ def run_strategies(
     sink: Callable[[QueryRow], None] = lambda _: None,
     progress: Callable[[], None] = lambda: None,
 ) -> Tally:
-    """Ask, measure and count; every finished query goes to `sink`, in order. `progress` is called once a search."""
+    """Search, measure and count; finished queries go to `sink`, in order. `progress` is called once a search."""
     named = measures_of(ks)
     collected = {name: {measure: array("d") for measure in named} for name in strategies}
     times = {name: array("d") for name in strategies}

@@ -1,19 +1,20 @@
-"""Groups of queries: by a label that they carry (`tag`), or by their length, so that short ones stand apart."""
+"""Groups of queries: by a label of theirs (`tag`), or by their length."""
 
 from __future__ import annotations
 
 import re
 
+from bothways.core.text.han import HAN
 from bothways.evaluation.judged.queries import JudgedQuery
 
 LENGTH = "length"
 """The slice that every query has."""
 _EDGES = (10, 20, 30, 50)
-_UNIT = re.compile(r"[㐀-鿿豈-﫿]|[^\W㐀-鿿豈-﫿]+")
+_UNIT = re.compile(rf"[{HAN}]|[^\W{HAN}]+")
 
 
 def length_of(text: str) -> int:
-    """Count what a reader would: Chinese characters one by one, other scripts by words."""
+    """Return the number of Chinese characters and of words in other scripts."""
     return len(_UNIT.findall(text))
 
 

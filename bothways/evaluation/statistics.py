@@ -1,4 +1,4 @@
-"""Whether a difference is more than luck: confidence intervals, and the paired randomisation test with correction.
+"""Whether a difference is more than chance: confidence intervals, and the paired randomisation test with correction.
 
 Values come in as one number a query, in the same order of queries for both sides. Every result is the same in every
 run: the random numbers are seeded.
@@ -57,7 +57,7 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """Whether luck alone would bring such a difference in less than one of twenty such tables."""
+        """Whether chance alone would bring such a difference in fewer than one of twenty such tables."""
         return self.p_adjusted < 0.05
 
 

@@ -24,7 +24,7 @@ class DataView:
     hidden: Sequence[str] = ()
 
     def saved(self) -> SavedObject:
-        """Return it as a saved object; it may be imported before there is an index that it takes."""
+        """Return the view as a saved object; it can be imported before it has an index."""
         labels = {field: {"customLabel": label} for field, label in (self.labels or {}).items()}
         attributes = {
             "allowNoIndex": True,

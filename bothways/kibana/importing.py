@@ -24,7 +24,7 @@ _SPACE = re.compile(r"[a-z0-9_-]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An object that Kibana did not take, and why."""
+    """An object that Kibana refused, and the reason."""
 
     type: str
     id: str
@@ -33,7 +33,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What Kibana made of the file: objects taken, and those refused."""
+    """The result of an import: how many objects were taken, and the refused ones."""
 
     taken: int
     refused: Sequence[Refused] = field(default=())
@@ -41,9 +41,9 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kibana:
-    """Where a Kibana is and how it is entered: by an API key, or else a user with a password, or else by nobody.
+    """The address of a Kibana and its login: an API key, else a user with a password, else none.
 
-    `ca_certs` signed its certificate, where no public authority did.
+    `ca_certs` has the authority of its certificate, if it is not a public one.
     """
 
     url: str
@@ -53,7 +53,7 @@ class Kibana:
     ca_certs: Path | None = None
 
     def import_objects(self, ndjson: str, *, overwrite: bool, space: str = "") -> Imported:
-        """Send the file. Raise `KibanaError` where Kibana refuses it as a whole or cannot be reached."""
+        """Send the file; raise `KibanaError` if Kibana cannot be reached or refuses the whole file."""
         headers = {"kbn-xsrf": "bothways"}
         if self.api_key:
             headers["Authorization"] = f"ApiKey {self.api_key}"
@@ -127,7 +127,7 @@ def _why(answer: httpx.Response, body: object) -> str:
 
 
 def _reason(error: Mapping[str, Any]) -> str:
-    """Say why an object was refused, by the kinds of errors that the API documents."""
+    """Return why an object was refused, by the kinds of errors that the API documents."""
     match error.get("type"):
         case "conflict":
             return "it is there already: import it with --overwrite"
@@ -139,4 +139,4 @@ def _reason(error: Mapping[str, Any]) -> str:
             missing = [f"{one.get('type')}/{one.get('id')}" for one in error.get("references", [])]
             return f"it refers to what is not there: {', '.join(missing)}"
         case kind:
-            return str(error.get("message") or kind or "for no reason that it told")[:300]
+            return str(error.get("message") or kind or "no reason was given")[:300]

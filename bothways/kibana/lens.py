@@ -26,7 +26,7 @@ class Lens:
     kql: str = ""
 
     def attributes(self) -> dict[str, Any]:
-        """Return it as a dashboard has it inside, by value."""
+        """Return the panel as a dashboard contains it, by value."""
         columns = [one for column in self.columns for one in column.all]
         layer = {
             "columnOrder": [column.id for column in columns],

@@ -18,11 +18,11 @@ from bothways.kibana.data_views import CHUNKS, FEEDBACK, JOBS
 from bothways.kibana.lens import Lens, chart, metric, table
 
 SEARCHES = 'kind : "query" and query_attributes.offset : 0'
-"""Searches, their further pages not counted again."""
+"""Searches; further pages of the same search are not counted."""
 ANSWERED = f"{SEARCHES} and query_response_hit_ids : *"
 EMPTY = f"{SEARCHES} and not query_response_hit_ids : *"
 TAKEN = 'action_name : "click" or action_name : "up"'
-"""What says that a hit was of use."""
+"""Actions that show that a hit was useful."""
 WITHOUT_QUESTIONS = "not questions:{ generation : * }"
 """Of nested documents, which Lens cannot aggregate but KQL can ask for; true of chunks of any age."""
 FAILED = 'state : "failed" or state : "lost"'
@@ -98,7 +98,7 @@ _unclicked = difference(
 )
 unclicked_questions = table(
     "Questions without clicks",
-    "Questions with hits of which none was opened: wrong hits, or titles that tell enough",
+    "Questions with hits that nobody opened: wrong hits, or titles that say enough",
     FEEDBACK,
     top("question", "Question", "user_query.keyword", by="all", size=QUESTIONS),
     [_all, unique_count("clicked", "With a click", "query_id", kql=TAKEN), _unclicked],
@@ -108,7 +108,7 @@ unclicked_questions = table(
 _empty = count("searches", "Searches")
 empty_questions = table(
     "Questions that found nothing",
-    "What users look for and the collections do not have, or filters and min_score keep back",
+    "What users look for: the collections lack it, or filters and min_score remove it",
     FEEDBACK,
     top("question", "Question", "user_query.keyword", by="searches", size=QUESTIONS),
     [_empty],
@@ -159,7 +159,7 @@ questions_a_chunk = chart(
 _chunks = count("chunks", "Chunks")
 collections = table(
     "Collections",
-    "Chunks of each version, and what they have of questions",
+    "Chunks of each version, and their questions",
     CHUNKS,
     top("version", "Version", "_index", by="chunks", size=QUESTIONS),
     [

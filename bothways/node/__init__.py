@@ -1,7 +1,7 @@
-"""Our own Elasticsearch, for those who have none: fetched once, run on loopback, stopped by name.
+"""An Elasticsearch node of our own, for users without one: fetched once, run on loopback, stopped by name.
 
-`up` gives a `NodeInfo` with the address; the node goes on running after the program that started it has ended, and
-`resolve_url` finds it again. Nothing here speaks to the indexes: that is `bothways/core/elastic/client.py`.
+`up` returns a `NodeInfo` with the address. The node runs on after the program that started it has ended, and
+`resolve_url` finds it again. Nothing here reads or writes indices.
 """
 
 from bothways.node.config import install_synonyms

@@ -14,7 +14,7 @@ SYNONYMS = "analysis/bothways_synonyms.txt"
 """The synonyms file, relative to the config folder: what an index's `synonyms_path` says."""
 
 _OPTIONAL = {"xpack.ml.enabled": "x-pack-ml", "ingest.geoip.downloader.enabled": "ingest-geoip"}
-"""Switched off where the module is there; where it is not, Elasticsearch would refuse to start over the name."""
+"""Switched off if the module exists; without the module, Elasticsearch would refuse the setting."""
 
 
 _WATERMARK = "cluster.routing.allocation.disk.watermark"
@@ -39,8 +39,8 @@ SECURITY: dict[str, bool] = {
     "xpack.security.http.ssl.enabled": False,
     "xpack.security.transport.ssl.enabled": False,
 }
-"""Nobody gets in without the password, be it a page in a browser whose name was bound to loopback. No TLS: what goes
-over loopback is read only by who can read the password file, too."""
+"""The password keeps out everybody else, even web pages that reach loopback (DNS rebinding). No TLS: only users who can
+read the password file can read the traffic on loopback."""
 
 
 def node_settings(home: Path, node: Path, port: int) -> dict[str, str | int | bool]:
@@ -62,7 +62,7 @@ def node_settings(home: Path, node: Path, port: int) -> dict[str, str | int | bo
 
 
 def write_config(home: Path, node: Path, *, port: int, heap: str, account: Account | None) -> Path:
-    """Write the config folder and make the data, log and temporary folders: for the user alone who runs the node."""
+    """Write the config folder and make the data, log and temporary folders, readable only for the node's user."""
     config = make_folder(node / "config", FOLDER)
     shutil.copytree(home / "config", config, dirs_exist_ok=True, copy_function=shutil.copyfile)
     settings = node_settings(home, node, port)
@@ -79,7 +79,7 @@ def write_config(home: Path, node: Path, *, port: int, heap: str, account: Accou
 
 
 def install_synonyms(config: Path, rules: str, *, keep_applied: bool = False, container: bool = False) -> Path:
-    """Put the synonyms where the node reads them, whole at any moment; a running node takes them when it reloads.
+    """Write the synonyms where the node reads them, atomically; a running node takes them when it reloads.
 
     With `keep_applied`, a file that `bothways synonyms apply` wrote stays as it is. `container`: folder and file are
     readable to all, since they are mounted into a container that runs as a user of its own; the folder above is not.

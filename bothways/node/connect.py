@@ -1,7 +1,4 @@
-"""The way to Elasticsearch: a client that has been probed.
-
-The order of places is the contract's: `BOTHWAYS_ES_URL`, then the node that `bothways es up` left running.
-"""
+"""A client of Elasticsearch: at `BOTHWAYS_ES_URL`, else of the node that `bothways es up` started."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from bothways.node.local import find_login, resolve_url
 
 
 def connect(settings: Settings) -> tuple[Elasticsearch, Server]:
-    """Open a client and probe the server's version and licence; raises a clear error when either will not do."""
+    """Open a client and check the server's version and licence; raise `ElasticsearchError` if it cannot be used."""
     url = settings.es_url or resolve_url(settings)
     if url is None:
         raise ElasticsearchUnavailableError(
@@ -37,7 +34,7 @@ def _client(settings: Settings, url: str) -> Elasticsearch:
         "max_retries": 2,
         "connections_per_node": 32,
         "serializers": serializers(),
-        "meta_header": False,  # versions of Python and of the client, which a hosted Elasticsearch counts for its maker
+        "meta_header": False,  # versions of Python and of the client, which hosted Elasticsearch reports
     }
     if settings.es_api_key:
         options["api_key"] = settings.es_api_key.get_secret_value()

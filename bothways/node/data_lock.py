@@ -12,9 +12,9 @@ NAME = "node.lock"
 
 
 def require_unused(data: Path) -> None:
-    """Raise `NodeError` where a running Elasticsearch holds the lock of a data folder.
+    """Raise `NodeError` if a running Elasticsearch holds the lock of a data folder.
 
-    The file with the node's process may be lost while the node runs, so that it proves nothing.
+    The file with the node's process may be lost while the node runs, so it is no proof.
     """
     if sys.platform == "win32":
         return  # files that are in use cannot be removed there

@@ -1,4 +1,4 @@
-"""A node in a Docker container, where an engine runs: the commands as pure functions, and what runs them."""
+"""A node in a Docker container: the commands as pure functions, and the functions that run them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def docker_available() -> bool:
-    """Whether there is a Docker client and an engine that answers it."""
+    """Return whether there is a Docker client and an engine that answers."""
     if shutil.which("docker") is None:
         return False
     try:
@@ -33,7 +33,7 @@ def docker_available() -> bool:
 
 
 def container_name(port: int) -> str:
-    """Return the container's name: one a port, the default port's without it."""
+    """Return the container's name; every port but the default one is part of it."""
     return "bothways-es" if port == 9200 else f"bothways-es-{port}"
 
 
@@ -61,7 +61,7 @@ def run_command(*, port: int, heap: str, config: Path) -> list[str]:
 
 
 def start_container(*, port: int, heap: str, config: Path) -> str:
-    """Start the container, with an ended one of its name removed, and give the name."""
+    """Start the container, remove an ended one of the same name, and return the name."""
     name = container_name(port)
     if _docker(["docker", "image", "inspect", IMAGE], check=False).returncode != 0:
         log.info("pulling the Docker image, which takes a while", image=IMAGE)
@@ -72,7 +72,7 @@ def start_container(*, port: int, heap: str, config: Path) -> str:
 
 
 def is_running(container: str) -> bool:
-    """Whether a container runs."""
+    """Return whether a container runs."""
     if shutil.which("docker") is None:
         return False
     done = _docker(["docker", "inspect", "--format", "{{.State.Running}}", container], check=False)

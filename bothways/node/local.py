@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`: one node for each cache folder, started once and found again by whoever comes later."""
+"""`up`, `down`, `status`: one node for each cache folder; later programs find it again."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from bothways.node.state import NodeInfo, family, forget_state, living, read_sta
 
 Kind = Literal["local", "docker"]
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
-"""What the node's address may be called."""
+"""Names of the node's address."""
 
 _LOCK_TIMEOUT_S = 2400.0
-"""Longer than the longest `up` that another program may be in the middle of, its download included."""
+"""Longer than the longest `up` of another program, its download included."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,10 +49,10 @@ def up(
 ) -> NodeInfo:
     """Return a running node: the one that runs already, else a new one that has begun to answer.
 
-    Without a `kind` Docker is used where an engine runs, and a local node elsewhere or where Docker fails.
+    Without a `kind` Docker is used if an engine runs, else, or if Docker fails, a local node.
     `prepare` makes the rules that the node reads from the synonyms file as people wrote it (`str` leaves them so).
     `home` is a distribution to use instead of `ES_HOME` or the fetched one.
-    `BOTHWAYS_ES_URL` is not looked at: who sets it needs no node.
+    `BOTHWAYS_ES_URL` is ignored: users who set it need no node.
     """
     rules = prepare(read_synonyms(settings))
     with _alone(settings.cache_dir) as state:
@@ -79,7 +79,7 @@ def up(
 
 
 def down(settings: Settings) -> bool:
-    """End the node that was started here, and no other program; say whether there was one."""
+    """Stop the node that was started here, and no other program; return whether there was one."""
     if read_state(settings.cache_dir / "node") is None:
         return False
     with _alone(settings.cache_dir) as state:
@@ -91,9 +91,9 @@ def down(settings: Settings) -> bool:
 
 
 def purge(settings: Settings) -> bool:
-    """End the node and remove its config, logs, data and password; the fetched distribution stays.
+    """Stop the node and remove its config, logs, data and password; the fetched distribution stays.
 
-    Raise `NodeError` where an Elasticsearch that was not stopped uses the data.
+    Raise `NodeError` if another Elasticsearch still uses the data.
     """
     info = read_state(settings.cache_dir / "node")
     stopped = down(settings)
@@ -108,7 +108,7 @@ def purge(settings: Settings) -> bool:
 
 
 def status(settings: Settings) -> NodeInfo | None:
-    """Return the node that was started here, if it still runs."""
+    """Return the node that was started here; None if it no longer runs."""
     info = read_state(settings.cache_dir / "node")
     return info if info is not None and _alive(info) else None
 
@@ -122,10 +122,10 @@ def resolve_url(settings: Settings) -> str | None:
 
 
 def find_login(settings: Settings, url: str) -> Login | None:
-    """Return how the node is entered that was started here, if that is what answers at `url`; None for any other.
+    """Return the login of the node that was started here if `url` is its address; None for other servers.
 
-    It may be asked for by its address, too, as scripts do (`BOTHWAYS_ES_URL`). Where its password file is gone or
-    cannot be read, a `NodeError` says what to do.
+    Scripts may name that address (`BOTHWAYS_ES_URL`). Raise `NodeError` with what to do if the password file is gone
+    or cannot be read.
     """
     if urlsplit(url).hostname not in LOOPBACK:
         return None
@@ -136,14 +136,14 @@ def find_login(settings: Settings, url: str) -> Login | None:
 
 
 def is_at(info: NodeInfo, url: str) -> bool:
-    """Whether an address is this node's."""
+    """Return whether an address is this node's."""
     said = urlsplit(url)
     return said.scheme == "http" and said.hostname in LOOPBACK and (said.port or 9200) == info.port
 
 
 @contextmanager
 def _alone(cache_dir: Path) -> Iterator[Path]:
-    """Return the folder of the state while no other program starts or ends this node."""
+    """Yield the folder of the state; meanwhile no other program starts or stops this node."""
     state = cache_dir / "node"
     try:
         make_folder(state, find_place(cache_dir).mode)
@@ -179,7 +179,7 @@ def _check_alive(info: NodeInfo) -> None:
 
 
 def _install(info: NodeInfo, settings: Settings, rules: str) -> Login:
-    """Return a node the rules and its login, where it is lost a new one; it takes both while it runs."""
+    """Install the rules and the login of a running node, a new login if it is lost; return the login."""
     place = find_place(settings.cache_dir)
     container = info.container is not None
     login = _install_into(info.config, place, settings, rules, container=container)
@@ -187,9 +187,9 @@ def _install(info: NodeInfo, settings: Settings, rules: str) -> Login:
 
 
 def _install_into(config: Path, place: Place, settings: Settings, rules: str, *, container: bool) -> Path:
-    """Install the rules that are set and the login into the config folder; give the password file.
+    """Install the rules and the login into the config folder; return the password file.
 
-    Rules of the package give way to what was applied since.
+    Rules that `bothways synonyms apply` wrote are kept, unless the settings name a file of rules.
     """
     install_synonyms(config, rules, keep_applied=settings.synonyms_path is None, container=container)
     path = ensure_login(place.node, config, container=container)
@@ -262,7 +262,7 @@ def _up_local(settings: Settings, rules: str, progress: ShowProgress, home: Path
 
 
 def _wait(info: NodeInfo, state: Path, pid: int, check: Callable[[], None]) -> NodeInfo:
-    """Wait for a launched node and remember it; one that does not come up is ended, whatever stopped the waiting."""
+    """Wait for a launched node and remember it; a node that does not come up is stopped."""
     write_state(state, info)
     try:
         wait_until_ready(info.url, check, login=_login_of(info))
@@ -278,7 +278,7 @@ def _login_of(info: NodeInfo) -> Login | None:
 
 
 def _remember(info: NodeInfo, state: Path) -> NodeInfo:
-    """Write a node down with all its processes: the server is a child that comes after the launcher."""
+    """Write the state of a node with all its processes: the server is a child of the launcher."""
     if info.processes and (processes := started_times(family(info.processes[0][0]))):
         info = replace(info, processes=processes)
     write_state(state, info)

@@ -1,7 +1,7 @@
-"""The password of the node: made once, kept beside its data for the user who started it alone.
+"""The password of the node: made once, kept beside its data, readable only for the user who started the node.
 
-Elasticsearch gets only its hash, through the two files of its `file` realm. So no tool has to be run for it, and the
-password is in no command line, environment or log.
+Elasticsearch gets only its hash, in the two files of its `file` realm. So no tool has to be run, and the password is in
+no command line, environment or log.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def password_file(node: Path) -> Path:
 
 
 def ensure_login(node: Path, config: Path, *, container: bool) -> Path:
-    """Return the password file; where there is none, or Elasticsearch has no hash of it, both are made.
+    """Return the password file; if it is missing, or Elasticsearch has no hash of it, both are made.
 
     A running node takes the new files within 5 s. `container`: the hash has to be readable for the container's user.
     """
@@ -60,7 +60,7 @@ def ensure_login(node: Path, config: Path, *, container: bool) -> Path:
 
 
 def read_password(path: Path) -> str | None:
-    """Read a password file; None where there is none or nothing in it."""
+    """Read a password file; return None if it is missing or empty."""
     try:
         return path.read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def read_password(path: Path) -> str | None:
 
 
 def read_login(user: str, path: Path) -> Login:
-    """Read how a node is entered; without its password file a `NodeError` says how to get a new one."""
+    """Read the login of a node; raise `NodeError` with what to do if the password file is gone."""
     if password := read_password(path):
         return Login(user, password)
     raise NodeError(f"The password of the local Elasticsearch is gone ({path}): `bothways es up` makes a new one.")
@@ -84,7 +84,7 @@ def hashed(password: str, salt: bytes | None = None) -> str:
 
 
 def _fits(users: Path, password: str) -> bool:
-    """Whether Elasticsearch has the hash of this password."""
+    """Return whether Elasticsearch has the hash of this password."""
     try:
         user, _, known = users.read_text(encoding="utf-8").strip().partition(":")
         salt = base64.b64decode(known.split("$")[1])

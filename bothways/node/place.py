@@ -1,8 +1,8 @@
-"""Where the node's folders are and which user runs it.
+"""Where the node's folders are, and which user runs it.
 
-Elasticsearch refuses to run as root. Started by root it runs as a system user of its own, who has to be able to
-reach its files: root's home is closed to everyone else, so then they lie below /var/lib instead of the cache folder.
-The state (`node.json`) always lies in the cache folder: it is ours, not Elasticsearch's.
+Elasticsearch refuses to run as root. If root starts it, it runs as a system user, which must reach its files: other
+users cannot enter root's home, so then the files are below /var/lib and not in the cache folder. The state
+(`node.json`) is always in the cache folder: it is ours, not Elasticsearch's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bothways.core.machine.private_files import FOLDER, narrow_mode
 USER = "bothways-es"
 SYSTEM_BASE = Path("/var/lib/bothways")
 PASSABLE = 0o711
-"""Of folders of root's on the way to those of the node's user."""
+"""Mode of root's folders above those of the node's user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Account:
     gid: int
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether the user can reach what is in a folder: it and all above it let them through."""
+        """Return whether the user can reach the content of a folder, through all folders above it."""
         return all(self._may(path, stat.S_IXUSR, stat.S_IXGRP, stat.S_IXOTH) for path in _existing(folder.resolve()))
 
     def can_read(self, path: Path) -> bool:
-        """Whether the user can reach and read a file or list a folder."""
+        """Return whether the user can read a file or list a folder, through all folders above it."""
         path = path.resolve()
         return self.can_enter(path.parent) and self._may(path, stat.S_IRUSR, stat.S_IRGRP, stat.S_IROTH)
 
@@ -51,7 +51,7 @@ class Account:
 class Place:
     """The folders of one node: `state` holds node.json, `base` the distributions, `node` config, data and logs.
 
-    `account` is the user to run as, None for the one who asks.
+    `account` is the user to run as; None: the current user.
     """
 
     state: Path
@@ -61,16 +61,16 @@ class Place:
 
     @property
     def mode(self) -> int:
-        """Mode of the folders above those of Elasticsearch's own: the user that runs the node passes through them."""
+        """The mode of the folders above Elasticsearch's own: the node's user must pass through them."""
         return PASSABLE if self.account else FOLDER
 
     def can_read(self, path: Path) -> bool:
-        """Whether the user that runs the node can read a path."""
+        """Return whether the node's user can read a path."""
         return self.account is None or self.account.can_read(path)
 
 
 def find_place(cache_dir: Path) -> Place:
-    """Decide where the node of a cache folder lives, and as whom it runs."""
+    """Return the folders of a cache folder's node and the user that runs it."""
     state = cache_dir / "node"
     if not is_root():
         return Place(state=state, base=cache_dir, node=state, account=None)
@@ -82,12 +82,12 @@ def find_place(cache_dir: Path) -> Place:
 
 
 def is_root() -> bool:
-    """Whether this program runs as root."""
+    """Return whether this program runs as root."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def service_account() -> Account:
-    """Return the unprivileged user who runs the node for root, making it where that can be done."""
+    """Return the unprivileged user that runs the node for root; it is made if possible."""
     account = _account(USER)
     if account is None and (useradd := shutil.which("useradd")):
         options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]

@@ -24,7 +24,7 @@ from bothways.node.state import family
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
 RED_S = 15.0
-"""Seconds after which a node that opens no index, and is red, will not become better by itself."""
+"""Seconds after which a red node that opens no index will not recover by itself."""
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "ES_JAVA_OPTS", "CLI_JAVA_OPTS")
 _GOOD = ("yellow", "green")
 _KNOWN = (*_GOOD, "red")
@@ -32,16 +32,16 @@ _REFUSED = 401
 _SAYS_NOTHING = re.compile(
     r"\s*(at |(error|output):$|.*starting java failed|ERROR: Elasticsearch did not exit normally|Elasticsearch died)"
 )
-"""Lines that only frame the one that tells why a start failed."""
+"""Lines around the one with the reason of a failed start."""
 
 _started: list[subprocess.Popen[bytes]] = []
-"""Kept, because Python warns of a forgotten process that still runs; ours are meant to outlive us."""
+"""Kept because Python warns of processes that outlive their object; these are meant to run on."""
 
 log = structlog.get_logger(__name__)
 
 
 def check_port(port: int) -> None:
-    """Raise a `NodeError` that names who is there, unless the port of 127.0.0.1 is free."""
+    """Raise `NodeError`, naming the program that has it, unless the port of 127.0.0.1 is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -90,8 +90,8 @@ def wait_until_ready(
 ) -> None:
     """Wait until the node answers and its indexes can be searched.
 
-    `check` is called all the while and raises when waiting is in vain. A node that answers but stays red, though it
-    is not opening any index any more, is left to the user with a warning: an index of theirs is damaged, not the node.
+    `check` is called meanwhile and raises if waiting is useless. A node that answers but stays red, and opens no index
+    any more, gets a warning: an index is damaged, not the node.
     """
     health, deadline = None, time.monotonic() + timeout_s
     idle_since: float | None = None
@@ -116,14 +116,14 @@ def wait_until_ready(
 
 
 def _is_idle(health: dict[str, Any] | None) -> bool:
-    """Whether a node answers and opens no index at the moment."""
+    """Return whether a node answers and opens no index at the moment."""
     if not health or health.get("status") not in _KNOWN:
         return False
     return not health.get("initializing_shards") and not health.get("number_of_pending_tasks")
 
 
 def ask(url: str, login: Login | None = None) -> dict[str, Any] | None:
-    """Return the JSON object behind a loopback address, whatever its status; None if no such thing answers."""
+    """Return the JSON object behind a loopback address, with any HTTP status; None if there is none."""
     auth = httpx.BasicAuth(login.user, login.password) if login else None
     try:
         with httpx.Client(trust_env=False, timeout=5.0, auth=auth) as client:
@@ -134,7 +134,7 @@ def ask(url: str, login: Login | None = None) -> dict[str, Any] | None:
 
 
 def why_it_died(log_file: Path, code: int | None) -> str:
-    """Say in a sentence why a node ended at its start: the last line of its log that names an error, else the last."""
+    """Return a sentence on why a node ended at its start: with the last error in its log, else its last line."""
     lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines() if log_file.is_file() else []
     printed = [line.strip() for line in lines if line.strip() and not _SAYS_NOTHING.match(line)]
     errors = [line for line in printed if re.search(r"\b(ERROR|FATAL)\b|Exception|rror:", line)]
@@ -143,7 +143,7 @@ def why_it_died(log_file: Path, code: int | None) -> str:
 
 
 def stop(processes: Sequence[psutil.Process], *, timeout_s: float = STOP_TIMEOUT_S) -> None:
-    """End processes and their children: asked first, then made to."""
+    """Stop processes and their children: terminate first, then kill."""
     everyone = list({process: None for one in processes for process in family(one.pid)} | dict.fromkeys(processes))
     _each(everyone, psutil.Process.terminate)
     _, left = psutil.wait_procs(everyone, timeout=timeout_s)
@@ -163,7 +163,7 @@ def _each(processes: Sequence[psutil.Process], act: Callable[[psutil.Process], N
             continue
         except psutil.AccessDenied as error:
             raise NodeError(
-                f"Elasticsearch (process {process.pid}) belongs to another user: end it as the user who started it."
+                f"Elasticsearch (process {process.pid}) belongs to another user: stop it as the user that started it."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What is remembered about a started node (`node.json`), and whether that is still true."""
+"""The state of a started node (`node.json`), and whether its processes still run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class NodeInfo:
     """A node that was started here.
 
     `processes` are (pid, start time in seconds since the epoch) pairs, the launcher first and the server last: a
-    number alone could meanwhile belong to another program. A Docker node has `container` instead, and no `home`.
-    `config` holds the synonyms file, `logs` is the log file. A node is entered as `user` with the password that
-    `password_file` holds; one that an earlier version started has neither and lets everybody in.
+    number alone could belong to another program by now. A Docker node has `container` instead, and no `home`.
+    `config` holds the synonyms file, `logs` is the log file. The login is `user` with the password in `password_file`;
+    nodes of earlier versions have neither and need no password.
     """
 
     kind: Literal["local", "docker"]
@@ -54,7 +54,7 @@ class NodeInfo:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> NodeInfo:
-        """Read what `to_json` gave; a missing or unknown field raises `KeyError` or `TypeError`."""
+        """Read the result of `to_json`; raise `KeyError` or `TypeError` for missing or unknown fields."""
         values = {"user": None, "password_file": None, **values}
         known = {field.name: values[field.name] for field in fields(cls)}
         known |= {key: Path(known[key]) for key in ("config", "data", "logs")}
@@ -64,7 +64,7 @@ class NodeInfo:
 
 
 def read_state(folder: Path) -> NodeInfo | None:
-    """Read what was started; None where nothing was, or where the file is no longer understood."""
+    """Read the state; None if nothing was started, or if the file cannot be understood."""
     try:
         return NodeInfo.from_json(json.loads((folder / "node.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -76,17 +76,17 @@ def read_state(folder: Path) -> NodeInfo | None:
 
 
 def write_state(folder: Path, info: NodeInfo) -> None:
-    """Write what was started, whole or not at all."""
+    """Write the state atomically."""
     write_private(folder / "node.json", json.dumps(info.to_json(), indent=2) + "\n")
 
 
 def forget_state(folder: Path) -> None:
-    """Remove what was remembered."""
+    """Remove the state."""
     (folder / "node.json").unlink(missing_ok=True)
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """Return a process and all below it, itself first; none if it has ended."""
+    """Return a process and its descendants, itself first; an empty list if it has ended."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -94,7 +94,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def started_times(processes: Sequence[psutil.Process]) -> tuple[tuple[int, float], ...]:
-    """Return what tells these processes from later ones of the same number."""
+    """Return (pid, start time) of the processes that still run."""
     pairs = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -103,7 +103,7 @@ def started_times(processes: Sequence[psutil.Process]) -> tuple[tuple[int, float
 
 
 def living(processes: Sequence[tuple[int, float]]) -> list[psutil.Process]:
-    """Return those of the recorded processes that still run, and not others that got their number."""
+    """Return the recorded processes that still run, without others that got the same number."""
     found = []
     for pid, started in processes:
         with suppress(psutil.NoSuchProcess):

@@ -69,7 +69,7 @@ def test_an_object_that_refers_to_nothing_is_told(serve):
         ({"type": "ambiguous_conflict", "destinations": []}, "several objects there could be meant"),
         ({"type": "unknown", "message": "belongs to a more recent version", "statusCode": 422}, "belongs to a more"),
         ({"type": "something_new"}, "something_new"),
-        ({}, "for no reason that it told"),
+        ({}, "no reason was given"),
     ],
 )
 def test_every_kind_of_error_is_told(serve, error, reason):

@@ -7,9 +7,9 @@ from importlib.resources import files
 
 import pytest
 
-from bothways.core.errors import UsageError
 from bothways.kibana.dashboard import saved_objects
-from bothways.kibana.saved_objects import JSON_ATTRIBUTES, SavedObject, problems, to_ndjson
+from bothways.kibana.saved_objects import to_ndjson
+from tests.kibana.saved_objects_format import JSON_ATTRIBUTES, problems
 
 
 @pytest.fixture
@@ -78,8 +78,3 @@ def test_what_is_wrong_is_named(lines, change, message):
     change(lines)
     found = list(problems(lines))
     assert any(message in problem for problem in found), found
-
-
-def test_a_broken_export_is_refused():
-    with pytest.raises(UsageError, match="dashboard/x: no title"):
-        to_ndjson([SavedObject(type="dashboard", id="x", attributes={"title": "", "panelsJSON": "[]"})])

@@ -1,4 +1,4 @@
-"""A rule for when to expand, learnt from what expansions brought: fitted, chosen and measured on the same machinery.
+"""A rule for when to expand, learnt from measured gains of expansions.
 
 A call is worth it where the reward is above `price`, what a call must bring in nDCG. So each query is an example for or
 against, weighted by what is won or lost (cost-sensitive classification: Zadrozny, Langford, Abe, ICDM 2003), and four
@@ -187,7 +187,7 @@ def _rule(kind: Kind, intercept: float, terms: Mapping[str, Term], frame: Frame)
 def _simplest(flags: Mapping[str, Flags], worth: Values) -> str:
     """Name the first candidate whose net gain is within one standard error of the best one's.
 
-    For `never` it is two: who asks a language model has to show that it is worth it.
+    For `never` it is two: a call of a language model must be clearly worth its price.
     """
     net = {name: worth * decided for name, decided in flags.items()}
     best = max(net, key=lambda name: float(net[name].mean()))

@@ -1,4 +1,4 @@
-"""What the index knows of the judged documents: which of them it has, and what they say."""
+"""Judged documents in the index: which of them exist, with their titles and texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def resolve_gold(
     """Look up the judged documents of some queries (a batch: memory and requests grow with it).
 
     Gold by metadata means all documents that match all its keys. What is not in the index stays judged, so that it
-    costs recall; gold by metadata that nothing matches stands for one document that nobody can find.
+    costs recall; gold by metadata without a match counts as one document that cannot be found.
     """
     matching = {q.query_id: _documents(client, collection, q.gold) for q in queries if q.gold}
     wanted = {document for query in queries for document in query.relevant}.union(*matching.values())
@@ -71,7 +71,7 @@ def _documents(client: Elasticsearch, collection: Collection, gold: Mapping[str,
 
 
 def _first_chunks(client: Elasticsearch, index: str, documents: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return title and beginning of each document that is there."""
+    """Return title and beginning of each document that exists."""
     found: dict[str, tuple[str, str]] = {}
     for start in range(0, len(documents), _AT_ONCE):
         batch = documents[start : start + _AT_ONCE]

@@ -31,8 +31,8 @@ class Leak:
 def find_leaks(client: Elasticsearch, collection: Collection, queries: Sequence[JudgedQuery]) -> list[Leak]:
     """List the judged queries that are also indexed questions, whatever their spaces, width and case.
 
-    Reads all questions of the collection once (a page at a time); a query is named once, with the first chunk that
-    has it exactly, else with the first that has it in other punctuation.
+    Reads all questions of the collection once, a page at a time. A query is listed once: with the first chunk that has
+    it exactly, else with the first that has it with other punctuation.
     """
     by_words: dict[str, list[JudgedQuery]] = {}
     for query in queries:
@@ -68,7 +68,7 @@ def refuse_leaks(leaks: Sequence[Leak]) -> None:
 
 
 def named(leaks: Sequence[Leak]) -> str:
-    """Name the first of some leaks, and say how many more there are."""
+    """Return the first leaks as text, and how many more there are."""
     first = "; ".join(f"{leak.query_id} “{leak.text[:60]}” (chunk {leak.chunk_id})" for leak in leaks[:_NAMED])
     return first + (f" and {len(leaks) - _NAMED} more" if len(leaks) > _NAMED else "")
 
@@ -82,10 +82,10 @@ def _questions(client: Elasticsearch, index: str) -> Iterator[tuple[str, str]]:
 
 
 def _letters(text: str) -> str:
-    """Strip a text of spaces and of differences in width and case."""
+    """Return a text without spaces and without differences in width and case."""
     return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _words(text: str) -> str:
-    """Strip a text of punctuation too: a question mark makes no new question."""
+    """Return a text without punctuation, too: a question mark does not make a new question."""
     return re.sub(r"[\W_]+", "", _letters(text))

@@ -1,4 +1,4 @@
-"""Judgements: read and written as TREC and BEIR have them, and looked up in an index where they are metadata."""
+"""Judgments and runs, read and written in the formats of TREC and BEIR."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run_lines(query_id: str, ranking: Mapping[str, float], tag: str) -> Iterator
 
 
 def one_word(identifier: str) -> str:
-    """Keep TREC's columns apart: an id of several words is joined."""
+    """Return an id as one word, so that TREC's columns stay apart."""
     return "_".join(identifier.split())
 
 

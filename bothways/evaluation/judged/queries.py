@@ -17,7 +17,7 @@ from bothways.core.errors import EvaluationError
 from bothways.evaluation.judged.qrels import lines_of, load_qrels
 
 NOT_COMPARED = {"source_path"}
-"""Keys of `gold` that name a file on somebody else's disk."""
+"""Keys of `gold` that name a file on another machine."""
 _NO_LABELS = {"gold", "query", "text", "_id", "id", "sample_id", "metadata"}
 
 Split = Literal["dev", "train"]
@@ -38,7 +38,7 @@ class JudgedQuery:
 
 
 def load_queries(path: Path, qrels: Path | None = None) -> list[JudgedQuery]:
-    """Read judged queries; raise `EvaluationError` naming file and line for whatever cannot be used.
+    """Read judged queries; raise `EvaluationError` with file and line if something cannot be used.
 
     With `qrels`, or with a `qrels.tsv` beside a BEIR file, judgements come from there and queries without any are
     left out, as BEIR does. Else each line must have its `gold`.
@@ -60,7 +60,7 @@ def load_queries(path: Path, qrels: Path | None = None) -> list[JudgedQuery]:
 
 
 def load_texts(path: Path) -> list[str]:
-    """Read the texts of queries, judged or not, where only the questions themselves are wanted."""
+    """Read only the texts of queries, judged or not."""
     texts = []
     for number, row in _json_lines(path / "queries.jsonl" if path.is_dir() else path):
         text = row.get("query") or row.get("text")
@@ -71,19 +71,19 @@ def load_texts(path: Path) -> list[str]:
 
 
 def split_of(query_id: str) -> Split:
-    """Return which part a query belongs to: a fifth is `dev`, four fifths are `train`, the same on every machine.
+    """Return the part of a query: a fifth is `dev`, four fifths are `train`, the same on every machine.
 
-    By the SHA-1 of the id modulo 5, so that neither order nor number of the queries matters.
+    It is the SHA-1 of the id modulo 5, so neither order nor number of the queries matters.
     """
     digest = hashlib.sha1(query_id.encode(), usedforsecurity=False).digest()
     return "dev" if int.from_bytes(digest[:8], "big") % 5 == 0 else "train"
 
 
 def take_split(queries: Sequence[JudgedQuery], split: Split | None) -> list[JudgedQuery]:
-    """Keep the queries of one part, or all; raise `EvaluationError` when none is left."""
+    """Return the queries of one part, or all; raise `EvaluationError` if there are none."""
     kept = [query for query in queries if split in (None, split_of(query.query_id))]
     if not kept:
-        raise EvaluationError(f"None of the {len(queries)} queries falls into the part {split!r}.")
+        raise EvaluationError(f"None of the {len(queries)} queries is in the part {split!r}.")
     return kept
 
 
@@ -116,7 +116,7 @@ def _beir(row: dict[str, Any], where: str, judged: Mapping[str, Mapping[str, int
 
 
 def _labels(row: Mapping[str, Any]) -> dict[str, str]:
-    """Take what can tell groups of queries apart: single values, also those of BEIR's `metadata` object."""
+    """Return the fields by which queries can be grouped: single values, also those of BEIR's `metadata`."""
     metadata = row.get("metadata")
     fields = {**(metadata if isinstance(metadata, dict) else {}), **row}
     return {

@@ -1,4 +1,4 @@
-"""A report's plots as SVG text, to stand inside a page: who is better and how surely, for whom, and at what price."""
+"""A report's plots as SVG text: each strategy's measure with its interval, by length of the query, and by time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From judged queries to a threshold: what a first hit has to score, so that it is right as often as wanted.
+"""A threshold from judged queries: the score that a first hit needs to be right as often as wanted.
 
 Each query is searched for once; what counts is whether its first hit is relevant, and what that hit scores. A higher
 threshold leaves more questions without an answer, and fewer with a wrong one.
@@ -24,7 +24,7 @@ from bothways.search.options import RERANKED, SearchOptions
 from bothways.search.pipeline import Searcher
 
 FEWEST = 10
-"""Answers that a threshold has to leave, so that its precision is not that of a lucky few."""
+"""Answers that must stay above a threshold, so that its precision is not chance."""
 ROWS = 10
 
 Flags = npt.NDArray[np.bool_]
@@ -77,7 +77,7 @@ def calibrate(
     allow_leaks: bool = False,
     progress: Callable[[str, int], None] = lambda _task, _of: None,
 ) -> Calibration:
-    """Search for each query and find the threshold for `options.strategy`; `progress` hears of each search.
+    """Search for each query and find the threshold for `options.strategy`; `progress` is called for each search.
 
     Raise `UsageError` for fewer queries than twice the folds, and where a search ran without a part: its scores are
     of another scale. Judged queries that are indexed questions are refused, unless `allow_leaks`.
@@ -107,7 +107,7 @@ def calibrate(
 def choose_threshold(scores: Values, right: Flags, *, wanted: float, folds: int, strategy: str) -> Calibration:
     """Find the threshold; `scores` of the first hits (-inf for none) and whether they are relevant, by query.
 
-    Chosen is the lowest one of which at least the share `wanted` of the hits above is relevant.
+    It is the lowest threshold for which at least the share `wanted` of the hits above is relevant.
     """
     proposed = _lowest(scores, right, wanted)
     kept, everywhere = _held_out(scores, right, wanted, folds)
@@ -127,7 +127,7 @@ def choose_threshold(scores: Values, right: Flags, *, wanted: float, folds: int,
 
 
 def cut(scores: Values, right: Flags, threshold: float) -> Threshold:
-    """Return what a threshold does to these queries."""
+    """Return the effect of a threshold on these queries."""
     return _measured(scores >= threshold, right, threshold)
 
 
@@ -143,7 +143,7 @@ def _measured(kept: Flags, right: Flags, threshold: float) -> Threshold:
 
 
 def _lowest(scores: Values, right: Flags, wanted: float) -> float | None:
-    """Go down the scores and remember the last place at which the share of relevant hits was high enough."""
+    """Return the lowest score at which the share of relevant hits above is high enough; None if there is none."""
     order = np.argsort(-scores, kind="stable")
     order = order[np.isfinite(scores[order])]
     share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -153,7 +153,7 @@ def _lowest(scores: Values, right: Flags, wanted: float) -> float | None:
 
 
 def _held_out(scores: Values, right: Flags, wanted: float, folds: int) -> tuple[Flags, bool]:
-    """Cut each fold by what was chosen on the others; and whether something could be chosen everywhere."""
+    """Return what stays of each fold by the threshold of the others, and whether every fold had a threshold."""
     fold_of = np.random.default_rng(SEED).permutation(np.arange(len(scores)) % folds)
     kept = np.zeros(len(scores), np.bool_)
     everywhere = True
@@ -166,5 +166,5 @@ def _held_out(scores: Values, right: Flags, wanted: float, folds: int) -> tuple[
 
 
 def _rounded(score: float) -> float:
-    """Six digits after the point, downwards, so that the hit itself stays."""
+    """Return six digits after the point, rounded down, so that the hit itself stays above."""
     return math.floor(score * 1e6) / 1e6

@@ -31,13 +31,13 @@ GRIDS: Mapping[str, tuple[str, tuple[Value, ...]]] = {
 }
 """What can be tuned: the field of the settings behind a name, and the values that are tried.
 
-`rrf.weights` is the weight of the BM25 ranking where the dense one weighs 1 (only their ratio matters). With
-`rerank.alpha` it is `hybrid_rerank` that is tuned, else `hybrid`.
+`rrf.weights` is the weight of the BM25 ranking, with 1 for the dense one (only their ratio matters). With
+`rerank.alpha`, `hybrid_rerank` is tuned, else `hybrid`.
 """
 ONLY_OF: Mapping[str, Fusion] = {"convex_weight": "convex", "weight_bm25": "rrf", "rank_constant": "rrf"}
 """Fields that change nothing under another fusion."""
 ASKED_ANEW = ("num_candidates", "weight_cjk")
-"""Fields that change what the legs bring: for each of their combinations all queries are searched for."""
+"""Fields that change the hits of the legs: for each of their combinations all queries are searched again."""
 AT_MOST_1 = frozenset({"convex.weight", "leg_cutoff", "dense.questions", "rerank.alpha"})
 MOST = 5000
 """Combinations in one grid; a larger one is refused."""
@@ -48,8 +48,8 @@ def make_grid(
 ) -> list[dict[str, Value]]:
     """List the combinations to try; the fields in use come first. `chosen` replaces the values of a parameter.
 
-    Left out are combinations in which a leg would bring more hits than it has candidates, and those that differ only
-    in what their fusion does not use. Raise `UsageError` for parameters that none of the fusions tried uses.
+    Combinations are left out if a leg would bring more hits than it has candidates, or if they differ only in
+    parameters that their fusion does not use. Raise `UsageError` for parameters that no fusion of the grid uses.
     """
     unknown = [name for name in [*names, *(chosen or {})] if name not in GRIDS]
     if unknown or not names:
@@ -73,7 +73,7 @@ def make_grid(
 
 
 def as_setting(value: Value) -> str:
-    """Write a value as settings have it."""
+    """Return a value as it is written in settings."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
@@ -88,7 +88,7 @@ def _require_used(axes: Mapping[str, Sequence[Value]], options: SearchOptions) -
 
 
 def _used(fields: Fields, options: SearchOptions) -> tuple[Value, ...]:
-    """Return the values that have a say under the combination's fusion."""
+    """Return the values that the combination's fusion uses."""
     fusion = fields.get("fusion", options.fusion)
     return tuple("" if ONLY_OF.get(field, fusion) != fusion else value for field, value in fields.items())
 

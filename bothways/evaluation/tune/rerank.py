@@ -1,4 +1,4 @@
-"""What the cross-encoder says of each candidate, asked once: its share in the score is then tried without a model."""
+"""The cross-encoder's logit of each candidate, computed once: shares in the score are then tried without a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bothways.search.rank.rerank import Reranker
 class Logits:
     """Logits by query and chunk. A pair is scored the first time that a combination makes it a candidate.
 
-    Raise `UsageError` where there is no reranker to ask.
+    Raise `UsageError` if there is no reranker.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Logits:
                 self._texts[hit.chunk_id] = (hit.title, hit.text)
 
     def reranked(self, query_id: str, hits: Sequence[Hit], options: SearchOptions) -> list[Hit]:
-        """Reorder hits as a search with these options does that has all the time it needs."""
+        """Return the hits in the order of a search with these options and without a time limit."""
         candidates = hits[: options.rerank_top_n]
         known = self._logits.get(query_id)
         if known is None:

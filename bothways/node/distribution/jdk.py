@@ -1,6 +1,6 @@
-"""A Java that can run Elasticsearch: in come the usual places, out goes the home folder of a whole JDK.
+"""The home folder of a whole JDK that can run Elasticsearch, found in the usual places.
 
-A JRE will not do, however new: Elasticsearch attaches an agent to itself and computes with the vector module.
+A JRE is not enough: Elasticsearch attaches an agent to itself and computes with the vector module.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLACES = (
     "~/.asdf/installs/java/*",
     "~/.local/share/mise/installs/java/*",
 )
-"""Where package managers and people put JDKs, as glob patterns."""
+"""Where package managers and users install JDKs, as glob patterns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class Java:
 def find_jdk(distribution: Path | None = None, *, usable: Callable[[Path], bool] = lambda _: True) -> Path:
     """Return the home of the JDK to run Elasticsearch with.
 
-    The distribution's own comes first, then `ES_JAVA_HOME` (which must fit, being said on purpose), then `JAVA_HOME`,
-    then the best of `java` on the PATH and the usual folders: the newest that was tried with Elasticsearch, else the
-    oldest of the still newer ones. `usable` refuses a home, for instance one that another user cannot read.
+    The distribution's own comes first, then `ES_JAVA_HOME` (an error if it does not fit), then `JAVA_HOME`, then the
+    best of `java` on the PATH and the usual folders: the newest that was tried with Elasticsearch, else the oldest of
+    the newer ones. `usable` may refuse a home, for instance one that another user cannot read.
     """
     if distribution and (own := bundled_jdk(distribution)):
         return own
@@ -85,7 +85,7 @@ def bundled_jdk(distribution: Path) -> Path | None:
 
 
 def read_java(home: Path) -> Java | None:
-    """Read what Java lies in a folder, from its `release` file, else by asking it; None where there is none."""
+    """Read which Java is in a folder, from its `release` file, else by running it; None if there is none."""
     try:
         if not os.access(home / "bin/java", os.X_OK):
             return None
@@ -103,7 +103,7 @@ def _version(java: Java) -> int:
 
 
 def _feature(version: str) -> int:
-    """Return 25 for `25.0.3` or `25-ea`, 8 for `1.8.0_402`, 0 for what is no version."""
+    """Return 25 for `25.0.3` or `25-ea`, 8 for `1.8.0_402`, 0 if it is not a version."""
     match = re.match(r"(?:1\.)?(\d+)", version)
     return int(match[1]) if match else 0
 

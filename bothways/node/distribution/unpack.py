@@ -1,4 +1,4 @@
-"""What every unpacking needs: enough room, and nothing that lands outside of its folder."""
+"""Checks before an archive is unpacked: enough space, and no member that leaves the folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bothways.core.errors import NodeError
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of an archive's member below `folder`; one that points elsewhere is a `NodeError`."""
+    """Return the path of an archive's member below `folder`; raise `NodeError` if it points elsewhere."""
     relative = PurePosixPath(name.replace("\\", "/"))
     depth = 0
     for part in relative.parts:
@@ -22,7 +22,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raise a `NodeError` unless `needed` bytes are free where `folder` is."""
+    """Raise `NodeError` unless `needed` bytes are free on the disk of `folder`."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise NodeError(
