@@ -21,7 +21,7 @@ _LONGEST = 16
 
 
 def parse_number(text: str) -> int | None:
-    """Read a whole number below 10^8 in Arabic or Chinese digits (NFKC-normalised), or None where it is none.
+    """Read a whole number below 10^8 in Arabic or Chinese digits, full-width ones included, or None where it is none.
 
     Digits without 十, 百, 千 are read one after another: 五九〇 is 590, as 590 is.
     """
@@ -93,4 +93,4 @@ def _below_myriad(text: str) -> int | None:
 
 
 def _digit(char: str) -> int | None:
-    return int(char) if char.isascii() and char.isdigit() else _DIGITS.get(char)
+    return int(char) if char.isdecimal() else _DIGITS.get(char)
