@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from contextlib import contextmanager
 
 from bothways.api.app import create_app
 from bothways.api.server import make_server
 from bothways.core.settings import load_settings
-from bothways.indexer.parts import Parts
 from bothways.search.pipeline import Searcher
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
 from tests.llm_server import Streamed
 
 
@@ -24,14 +22,7 @@ class ApiServer:
 
         @contextmanager
         def parts(_):
-            yield Parts(
-                client=client,
-                server=server,
-                segmenter=segmenter,
-                encoder=HashEncoder,
-                embedding_model="fake/hash",
-                writer=FixedWriter(),
-            )
+            yield make_parts((client, server), segmenter, writer=FixedWriter())
 
         def build(_):
             return Searcher(client, segmenter, HashEncoder, embedding_model="fake/hash"), server
@@ -65,11 +56,3 @@ class ApiServer:
 def says(text):
     """A step of `Scripted`: the text, character by character where a stream is asked for."""
     return Streamed(tuple(text))
-
-
-def eventually(done, within_s=30.0):
-    """Wait for another thread's work."""
-    end = time.monotonic() + within_s
-    while not done() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert done()

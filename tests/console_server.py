@@ -15,9 +15,8 @@ from bothways.api.app import create_app
 from bothways.api.server import make_server
 from bothways.core.errors import ElasticsearchUnavailableError
 from bothways.core.settings import load_settings
-from bothways.indexer.parts import Parts
 from bothways.search.pipeline import Searcher
-from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
+from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder, make_parts
 from tests.run_node import free_port
 
 WAITS = "停一停"
@@ -80,14 +79,7 @@ class ConsoleServer:
 
         @contextmanager
         def parts(_):
-            yield Parts(
-                client=client,
-                server=server,
-                segmenter=segmenter,
-                encoder=HashEncoder,
-                embedding_model="fake/hash",
-                writer=self.writer,
-            )
+            yield make_parts((client, server), segmenter, writer=self.writer)
 
         self.app = create_app(load_settings(cache_dir=cache_dir, **options), build, parts)
         self.app.router.routes.insert(0, Route("/api/v1/ask", self.answers.answer, methods=["POST"]))

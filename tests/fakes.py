@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from bothways.core.errors import LLMError
+from bothways.indexer.parts import Parts
 from bothways.models.llm.usage import TokenUsage
 
 
@@ -109,3 +110,16 @@ class DyingWriter(FixedWriter):
         if self.calls >= self.after and self.at in chunk.text:
             raise KeyboardInterrupt
         return super().write(chunk)
+
+
+def make_parts(es, segmenter, *, encoder=HashEncoder, embedding_model="fake/hash", **more):
+    """Return what an indexing job works with: `es` is a client and its server, vectors come from `HashEncoder`."""
+    client, server = es
+    return Parts(
+        client=client,
+        server=server,
+        segmenter=segmenter,
+        encoder=encoder,
+        embedding_model=embedding_model,
+        **more,
+    )

@@ -10,9 +10,9 @@ import pytest
 from bothways.client import Client
 from bothways.core.collections.collection import delete_collection
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from tests.api_server import ApiServer, says
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, make_parts
 from tests.llm_server import Scripted
 
 DOCUMENTS = [
@@ -90,14 +90,7 @@ def filled(es, segmenter, tmp_path_factory):
     index_path(
         path,
         JobOptions(collection=name),
-        Parts(
-            client=es[0],
-            server=es[1],
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        ),
+        make_parts(es, segmenter, writer=FixedWriter()),
     )
     yield name
     delete_collection(es[0], name)

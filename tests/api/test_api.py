@@ -12,11 +12,11 @@ from bothways.core.elastic.client import Server
 from bothways.core.errors import ElasticsearchUnavailableError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.schemas import examples
 from bothways.schemas.search import SearchRequest, SearchResult
 from bothways.search.pipeline import Searcher
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -29,14 +29,7 @@ def filled(es, segmenter, collection, tmp_path):
         {"_id": "refund", "title": "退货", "text": "签收后七天内可以无理由退货。", "metadata": {"area": "shop"}},
     ]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    parts = Parts(
-        client=client,
-        server=server,
-        segmenter=segmenter,
-        encoder=HashEncoder,
-        embedding_model="fake/hash",
-        writer=FixedWriter(),
-    )
+    parts = make_parts((client, server), segmenter, writer=FixedWriter())
     index_path(tmp_path, JobOptions(collection=collection), parts)
     return collection
 
@@ -112,7 +105,7 @@ def test_neighbours_on_the_wire(http, es, segmenter, collection, tmp_path):
     index_path(
         tmp_path,
         JobOptions(collection=collection),
-        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+        make_parts(es, segmenter),
     )
     body = search(http, query="乙的内容", collection=collection, strategy="bm25", top_k=1, context=1).json()
     (before,) = body["hits"][0]["context"]["before"]
@@ -161,14 +154,7 @@ def test_self_query_says_what_it_did_and_can_be_switched_off(http, make_client, 
     index_path(
         tmp_path,
         JobOptions(collection=collection),
-        Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        ),
+        make_parts((client, server), segmenter, writer=FixedWriter()),
     )
     asked = {"query": "茶室规则第二条", "collection": collection, "strategy": "hybrid"}
     body = search(http, **asked).json()
@@ -310,7 +296,7 @@ def test_rollback(http, filled, es, segmenter, tmp_path):
     assert missing.status_code == 422
     assert "no earlier version" in missing.json()["detail"]
     other = HashEncoder(dimension=32, name="fake/other")
-    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=lambda: other, embedding_model=other.name)
+    parts = make_parts(es, segmenter, encoder=lambda: other, embedding_model=other.name)
     assert index_path(tmp_path, JobOptions(collection=filled, recreate=True), parts).succeeded
     row = http.get(f"/api/v1/collections/{filled}").json()
     assert [(version["number"], version["state"]) for version in row["versions"]] == [(1, "kept"), (2, "live")]

@@ -14,13 +14,13 @@ from bothways.core.collections.lease import alone_on
 from bothways.core.errors import CollectionNotFoundError, UsageError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.indexer.versions import acl
 from bothways.indexer.versions.acl import set_acl
 from bothways.indexer.versions.versions import chunk_mapping
 from bothways.search.pipeline import Searcher
 from bothways.search.query.filters import filter_clauses
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -52,14 +52,7 @@ def filled(es, segmenter, tmp_path_factory):
     index_path(
         folder,
         JobOptions(collection=name),
-        Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        ),
+        make_parts((client, server), segmenter, writer=FixedWriter()),
     )
     yield name
     client.indices.delete(index=f"bothways-{name}-v1")
@@ -140,9 +133,7 @@ def test_the_longest_id_is_indexed_with_its_position(es, segmenter, tmp_path, co
     (tmp_path / "array.json").write_text(
         json.dumps([{"id": "x" * 481, "text": "x"}, {"id": "y", "text": "y"}]), "utf-8"
     )
-    parts = Parts(
-        client=client, server=server, segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash", writer=None
-    )
+    parts = make_parts((client, server), segmenter)
     report = index_path(tmp_path, JobOptions(collection=collection, max_chars=50), parts)
     assert [failure.stage for failure in report.failures] == ["read", "read"]
     assert all("more than 480 bytes" in failure.reason for failure in report.failures)
@@ -154,9 +145,7 @@ def test_a_number_without_end_in_a_file_fails_by_name_and_the_rest_is_read(es, s
     client, server = es
     (tmp_path / "lines.jsonl").write_text(f'{{"_id": {DIGITS}, "text": "a"}}\n{{"_id": "b", "text": "b"}}\n', "utf-8")
     (tmp_path / "array.json").write_text(f'[{{"_id": "c", "text": "c"}}, {{"_id": {DIGITS}, "text": "d"}}]', "utf-8")
-    parts = Parts(
-        client=client, server=server, segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash", writer=None
-    )
+    parts = make_parts((client, server), segmenter)
     report = index_path(tmp_path, JobOptions(collection=collection), parts)
     assert report.documents == 2
     assert {failure.item for failure in report.failures} == {"array.json", "lines.jsonl"}

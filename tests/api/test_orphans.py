@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 from dataclasses import replace
 
 import pytest
@@ -17,6 +16,7 @@ from bothways.indexer.run import JobRegistry, open_registry
 from bothways.indexer.uploads.orphans import SPOOL
 from bothways.indexer.uploads.queue import Uploads
 from bothways.indexer.uploads.spool import Spool
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -48,14 +48,6 @@ def serve(es, tmp_path):
     yield start
     for uploads in running:
         uploads.close()
-
-
-def until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return value
 
 
 def queued(store, collection, **fields):

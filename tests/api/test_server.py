@@ -18,6 +18,7 @@ from bothways.api.server import make_server
 from bothways.core.settings import load_settings
 from bothways.search.pipeline import Searcher
 from tests.fakes import HashEncoder
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -117,13 +118,6 @@ class Client:
         with suppress(ConnectionError):
             return self.socket.recv(1) == b""
         return True
-
-
-def until(done):
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def refused(client, status):

@@ -13,11 +13,11 @@ from bothways.api.app import create_app
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
 from bothways.indexer.jobs.store import Job, JobStore, new_id
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.node.connect import connect
 from bothways.search.pipeline import Searcher
 from tests.es_proxy import TROUBLES, Proxy
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
 from tests.full_disk import full_disk
 from tests.llm_server import Scripted
 
@@ -61,14 +61,7 @@ def troubled(es, es_url, segmenter, tmp_path_factory):
     index_path(
         folder,
         JobOptions(collection=name),
-        Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        ),
+        make_parts((client, server), segmenter, writer=FixedWriter()),
     )
     JobStore(client).create(Job(id=JOB, collection=name, kind="upload", state="failed"))
     proxy = Proxy(es_url.rstrip("/"))

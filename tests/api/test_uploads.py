@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -18,9 +17,9 @@ from bothways.core.elastic.lease import Leases
 from bothways.core.errors import CollectionNotFoundError, ElasticsearchUnavailableError, ModelError
 from bothways.core.settings import load_settings
 from bothways.indexer.documents import list_documents
-from bothways.indexer.parts import Parts
 from bothways.search.pipeline import Searcher
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -52,14 +51,7 @@ def serve(es, segmenter, tmp_path):
         def parts(_):
             if fails:
                 raise fails.pop()
-            yield Parts(
-                client=client,
-                server=server,
-                segmenter=segmenter,
-                encoder=HashEncoder,
-                embedding_model="fake/hash",
-                writer=writer,
-            )
+            yield make_parts((client, server), segmenter, writer=writer)
 
         def build(_):
             return Searcher(client, segmenter, HashEncoder, embedding_model="fake/hash"), server
@@ -102,14 +94,6 @@ def ended(http, answer):
 
 def jobs_of(http, collection):
     return http.get("/api/v1/jobs", params={"collection": collection}).json()
-
-
-def until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return value
 
 
 def texts(http, documents):

@@ -11,8 +11,9 @@ from filelock import FileLock
 from bothways.core.errors import StorageFullError
 from bothways.indexer.read.child.pool import end_readers
 from bothways.indexer.uploads.scheduler import AT_ONCE
-from tests.api.test_uploads import LEAVE, Pausing, documents, ended, files, serve, until
+from tests.api.test_uploads import LEAVE, Pausing, documents, ended, files, serve
 from tests.fakes import FixedWriter
+from tests.waiting import until
 
 __all__ = ["documents", "serve"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from bothways.core.collections.collection import open_collection
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
-from tests.fakes import HashEncoder
+from bothways.indexer.parts import JobOptions
+from tests.fakes import make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -26,7 +26,7 @@ def filled(es, segmenter, collection, tmp_path):
     assert index_path(
         tmp_path,
         JobOptions(collection=collection),
-        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+        make_parts(es, segmenter),
     ).succeeded
     return collection
 

@@ -14,6 +14,7 @@ import pytest
 
 from bothways.indexer.run import open_registry
 from tests.cli.verbs.test_jobs import INDEX
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -69,14 +70,6 @@ def hanging(index, es, collection):
 
 def cpu_of(process):
     return process.cpu_times().user
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return value
 
 
 def gone(process):

@@ -24,9 +24,9 @@ from bothways.client.errors import (
     UnreachableError,
 )
 from bothways.schemas.ask import Answer, Delta
-from tests.api_server import eventually
 from tests.llm_server import Streamed
 from tests.run_node import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -68,7 +68,7 @@ def test_a_stream_that_is_left_early_ends_the_models_work(client, filled, llm):
     assert next(stream) == Delta(text="又")
     stream.close()
     assert not client._http._transport._pool.connections
-    eventually(lambda: llm.writing == 0)
+    until(lambda: llm.writing == 0)
     assert llm.cut == cut + 1
 
 
@@ -84,7 +84,7 @@ def test_a_stream_that_is_left_early_with_an_event_loop(server, filled, llm):
             assert await anext(stream) == Delta(text="又")
 
     asyncio.run(work())
-    eventually(lambda: llm.writing == 0)
+    until(lambda: llm.writing == 0)
     assert llm.cut == cut + 1
 
 

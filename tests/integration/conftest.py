@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.search.pipeline import Searcher
-from tests.fakes import HashEncoder
+from tests.fakes import HashEncoder, make_parts
 
 
 @pytest.fixture
@@ -20,10 +20,9 @@ def build(es, segmenter, encoder, collection):
 
     def run(path, *, writer=None, server_=None, embedding_model="fake/hash", **options):
         chosen = {name: options.pop(name) for name in ("question_filter", "prices") if name in options}
-        parts = Parts(
-            client=client,
-            server=server_ or server,
-            segmenter=segmenter,
+        parts = make_parts(
+            (client, server_ or server),
+            segmenter,
             encoder=lambda: encoder,
             embedding_model=embedding_model,
             writer=writer,

@@ -21,12 +21,12 @@ from bothways.core.errors import CollectionNotFoundError, IncompatibleCollection
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
 from bothways.indexer.jobs.store import Job, JobStore, new_id
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.indexer.versions.acl import acl_fields, set_acl
 from bothways.indexer.versions.rollback import rollback
 from bothways.search.options import STRATEGIES, SearchOptions
 from bothways.search.pipeline import Searcher
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -75,14 +75,7 @@ def make(es, segmenter, folder, tmp_path_factory):
 
     def run(name, *, files=ROWS, **options):
         names.add(name)
-        parts = Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        )
+        parts = make_parts((client, server), segmenter, writer=FixedWriter())
         path = folder if files is ROWS else written(tmp_path_factory.mktemp("docs"), files)
         assert index_path(path, JobOptions(collection=name, **options), parts).succeeded
 

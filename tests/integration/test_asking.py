@@ -16,12 +16,12 @@ from structlog.testing import capture_logs
 from bothways.api.app import create_app
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.indexer.versions.acl import set_acl
 from bothways.schemas import examples
 from bothways.schemas.ask import Answer, AskRequest, PlainAnswer, PlainAskRequest
 from bothways.search.pipeline import Searcher
-from tests.fakes import HashEncoder, OverlapCrossEncoder
+from tests.fakes import HashEncoder, OverlapCrossEncoder, make_parts
 from tests.llm_server import Raw, Scripted, Streamed, completion
 from tests.reading_llm import Reader
 
@@ -58,7 +58,7 @@ def shelve(es, segmenter, path):
     assert index_path(
         path,
         JobOptions(collection=name),
-        Parts(client=client, server=server, segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+        make_parts((client, server), segmenter),
     ).succeeded
     return name
 

@@ -14,14 +14,14 @@ from bothways.evaluation.build import evaluate_collection
 from bothways.evaluation.judged.queries import load_queries
 from bothways.indexer.bulk import bulk
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.indexer.versions.check import check_version
 from bothways.indexer.versions.rollback import list_versions, rollback
 from bothways.indexer.versions.versions import chunk_mapping, create_version, swap_alias
 from bothways.search.options import SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.retrieve import versions as search_versions
-from tests.fakes import DyingWriter, FixedWriter, HashEncoder
+from tests.fakes import DyingWriter, FixedWriter, HashEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -49,9 +49,7 @@ def build_with(es, segmenter, collection):
     client, server = es
 
     def run(path, encoder, **options):
-        parts = Parts(
-            client=client, server=server, segmenter=segmenter, encoder=lambda: encoder, embedding_model=encoder.name
-        )
+        parts = make_parts((client, server), segmenter, encoder=lambda: encoder, embedding_model=encoder.name)
         return index_path(path, JobOptions(collection=collection, **options), parts)
 
     return run

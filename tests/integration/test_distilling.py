@@ -11,13 +11,14 @@ from bothways.core.settings import Settings
 from bothways.evaluation.judged.queries import split_of
 from bothways.indexer.doc2query.recorded_questions import RecordedQuestions
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.learning.distill.evaluate import Models, evaluate_rerankers, evaluation_page
 from bothways.learning.encoder.distill import EncoderPlan, distill_encoder
 from bothways.learning.reranker.build import Sources
 from bothways.learning.reranker.data.groups import Group, JudgedSet
 from bothways.learning.training_arguments import EncoderArguments
 from bothways.models.embed.encoder import load_encoder
+from tests.fakes import make_parts
 from tests.models.tiny_models import cross_encoder_folder, sentence_transformers_folder
 
 pytestmark = pytest.mark.elasticsearch
@@ -50,10 +51,9 @@ def indexed(es, segmenter, settings, collection, tmp_path):
     asked = [{"text": text, "questions": [f"x {letter}"]} for letter, text in texts.items()]
     questions.write_text("\n".join(map(json.dumps, asked)), "utf-8")
     client, server = es
-    parts = Parts(
-        client=client,
-        server=server,
-        segmenter=segmenter,
+    parts = make_parts(
+        (client, server),
+        segmenter,
         encoder=lambda: load_encoder(settings),
         embedding_model=settings.embedding_model,
         writer=RecordedQuestions(questions),

@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from bothways.api.http import ending
-from tests.api_server import eventually
 from tests.llm_server import Scripted, Streamed
 from tests.run_node import free_port
 from tests.serving import filled, serve  # noqa: F401 – fixtures
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -58,7 +58,7 @@ def test_a_stream_ends_with_an_error_event(serve, filled, llm, short):  # noqa: 
     problem = json.loads(events[-1].removeprefix("data: "))
     assert problem["status"] == 503
     assert "about to end" in problem["detail"]
-    eventually(lambda: llm.writing == 0)
+    until(lambda: llm.writing == 0)
 
 
 def test_so_does_a_chat(serve, filled, llm, short):  # noqa: F811

@@ -21,7 +21,7 @@ from bothways.api.app import create_app
 from bothways.core.errors import ElasticsearchUnavailableError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.learning.feedback.recorder import Recorder
 from bothways.learning.feedback.rows import Row, at
 from bothways.learning.feedback.spool import Spool, refused_in
@@ -30,8 +30,9 @@ from bothways.learning.feedback.wording import Wording
 from bothways.node.connect import connect
 from bothways.search.pipeline import Searcher
 from tests.es_proxy import Proxy
-from tests.fakes import Clock, HashEncoder
+from tests.fakes import Clock, HashEncoder, make_parts
 from tests.run_node import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -49,7 +50,7 @@ def filled(es, segmenter, collection, tmp_path):
     assert index_path(
         tmp_path / "docs",
         JobOptions(collection=collection),
-        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+        make_parts(es, segmenter),
     ).succeeded
     return collection
 
@@ -95,13 +96,6 @@ def send(http, query_id, chunk_id, action="click", **more):
 def stored(es, store, collection):
     es[0].indices.refresh(index="bothways-feedback-*.*")
     return list(store.stream("query", collection=collection)), list(store.stream("event", collection=collection))
-
-
-def until(condition, within_s=20.0):
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
 
 
 def test_a_search_and_a_click_end_in_elasticsearch(make_app, filled, store, es):

@@ -10,9 +10,10 @@ import pytest
 
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.rerank.cross_encoder import load_cross_encoder
+from tests.fakes import make_parts
 from tests.models.tiny_models import cross_encoder_folder
 
 pytestmark = pytest.mark.elasticsearch
@@ -43,13 +44,8 @@ def test_a_served_search_imports_nothing_heavy(es, es_settings, segmenter, colle
     load_cross_encoder(chosen)  # its graph is exported here, by torch, as it would be before a server without torch
     row = {"_id": "leave", "title": "请假", "text": "员工请假应当提前三天提交申请。"}
     (tmp_path / "c.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
-    parts = Parts(
-        client=client,
-        server=server,
-        segmenter=segmenter,
-        encoder=lambda: load_encoder(chosen),
-        embedding_model=chosen.embedding_model,
-        writer=None,
+    parts = make_parts(
+        (client, server), segmenter, encoder=lambda: load_encoder(chosen), embedding_model=chosen.embedding_model
     )
     index_path(tmp_path / "c.jsonl", JobOptions(collection=collection), parts)
     done = subprocess.run(

@@ -17,9 +17,9 @@ from bothways.core.errors import JobCancelledError, JobNotFoundError, JobStateEr
 from bothways.core.machine.holder import Holder
 from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import NAMED, Job, JobStore, new_id
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.indexer.run import JobRegistry, open_registry, options_of, recorded_options, run_job
-from tests.fakes import Clock, DyingWriter, FixedWriter, HashEncoder
+from tests.fakes import Clock, DyingWriter, FixedWriter, HashEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -46,14 +46,7 @@ def run(es, segmenter, collection, folder, registry):
 
     def go(path=folder, *, writer=None, own_registry=registry, options=None, **more):
         options = options or JobOptions(collection=collection, concurrency=1)
-        parts = Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=lambda: encoder,
-            embedding_model="fake/hash",
-            writer=writer,
-        )
+        parts = make_parts((client, server), segmenter, encoder=lambda: encoder, writer=writer)
         job = Job(id=new_id(), collection=collection, source=str(path), options=recorded_options(options))
         go.ids.append(job.id)
         return run_job(path, options, parts, job, own_registry, **more)

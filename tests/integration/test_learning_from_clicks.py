@@ -11,13 +11,13 @@ import pytest
 
 from benchmarks.learning.simulated_readers import NAVIGATIONAL
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.learning.feedback.rows import Row, at, event_row
 from bothways.learning.feedback.store import FeedbackStore
 from bothways.learning.feedback.wording import Wording
 from bothways.learning.judgments.build import judgments_from
 from bothways.learning.judgments.judge import JudgmentThresholds
-from tests.fakes import HashEncoder
+from tests.fakes import make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -35,7 +35,7 @@ START = time.time() - 11 * 3600
 def filled(es, segmenter, collection, tmp_path):
     rows = [{"_id": doc_id, "text": text} for doc_id, text in TEXTS.items()]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash")
+    parts = make_parts(es, segmenter)
     assert index_path(tmp_path / "c.jsonl", JobOptions(collection=collection), parts).succeeded
     return collection
 

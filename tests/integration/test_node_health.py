@@ -13,6 +13,7 @@ from bothways.node import down, up
 from bothways.node.config import DISK
 from bothways.node.connect import connect
 from tests.own_node import own_place
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -31,13 +32,6 @@ def node(home):
 def client(node):
     with connect(node)[0] as opened:
         yield opened
-
-
-def until(check, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 def is_blocked(client, index):

@@ -13,11 +13,11 @@ from bothways.core.settings import load_settings
 from bothways.indexer.jobs.outage import Patience
 from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import Job, JobStore, new_id
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.indexer.run import open_registry, recorded_options, run_job
 from bothways.node.connect import connect
 from tests.es_proxy import Proxy
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
 from tests.full_disk import full_disk
 
 pytestmark = pytest.mark.elasticsearch
@@ -49,14 +49,7 @@ def job(es, proxy, segmenter, collection, folder, monkeypatch):
 
     def run(*, writer=None, wait_s=60, progress=lambda _: None, stop=None, on_wait=None, **options):
         chosen = JobOptions(collection=collection, concurrency=1, **options)
-        parts = Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=lambda: encoder,
-            embedding_model="fake/hash",
-            writer=writer,
-        )
+        parts = make_parts((client, server), segmenter, encoder=lambda: encoder, writer=writer)
         made = Job(id=new_id(), collection=collection, source=str(folder), options=recorded_options(chosen))
         run.ids.append(made.id)
 

@@ -6,7 +6,8 @@ import os
 import httpx
 import pytest
 
-from tests.api_server import ApiServer, eventually
+from tests.api_server import ApiServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -40,7 +41,7 @@ def test_the_api_leaves_nothing_open(es, segmenter, collection, tmp_path):
             documents = f"/api/v1/collections/{collection}/documents"
             bad = [("files", ("bad.pdf", b"%PDF-nothing"))]
             assert ended(http, http.post(documents, files=bad))["state"] == "failed"
-            eventually(lambda: list((cache / "uploads/kept").rglob("bad.pdf")))  # put aside a moment after its end
+            until(lambda: list((cache / "uploads/kept").rglob("bad.pdf")))  # put aside a moment after its end
             assert not open_to_others(tmp_path)
             assert ended(http, http.post(documents, files=[("files", ("a.txt", TEXT.encode()))]))["state"] == "done"
             asked = {"query": "请假", "collection": collection, "strategy": "hybrid"}

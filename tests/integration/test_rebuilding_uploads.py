@@ -10,9 +10,9 @@ from bothways.core.collections.collection import open_collection
 from bothways.core.errors import UsageError
 from bothways.indexer.documents import delete_document, get_document, list_documents
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import UPLOADED, JobOptions, Parts
+from bothways.indexer.parts import UPLOADED, JobOptions
 from bothways.search.options import SearchOptions
-from tests.fakes import DyingWriter, FixedWriter, HashEncoder
+from tests.fakes import DyingWriter, FixedWriter, HashEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -80,7 +80,7 @@ def test_uploads_are_encoded_anew_by_another_model(folder, build, upload, es, se
     build(folder, writer=FixedWriter())
     upload(writer=FixedWriter(), travel="差旅费用凭发票报销。")
     other = HashEncoder(dimension=96, name="fake/other")
-    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=lambda: other, embedding_model=other.name)
+    parts = make_parts(es, segmenter, encoder=lambda: other, embedding_model=other.name)
     report = index_path(folder, JobOptions(collection=collection, recreate=True), parts)
     assert (report.held, report.kept) == ("", 1)
     assert open_collection(es[0], collection).dimension == 96

@@ -15,7 +15,7 @@ from bothways.api.app import create_app
 from bothways.core.errors import ElasticsearchUnavailableError, EncodingTimeoutError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.models.llm.answer_cache import AnswerCache
 from bothways.models.llm.endpoint import EndpointModel
 from bothways.node.connect import connect
@@ -24,7 +24,7 @@ from bothways.search.pipeline import Searcher
 from bothways.search.query.rewrite import PATIENCE, Query2Doc
 from bothways.search.retrieve.msearch import retrieve
 from tests.es_proxy import Proxy
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, HashEncoder, make_parts
 from tests.llm_server import Scripted, completion
 from tests.run_node import free_port
 
@@ -45,14 +45,7 @@ def shelf(es, segmenter, tmp_path_factory):
     name = f"test-{uuid.uuid4().hex}"
     path = tmp_path_factory.mktemp("docs")
     (path / "c.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), "utf-8")
-    parts = Parts(
-        client=client,
-        server=server,
-        segmenter=segmenter,
-        encoder=HashEncoder,
-        embedding_model="fake/hash",
-        writer=FixedWriter(),
-    )
+    parts = make_parts((client, server), segmenter, writer=FixedWriter())
     assert index_path(path, JobOptions(collection=name), parts).succeeded
     yield name
     client.indices.delete(index=f"bothways-{name}-v1")
@@ -289,7 +282,7 @@ def test_a_simplified_question_finds_traditional_texts(es, segmenter, collection
     texts = ["員工請假應當提前三天提交申請。", "薪資於每月十日發放。"]
     rows = [{"_id": str(number), "text": text} for number, text in enumerate(texts)]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    parts = Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash")
+    parts = make_parts(es, segmenter)
     assert index_path(tmp_path, JobOptions(collection=collection), parts).succeeded
     hits = ask(make_searcher(es[0], segmenter), collection, "请假应当申请", strategy="bm25").hits
     assert [hit.doc_id for hit in hits] == ["0"]

@@ -15,9 +15,9 @@ from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from tests.api_server import ApiServer
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, make_parts
 from tests.isolated import isolated
 from tests.serving import DOCUMENTS
 
@@ -57,14 +57,7 @@ def server(es_settings, segmenter, tmp_path_factory):
         index_path(
             folder,
             JobOptions(collection=NAME),
-            Parts(
-                client=es[0],
-                server=es[1],
-                segmenter=segmenter,
-                encoder=HashEncoder,
-                embedding_model="fake/hash",
-                writer=FixedWriter(),
-            ),
+            make_parts(es, segmenter, writer=FixedWriter()),
         )
         started = ApiServer(es, segmenter, cache_dir=tmp_path_factory.mktemp("cache"), api_keys=KEY, log_level="error")
         started.app.state.wrong_keys.delay_of = lambda address: 0.0  # of thousands of wrong keys here

@@ -11,11 +11,11 @@ import pytest
 from bothways.core.collections.collection import open_collection
 from bothways.core.errors import ElasticsearchError
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.search.options import STRATEGIES, SearchOptions
 from bothways.search.pipeline import Searcher
 from bothways.search.query.self_query.vocabularies import TTL_S, Vocabularies
-from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
+from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -48,14 +48,7 @@ def corpus(es, segmenter, tmp_path_factory):
     client, server = es
     folder, name = tmp_path_factory.mktemp("corpus"), f"test-{uuid.uuid4().hex}"
     write(folder, TEXTS)
-    parts = Parts(
-        client=client,
-        server=server,
-        segmenter=segmenter,
-        encoder=HashEncoder,
-        embedding_model="fake/hash",
-        writer=FixedWriter(),
-    )
+    parts = make_parts((client, server), segmenter, writer=FixedWriter())
     index_path(folder, JobOptions(collection=name), parts)
     yield name
     client.indices.delete(index=f"bothways-{name}-v1")
@@ -235,14 +228,7 @@ def test_a_field_of_any_name_leaves_the_others_recognised(es, segmenter, searche
     report = index_path(
         tmp_path,
         JobOptions(collection=name),
-        Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        ),
+        make_parts((client, server), segmenter, writer=FixedWriter()),
     )
     try:
         assert report.indexed == len(TEXTS)

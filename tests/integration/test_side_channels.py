@@ -19,10 +19,10 @@ from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import CollectionNotFoundError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.search.options import STRATEGIES
 from bothways.search.pipeline import Searcher
-from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder
+from tests.fakes import FixedWriter, HashEncoder, OverlapCrossEncoder, make_parts
 from tests.integration.test_access import sha
 
 pytestmark = pytest.mark.elasticsearch
@@ -57,14 +57,7 @@ def make(es, segmenter, tmp_path_factory):
         folder = tmp_path_factory.mktemp("docs")
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         (folder / "c.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        parts = Parts(
-            client=es[0],
-            server=es[1],
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        )
+        parts = make_parts(es, segmenter, writer=FixedWriter())
         assert index_path(folder, JobOptions(collection=names[-1], acl_field="groups", **options), parts).succeeded
         return names[-1]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 import uuid
 
 import httpx
@@ -19,10 +18,11 @@ from bothways.api.answering import ABANDONED, RUNNING
 from bothways.api.app import create_app
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.search.pipeline import Searcher
-from tests.fakes import HashEncoder
+from tests.fakes import HashEncoder, make_parts
 from tests.llm_server import Scripted, Streamed
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -38,7 +38,7 @@ def shelf(es, segmenter, tmp_path_factory):
     assert index_path(
         path,
         JobOptions(collection=name),
-        Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+        make_parts(es, segmenter),
     ).succeeded
     yield name
     es[0].indices.delete(index=f"bothways-{name}-v1")
@@ -61,7 +61,7 @@ class Served:
         self.loop = None
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
-        eventually(lambda: self.server.started)
+        until(lambda: self.server.started)
         port = self.server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
 
@@ -102,14 +102,6 @@ def served(es, segmenter, llm):
     running.close()
 
 
-def eventually(done, within_s=120.0):
-    """Wait for another thread's work."""
-    end = time.monotonic() + within_s
-    while not done() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert done()
-
-
 def talkative(request):
     """Answers in half a second, or, where the question says so, for as long as somebody listens."""
     endless = ENDLESS in request["messages"][0]["content"]
@@ -148,17 +140,17 @@ def test_a_hundred_streams_of_which_half_are_cut(served, llm, shelf):
             return await asyncio.gather(*work)
 
     asyncio.run(scene(2))  # what is made at the first use is there now
-    eventually(lambda: llm.writing == 0 and served.connections() == 0)
+    until(lambda: llm.writing == 0 and served.connections() == 0)
     before, cut, abandoned = served.tasks(), llm.cut, ABANDONED._value.get()
     found = asyncio.run(scene(100))
     assert all(names[-1] == "done" for names, _ in found[::2])
     assert {json.loads(data)["status"] for _, data in found[::2]} == {"answered"}
     assert {json.loads(data)["answer"] for _, data in found[::2]} == {"".join(PIECES)}
-    eventually(lambda: llm.writing == 0)
+    until(lambda: llm.writing == 0)
     assert llm.cut - cut == 50
     assert len(llm.requests) == 102
-    eventually(lambda: served.connections() == 0)
-    eventually(lambda: served.tasks() == before)
+    until(lambda: served.connections() == 0)
+    until(lambda: served.tasks() == before)
     assert ABANDONED._value.get() - abandoned == 50
     assert RUNNING._value.get() == 0
 
@@ -198,8 +190,8 @@ def test_who_leaves_a_whole_answer_ends_the_models_work_too(served, llm, shelf):
 
     before = served.tasks()
     asyncio.run(leave())
-    eventually(lambda: ABANDONED._value.get() == abandoned + 1)
-    eventually(lambda: served.tasks() == before)
+    until(lambda: ABANDONED._value.get() == abandoned + 1)
+    until(lambda: served.tasks() == before)
     assert RUNNING._value.get() == 0
 
 
@@ -220,7 +212,7 @@ def test_more_than_the_server_takes_on_is_refused_before_it_begins(es, segmenter
             refused = httpx.post(f"{served.url}/ask", json=asked(shelf), timeout=300)
         assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (503, True)
         assert "answers go on" in refused.json()["detail"]
-        eventually(lambda: RUNNING._value.get() == 0)
+        until(lambda: RUNNING._value.get() == 0)
         assert httpx.post(f"{served.url}/api/v1/ask", json=asked(shelf, stream=False), timeout=300).status_code == 200
     finally:
         served.close()

@@ -14,13 +14,13 @@ from bothways.core.errors import IncompatibleCollectionError, JobCancelledError,
 from bothways.core.machine.holder import Holder
 from bothways.indexer.jobs.record import Stop
 from bothways.indexer.jobs.store import Job, JobStore, new_id
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.indexer.report import JobReport
 from bothways.indexer.run import JobRegistry, recorded_options, run_job
 from bothways.indexer.workers.shards import INDEX, Order, Shard, Shards
 from bothways.indexer.workers.workers import Leader, Worker
 from bothways.indexer.write import Target, write
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, make_parts
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.undisturbed]
 
@@ -47,14 +47,7 @@ def shards(es, registry):
 @pytest.fixture
 def parts(es, segmenter):
     def make(writer=None, embedding_model="fake/hash"):
-        return Parts(
-            client=es[0],
-            server=es[1],
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model=embedding_model,
-            writer=writer,
-        )
+        return make_parts(es, segmenter, embedding_model=embedding_model, writer=writer)
 
     return make
 
@@ -206,7 +199,7 @@ def test_shards_of_a_job_that_died_are_cleared(lead, shards, es, collection, seg
         leader.share(
             [],
             target,
-            Parts(client=es[0], server=es[1], segmenter=segmenter, encoder=HashEncoder, embedding_model="fake/hash"),
+            make_parts(es, segmenter),
         )
     )
     order = Order(

@@ -11,11 +11,12 @@ import openai
 import pytest
 
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from bothways.models.llm.usage import estimate_tokens
-from tests.api_server import eventually, says
-from tests.fakes import FixedWriter, HashEncoder
+from tests.api_server import says
+from tests.fakes import FixedWriter, make_parts
 from tests.llm_server import Streamed
+from tests.waiting import until
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -133,7 +134,7 @@ def test_a_client_that_leaves_ends_the_models_work(chat, filled, llm):
     stream = ask(chat, filled, user(QUESTION), stream=True)
     assert [chunk.choices[0].delta.content for chunk, _ in zip(stream, range(3), strict=False)] == ["", "又", "又"]
     stream.close()
-    eventually(lambda: llm.writing == 0)
+    until(lambda: llm.writing == 0)
     assert llm.cut == cut + 1
 
 
@@ -157,14 +158,7 @@ def test_titles_and_passages_draw_no_pictures(serve, es, segmenter, collection, 
     index_path(
         tmp_path / "a.jsonl",
         JobOptions(collection=collection),
-        Parts(
-            client=es[0],
-            server=es[1],
-            segmenter=segmenter,
-            encoder=HashEncoder,
-            embedding_model="fake/hash",
-            writer=FixedWriter(),
-        ),
+        make_parts(es, segmenter, writer=FixedWriter()),
     )
     with openai.OpenAI(base_url=f"{serve().url}/v1", api_key="unused") as chat:
         content = ask(chat, collection, user("请假")).choices[0].message.content

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
-from tests.fakes import HashEncoder
+from bothways.indexer.parts import JobOptions
+from tests.fakes import HashEncoder, make_parts
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -19,12 +19,8 @@ def rebuilt(es, segmenter, collection, tmp_path):
     client, server = es
     (tmp_path / "a.txt").write_text("员工请假应当提前三天提交申请。", encoding="utf-8")
     for encoder in (HashEncoder(name="fake/old"), HashEncoder(dimension=32, name="fake/new")):
-        parts = Parts(
-            client=client,
-            server=server,
-            segmenter=segmenter,
-            encoder=lambda encoder=encoder: encoder,
-            embedding_model=encoder.name,
+        parts = make_parts(
+            (client, server), segmenter, encoder=lambda encoder=encoder: encoder, embedding_model=encoder.name
         )
         assert index_path(
             tmp_path, JobOptions(collection=collection, recreate=encoder.dimension == 32), parts

@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from bothways.indexer.job import index_path
-from bothways.indexer.parts import JobOptions, Parts
+from bothways.indexer.parts import JobOptions
 from tests import chromium
 from tests.console_server import ConsoleServer
-from tests.fakes import FixedWriter, HashEncoder
+from tests.fakes import FixedWriter, make_parts
 
 TIMEOUT_MS = 60_000
 """Of each step; on an idle machine the slowest takes a second."""
@@ -65,14 +65,7 @@ def filled(es, segmenter, tmp_path_factory):
     name = f"test-{uuid.uuid4().hex}"
     path = tmp_path_factory.mktemp("console") / "rows.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), "utf-8")
-    parts = Parts(
-        client=es[0],
-        server=es[1],
-        segmenter=segmenter,
-        encoder=HashEncoder,
-        embedding_model="fake/hash",
-        writer=FixedWriter(),
-    )
+    parts = make_parts(es, segmenter, writer=FixedWriter())
     assert index_path(path, JobOptions(collection=name), parts).succeeded
     yield name
     removed(es, name)

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import stat
 import threading
-import time
 
 import pytest
 
@@ -18,6 +17,7 @@ from bothways.learning.feedback.rows import event_row, query_row
 from bothways.learning.feedback.spool import Spool
 from bothways.learning.feedback.wording import Wording, normalised
 from tests.fakes import Clock
+from tests.waiting import until
 
 QUERY_ID = "0" * 32
 
@@ -80,13 +80,6 @@ def recorder_of(tmp_path, store, **more):
 
 def outcome(name):
     return ROWS.labels(name)._value.get()
-
-
-def until(condition, within_s=10.0):
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert condition()
 
 
 def test_a_search_is_written_down_by_ubis_names(tmp_path):

@@ -16,6 +16,7 @@ from bothways.search.query.rewrite import (
     RecordedRewrites,
     clean_pseudo_doc,
 )
+from tests.waiting import until
 
 PROMPTS = {
     "q2d-1": {
@@ -50,15 +51,6 @@ class FixedModel:
 
     def close(self):
         pass
-
-
-def eventually(done):
-    """Wait for another thread's work, as a rule some milliseconds."""
-    for _ in range(500):
-        if done():
-            return
-        time.sleep(0.01)
-    pytest.fail("it never came")
 
 
 def test_a_question_is_asked_once_and_then_remembered(cache):
@@ -118,9 +110,9 @@ def test_a_model_that_is_always_late_is_not_waited_for_any_more(cache):
         with pytest.raises(LLMUnavailableError, match="not waited for"):
             query2doc.rewrite(f"又问{number}", deadline_s=10)
     assert time.monotonic() - started < 2
-    eventually(lambda: len(model.asked) == PATIENCE + 10)
+    until(lambda: len(model.asked) == PATIENCE + 10)
     model.go.set()
-    eventually(lambda: not query2doc._running)
+    until(lambda: not query2doc._running)
     assert query2doc.rewrite("又问3", deadline_s=10) == PASSAGE  # what came late is there
     time.sleep(0.35)
     assert query2doc.rewrite("新问题", deadline_s=10) == PASSAGE  # the one that tries
@@ -151,7 +143,7 @@ def test_many_threads_with_one_question_ask_once(cache):
     threads = [threading.Thread(target=lambda: answers.append(rewriter.rewrite("问", deadline_s=5))) for _ in range(8)]
     for thread in threads:
         thread.start()
-    eventually(lambda: model.asked)
+    until(lambda: model.asked)
     model.go.set()
     for thread in threads:
         thread.join()

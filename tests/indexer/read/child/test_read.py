@@ -23,6 +23,7 @@ from bothways.indexer.read.child.pool import end_readers, start_reader
 from bothways.indexer.read.child.process import AHEAD
 from bothways.indexer.read.child.read import ReadOptions, chunks_in_child, read_in_child
 from tests.indexer.hostile.pdfs import page, stream
+from tests.waiting import until
 
 SAMPLES = Path(__file__).parents[4] / "samples"
 HANDBOOK, FORMATS = SAMPLES / "handbook" / "docs", SAMPLES / "formats" / "docs"
@@ -97,14 +98,6 @@ def readers():
             continue
         found += [process] if "bothways.indexer.read.child.worker" in command else []
     return found
-
-
-def until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return value
 
 
 @pytest.mark.parametrize("path", [HANDBOOK, FORMATS, FORMATS / "电梯检修.eml"], ids=["md", "formats", "mail"])
