@@ -1,4 +1,4 @@
-"""From settings to what answers are made by."""
+"""From settings to the options of answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bothways.search.answering.answer import AnswerOptions
 
 
 def answer_options(settings: Settings) -> AnswerOptions:
-    """Return the options that the settings ask for."""
+    """Return the options of answers that the settings choose."""
     return AnswerOptions(
         context_tokens=settings.ask_context_tokens,
         history_turns=settings.ask_history_turns,

@@ -9,41 +9,9 @@ from bothways.core.errors import ModelError
 from bothways.core.results import Hit
 from bothways.search.rank.rerank import BATCH, Reranker, rerank, sigmoid
 from tests.fakes import OverlapCrossEncoder
+from tests.search.rank.slow_model import Clock, Slow, numbered
 
 INF = float("inf")
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-class Slow:
-    """Takes a second for each ten characters, question and passage together; fails at the call of that number."""
-
-    name = "fake/slow"
-
-    def __init__(self, clock, fail_at=None):
-        self.clock = clock
-        self.calls = []
-        self.fail_at = fail_at
-        self.speed = 10
-        self.overhead = 0
-
-    def score(self, query, texts):
-        self.calls.append(list(texts))
-        if len(self.calls) == self.fail_at:
-            raise ModelError("out of memory")
-        self.clock.now += self.overhead + sum(len(query) + len(text) for text in texts) / self.speed
-        return [float(len(set(query) & set(text))) for text in texts]
-
-
-def numbered(count):
-    """Hits of eight characters, best first; with a question of two, each takes a second."""
-    return [Hit(chunk_id=f"c{n:02}", score=1 / (n + 1), text=f"{n:08}") for n in range(count)]
 
 
 def test_orders_by_logit_and_scores_by_sigmoid():

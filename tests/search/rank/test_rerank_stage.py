@@ -9,7 +9,7 @@ from bothways.search.rank.rerank import Reranker, rerank
 from bothways.search.rank.rerank_stage import above_threshold, rerank_stage
 from bothways.search.rank.rerankers import load_reranker
 from tests.fakes import OverlapCrossEncoder
-from tests.search.rank.test_rerank import Clock, Slow, numbered
+from tests.search.rank.slow_model import Clock, Slow, numbered
 from tests.search.states import state_of
 
 
