@@ -30,7 +30,8 @@ from bothways.schemas.collections import Collection
 from bothways.schemas.documents import Document, DocumentRow, NewDocumentDict
 from bothways.schemas.jobs import Job
 from bothways.schemas.names import Action, JobState
-from bothways.schemas.search import SearchKeywords, SearchResult
+from bothways.schemas.options import SearchKeywords
+from bothways.schemas.search import SearchResult
 from bothways.schemas.server import Health
 
 __all__ = ["AsyncClient", "Client"]

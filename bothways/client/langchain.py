@@ -18,7 +18,8 @@ from bothways.client import AsyncClient, Client, sending
 from bothways.client.as_text import passages_text
 from bothways.client.errors import BothwaysError
 from bothways.schemas.names import Rewrite, Strategy
-from bothways.schemas.search import Hit, SearchKeywords, SearchResult
+from bothways.schemas.options import SearchKeywords
+from bothways.schemas.search import Hit, SearchResult
 
 try:
     from langchain_core.callbacks import (

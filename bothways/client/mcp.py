@@ -19,7 +19,8 @@ from bothways.client.errors import BothwaysError
 from bothways.client.origins import Origins
 from bothways.schemas.ask import Citation
 from bothways.schemas.names import Strategy
-from bothways.schemas.search import Hit, SearchKeywords
+from bothways.schemas.options import SearchKeywords
+from bothways.schemas.search import Hit
 
 try:
     from mcp.server.mcpserver import Context, MCPServer

@@ -4,8 +4,9 @@ A new option is a field of one of these classes:
 
 - `FixedOptions`: nobody sets it but tests, benchmarks and measurements; its reason stands beside it.
 - `SearchDefaults`: the environment may set it (`BOTHWAYS_LEG_K`), since `Settings` inherits it.
-- `RequestOptions`: a request may set it, since `SearchRequest` inherits it, and so may the command line and the client.
-- an option of both is a field of `SearchDefaults`, and one of `SearchRequest` that is None where nothing is given.
+- `RequestOptions`: a request may set it, since `SearchRequest` inherits it. `SearchKeywords` repeats its name and type
+  for callers of the client, and bothways/cli/verbs/search.py has its flag: tests/schemas/test_options.py compares them.
+- An option of both is a field of `SearchDefaults`, and one of `SearchRequest` that is None where nothing is given.
 
 A search itself goes by `SearchOptions`, which has them all; `options` puts what a request gives on top of what is set.
 """
@@ -13,7 +14,7 @@ A search itself goes by `SearchOptions`, which has them all; `options` puts what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -150,6 +151,26 @@ class SearchOptions(FixedOptions, SearchDefaults, RequestOptions):
         if self.strategy == "bm25":
             return "none"
         return "query2doc" if self.rewrite == "none" and self.strategy in REWRITTEN else self.rewrite
+
+
+class SearchKeywords(TypedDict, total=False):
+    """The options of a request as keywords of the client; what is left out is as the server has it set."""
+
+    top_k: int
+    strategy: Strategy
+    filters: dict[str, Any]
+    self_query: bool
+    rewrite: Rewrite
+    fusion: Fusion
+    deduplicate: bool
+    min_score: float
+    explain: bool
+    highlight: bool
+    offset: int
+    rank_window_size: int
+    facets: list[str]
+    facet_size: int
+    context: int
 
 
 def options(defaults: SearchOptions, given: Mapping[str, Any]) -> SearchOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, AliasPath, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -10,7 +10,7 @@ from bothways.schemas import examples
 from bothways.schemas.base import Request, Response, only_if_set
 from bothways.schemas.bounds import MAX_WINDOW, NAME, NOT_EMPTY
 from bothways.schemas.filters import Condition
-from bothways.schemas.names import Action, Fusion, Rewrite, Strategy
+from bothways.schemas.names import Action, Fusion, Strategy
 from bothways.schemas.options import RequestOptions
 
 
@@ -47,26 +47,6 @@ class SearchRequest(RequestOptions, Request):
 
 REQUEST_OPTIONS = tuple(name for name in SearchRequest.model_fields if name not in {"query", "collection"})
 """The options that a request may have beside its question, by the names of `SearchOptions`."""
-
-
-class SearchKeywords(TypedDict, total=False):
-    """The same options as keywords of the client; what is left out is as the server has it set."""
-
-    top_k: int
-    strategy: Strategy
-    filters: dict[str, Any]
-    self_query: bool
-    rewrite: Rewrite
-    fusion: Fusion
-    deduplicate: bool
-    min_score: float
-    explain: bool
-    highlight: bool
-    offset: int
-    rank_window_size: int
-    facets: list[str]
-    facet_size: int
-    context: int
 
 
 def _unless_left_out(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 – a field as it comes
