@@ -1,7 +1,7 @@
 """What routes are given: thin, annotated dependencies.
 
-A caller with access groups gets a searcher that finds only what he may see, and reaches only routes that are marked
-`for_readers`: a new route is closed to him until somebody has thought of it.
+A caller with access groups gets a searcher that finds only what this caller is allowed to see, and reaches only routes
+that are marked `for_readers`: a new route is closed to readers until someone opens it.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def build_parts(settings: Settings, *, writer: Writer | None) -> Parts:
 
 @contextmanager
 def open_parts(settings: Settings) -> Iterator[Parts]:
-    """Give what a job needs by the settings alone, with whoever writes the questions, and let go of it after that."""
+    """Yield what a job needs, by the settings alone, with the question writer; close it afterwards."""
     with parts_for_order(settings, "model") as parts:
         yield parts
 

@@ -98,7 +98,7 @@ def delete_document(client: Elasticsearch, collection: str, doc_id: str) -> int:
     """
     open_collection(client, collection)
     with alone_on(client, collection) as lease, elasticsearch_errors(f"deleting a document of {collection}"):
-        open_collection(client, collection)  # it may have been deleted by whoever was waited for
+        open_collection(client, collection)  # the job that held the lease may have deleted it
         every = ",".join(versions(client, alias_of(collection)))
         require_writable(client, every)
         deleted = 0

@@ -93,7 +93,7 @@ def _broken(searcher: Searcher) -> list[Collection]:
 
 
 def _versions(searcher: Searcher, collection: stored.Collection) -> list[Version]:
-    """List the versions for whoever may read them whole: the numbers of others would tell of hidden documents."""
+    """Return the versions to callers that see everything; to others their numbers would reveal hidden documents."""
     if collection.acl_field and not searcher.sees_all:
         return []
     return list_versions(searcher.client, collection.name)

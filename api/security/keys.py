@@ -42,7 +42,7 @@ class KeyRefusedError(KeyMissingError):
 
 
 class Keys:
-    """The keys of one server at one time; without any, whoever reaches it is taken for an admin."""
+    """The keys of one server at one time; without any key, every caller is an admin."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = tuple(keys)

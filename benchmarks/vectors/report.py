@@ -49,7 +49,7 @@ class Arm:
 
     @property
     def rescored(self) -> float:
-        """The oversampling that took place, whoever asked for it; 0 is no rescoring."""
+        """The oversampling that took place, by request or by default; 0 is no rescoring."""
         return self.built.oversample if self.oversample is None else self.oversample
 
     @property

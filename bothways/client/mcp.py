@@ -1,8 +1,8 @@
 """Bothways for whatever speaks the Model Context Protocol: the tools `search`, `ask` and `list_collections`.
 
 `bothways mcp` serves them, over stdio or streamable HTTP, by asking a running Bothways server. They only read. Over
-HTTP a caller's own bearer key is passed on, so that everybody finds what he may see; our own key stands in for callers
-without one on this machine alone.
+HTTP a caller's own bearer key is passed on, so that all callers find what they are allowed to see. Callers without a
+key use ours, on this machine alone.
 """
 
 from __future__ import annotations

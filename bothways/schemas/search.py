@@ -74,7 +74,7 @@ class LegExplain(Response):
     words: list[str] | None = _in_words("words", "the question's words that BM25 found")
     synonyms: dict[str, str] | None = _in_words("synonyms", "what stands there instead: of which word of the question")
     in_questions: list[str] | None = _in_words("in_questions", "those of them that only its pseudo-questions have")
-    bigrams: list[str] | None = _in_words("bigrams", "runs of characters in common besides")
+    bigrams: list[str] | None = _in_words("bigrams", "longer runs of characters that question and chunk share")
 
 
 class Neighbour(Response):

@@ -116,7 +116,7 @@ def rollback(client: Elasticsearch, name: str, *, to: int | None = None) -> tupl
     """
     open_collection(client, name)
     with alone_on(client, name) as lease:
-        open_collection(client, name)  # it may have been deleted by whoever was waited for
+        open_collection(client, name)  # the job that held the lease may have deleted it
         there = list_versions(client, name)
         left = next(version for version in there if version.state == "live")
         target = _target(there, left, to, name)

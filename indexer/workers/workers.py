@@ -67,7 +67,7 @@ class Leader:
     def write(
         self, changed: Iterable[Chunk], target: Target, parts: Parts, report: JobReport, progress: Progress
     ) -> None:
-        """Bring chunks into the index, with whoever helps; `report` gets everybody's counts and failures."""
+        """Bring chunks into the index, with all workers; `report` gets the counts and failures of all."""
         waiting = self.share(changed, target, parts)
         out, more = 0, True
         try:

@@ -96,7 +96,7 @@ def command_line() -> str:
 def training_bars(*tasks: str) -> Iterator[tuple[Callable[..., None], ...]]:
     """Show a progress bar for each task, the last of them a training; without a terminal, lines.
 
-    Yields a function for each task, to be called with (done, of), and for the training with its log besides.
+    Yields a function for each task, to be called with (done, of), and for the training also with its log.
     """
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         ids = [bar.add_task(task, total=None) for task in tasks]

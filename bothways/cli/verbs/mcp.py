@@ -74,7 +74,7 @@ def _serve_http(target: Target, host: str, port: int, allowed_hosts: list[str], 
 
 
 def _check_that_the_api_has_keys(target: Target, here: str) -> None:
-    """Raise `UsageError` where whoever reaches the tools could read by them what the API keeps to this machine."""
+    """Raise `UsageError` if callers from other machines could read through the tools what the API keeps to this one."""
     try:
         with Client(target.url, api_key="") as client:
             client.collections()

@@ -161,7 +161,7 @@ class RecordedSamples:
 
     @property
     def identity(self) -> Mapping[str, object]:
-        """The file's name and how many a query; its checksum is compared besides."""
+        """The file's name and the number of samples a query; its checksum is compared, too."""
         return {"expansions": self._path.name, "samples": self._at_most}
 
     def numbers(self, query_id: str, question: str) -> range:

@@ -2,7 +2,7 @@
 
 A process appends to a segment of its own, a JSON line a row, by one `write`: what the system has taken outlives the
 process. (It does not outlive a power cut by design: an fsync a search would cost more than the row is worth.) Segments
-of a process that died are found by its lock, which died with it, and belong to whoever comes next. Rows are told apart
+of a process that died are found by its lock, which died with it, and belong to the next process. Rows are told apart
 by their ids, so that a segment may be shipped twice.
 """
 

@@ -177,7 +177,7 @@ class Stop(TrainerCallback):  # type: ignore[misc]
     def __enter__(self) -> Stop:
         try:
             self._before: Any = signal.signal(signal.SIGINT, self._interrupt)
-        except ValueError:  # not the main thread: whoever runs us there has to end us
+        except ValueError:  # not the main thread: the caller has to end the training
             self._before = None
         return self
 

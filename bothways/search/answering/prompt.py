@@ -3,7 +3,7 @@
 Documents are data. The name of a fence carries a hash of everything inside the fences, so no document can contain its
 own end mark: its author would have to know a hash of a text that contains the hash. Numbers in brackets inside a
 passage are written 〔1〕, so that the model does not copy them as citations. Words that language models take for the
-frame of a conversation are broken up, whoever wrote them.
+frame of a conversation are broken up in all of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Questions to groups: each is searched for as users do, and what the legs bring besides the answer is learnt from.
+"""Questions to groups: each is searched for as users do, and the legs' other hits become negatives.
 
 Top to bottom: leave out what the model is judged by, draw, search several at once, choose negatives, write passages as
 the reranker will read them. The same questions, index and seed give the same groups.
