@@ -45,10 +45,10 @@ SEND_TIMEOUT_S = 30.0
 """A client that takes nothing in for so long is taken for gone."""
 
 _ASKS_AMONG_SEARCHES = 2
-"""Questions have at most one of so many turns of the searches, so that they are in nobody's way."""
+"""Questions may use at most one in so many of the slots for searches, so that plain searches stay fast."""
 
 
-class Turns:
+class AnswerAdmission:
     """Who may ask and search: so many answers at once, and of the searches' turns no more than half for them."""
 
     def __init__(self, settings: Settings, searches: Admission) -> None:
@@ -76,14 +76,14 @@ class Turns:
 
 async def answering(request: Request) -> AsyncIterator[None]:
     """Hold a turn until the answer is sent: for routes that answer."""
-    turns: Turns = request.app.state.turns
-    async with turns.answering():
+    admission: AnswerAdmission = request.app.state.answer_admission
+    async with admission.answering():
         with RUNNING.track_inprogress():
             yield
 
 
 class ClientLeft(Exception):  # noqa: N818 – no error of ours, nor the client's
-    """The client closed the connection: nobody waits for the answer."""
+    """The client closed the connection before it had the answer."""
 
 
 async def while_there(request: Request, work: Awaitable[T]) -> T:
@@ -128,7 +128,7 @@ class Events(EventSourceResponse):
 
 
 def streamed(answerer: Answerer, prepared: Prepared, shape: Callable[[Answer], BaseModel], ending: Ending) -> Events:
-    """Give an answer as events: `delta` with `{"text"}`, then `done` with the whole, or `error` with a problem."""
+    """Return an answer as events: `delta` with `{"text"}`, then `done` with the whole, or `error` with a problem."""
     return Events(_events(answerer, prepared, shape, ending))
 
 

@@ -1,4 +1,4 @@
-"""From what a search or an answer is inside to what it is outside (bothways/schemas), for HTTP and for `--json`."""
+"""From the types of the rooms to the models of bothways/schemas, for HTTP and for `--json`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def collection(
 
 
 def broken_collection(problem: str, versions: Sequence[rollback.Version], name: str) -> collections.Collection:
-    """Return a collection whose alias points to none of its versions, with what to do."""
+    """Return a collection whose alias does not point to one of its versions; the problem says what to do."""
     return collections.Collection(name=name, versions=_versions(versions), problem=problem)
 
 

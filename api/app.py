@@ -13,7 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bothways import __version__
 from bothways.api import console, docs, openapi, problems
-from bothways.api.answering import Turns
+from bothways.api.answering import AnswerAdmission
 from bothways.api.deps import require_key
 from bothways.api.http.admission import Admission
 from bothways.api.http.body import BoundedBody, Limits
@@ -47,7 +47,7 @@ def create_app(
     build: Callable[[Settings], tuple[Searcher, Server]] = build_searcher,
     parts: Callable[[Settings], AbstractContextManager[Parts]] = open_parts,
 ) -> FastAPI:
-    """Make the application. It starts without Elasticsearch too, and says so in `/health/ready` until there is one.
+    """Return the application. It also starts without Elasticsearch, and `/health/ready` says so until there is one.
 
     `parts` are what the jobs of uploads work with; the encoder of the searches is theirs too.
     """
@@ -86,7 +86,7 @@ def create_app(
     )
     app.state.ending = Ending()
     app.state.last_searches = LastSearches(timeout_ms=settings.search_timeout_ms)
-    app.state.turns = Turns(settings, app.state.admission)
+    app.state.answer_admission = AnswerAdmission(settings, app.state.admission)
     app.state.chat = chat
     app.state.keys = load_keys(settings)
     app.state.wrong_keys = WrongKeys()
@@ -134,7 +134,7 @@ def _uploads(
 
 
 def _warm_up(built: Lazy[tuple[Searcher, Server]], chat: Lazy[ChatModel | None]) -> None:
-    """Load what searches need, in the background; what fails here fails again, and is told, in `/health/ready`."""
+    """Load what searches need, in the background; what fails here fails again in `/health/ready`, which says why."""
     try:
         built()[0].warm_up()
         chat()

@@ -69,7 +69,7 @@ async def _admit(request: Request) -> Access:
 
 
 def require_key(request: Request) -> Access:
-    """Return what the caller may see, as `KeyedRoute` found it; on any other route this fails, so that none is open."""
+    """Return what the caller may see, as `KeyedRoute` found it; on any other route this fails."""
     return cast("Access", request.state.access)
 
 
@@ -103,7 +103,7 @@ def _last_searches(request: Request) -> LastSearches:
 
 
 def _require_admin(access: Access) -> None:
-    """Refuse callers with groups; jobs and uploads are kept from them whatever a route is marked with."""
+    """Refuse callers with groups: jobs and uploads are for admins, even on a route that is marked `for_readers`."""
     if not access.is_admin:
         raise AccessError("This API key may only read; this takes a key without access groups.")
 

@@ -34,7 +34,7 @@ WHY: Mapping[int, str] = {
     504: "Elasticsearch did not answer in time",
     507: "The disk of the server or of Elasticsearch is full",
 }
-"""What each error status says, on whatever operation."""
+"""What each error status means, for all operations."""
 
 _ALWAYS = (403, 421, 500)
 _WITH_BODY = (400, 408, 413, 415, 422, 503)
@@ -60,7 +60,7 @@ def operation_name(route: APIRoute) -> str:
 
 
 def install(app: FastAPI, *, has_keys: bool) -> None:
-    """Let the application describe itself in full; `has_keys`: whether it asks for one."""
+    """Complete the application's description; `has_keys`: whether callers need a key."""
     plain = app.openapi
 
     def described() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From our errors to HTTP: one table, and RFC 9457 for every answer that is none."""
+"""From our errors to HTTP: one table of statuses, and problem documents as RFC 9457 has them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def problem(
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Answer with a problem document; to clients of the OpenAI protocol in its own shape."""
+    """Return a problem document; for clients of the OpenAI protocol, an error in its shape."""
     if request.url.path.startswith(openai_protocol.PREFIX):
         status, content = openai_protocol.error_of(status, detail)
         return JSONResponse(content, status, headers=headers)
@@ -88,12 +88,12 @@ def problem(
 
 
 def status_of(error: BothwaysError) -> int:
-    """Give the HTTP status of one of our errors."""
+    """Return the HTTP status of one of our errors."""
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
 def headers_of(error: BothwaysError) -> dict[str, str] | None:
-    """Give the headers that one of our errors is answered with: when to come again, where that is worth a try."""
+    """Return the headers of one of our errors: when to try again, where that may help."""
     if isinstance(error, OverloadedError | ElasticsearchUnavailableError):
         return {"Retry-After": str(error.retry_after_s)}
     return None

@@ -1,4 +1,4 @@
-"""The end of the server: what is still being answered then is told so in its own form, instead of being cut off."""
+"""The end of the server: requests that are still answered then get a proper error, instead of a cut connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bothways.core.errors import ServerEndingError
 T = TypeVar("T")
 
 GRACE_S = 4.0
-"""How long answers may go on once the server is told to end; Docker kills a container after 10 s."""
+"""Seconds that answers may still take when the server ends; Docker kills a container after 10 s."""
 
 GRACEFUL_S = 7
 """How long the server waits for open connections; what has not ended by then is cancelled."""
@@ -26,7 +26,7 @@ class Ending:
         self._until: float | None = None
 
     def begin(self) -> None:
-        """Give all waits the time that is left; later ones get no more."""
+        """Shorten all waits to the time that is left; later waits get no more."""
         self._until = asyncio.get_running_loop().time() + GRACE_S
         for wait in self._waits:
             _shorten(wait, self._until)

@@ -54,7 +54,7 @@ class Lingering:
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
-        """Tell whether nothing more is to be sent."""
+        """Return whether nothing more is to be sent."""
         return self._is_lingering or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
@@ -127,7 +127,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_clock(HEAD_S, self._head_is_late)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be taken: what refused it, or that it is no HTTP."""
+        """Answer a request that cannot be read: with the reason, or that it is no HTTP."""
         status, detail = self._refusal or (400, f"{msg} Send HTTP/1.1.")
         self._refuse(status, detail)
 
@@ -254,7 +254,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._abandon()  # nothing was asked
 
     def _refuse(self, status: int, detail: str) -> None:
-        """Answer and close; nothing of a route's own answer is mixed into it."""
+        """Send an answer and close the connection; nothing of the route's own answer is mixed into it."""
         if self.transport.is_closing():
             return
         self._stop_clock()
@@ -284,7 +284,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _put_the_targets_host(url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """Let the host of a request whose target is a whole address (`GET http://a/b`) be its `Host`, as RFC 9112 wants."""
+    """Use the host of a target that is a whole address (`GET http://a/b`) as the `Host`, as RFC 9112 requires."""
     scheme, separator, rest = url.partition(b"://")
     if separator and scheme.lower() in {b"http", b"https"}:
         authority = rest.partition(b"/")[0].partition(b"?")[0]

@@ -40,7 +40,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 def _answerer(request: Request, searcher: SearcherDep, settings: SettingsDep) -> Answerer:
     state = request.app.state
-    return Answerer(searcher, state.chat, answer_options(settings), searching=state.turns.searching)
+    return Answerer(searcher, state.chat, answer_options(settings), searching=state.answer_admission.searching)
 
 
 AnswererDep = Annotated[Answerer, Depends(_answerer)]
@@ -48,9 +48,9 @@ AnswererDep = Annotated[Answerer, Depends(_answerer)]
 
 @router.post("/ask", response_model=Answer, responses=_STREAM, dependencies=[Depends(answering)])
 @for_readers
-async def ask(request: Request, asked: AskRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
+async def ask(request: Request, body: AskRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
     """Answer a question from the passages that are found for it, with citations."""
-    return await _answered(request, asked, asked.collection, answerer, settings)
+    return await _answered(request, body, body.collection, answerer, settings)
 
 
 @plain_router.post(
@@ -58,29 +58,29 @@ async def ask(request: Request, asked: AskRequest, answerer: AnswererDep, settin
 )
 @for_readers
 async def plain_ask(
-    request: Request, asked: PlainAskRequest, answerer: AnswererDep, searcher: SearcherDep, settings: SettingsDep
+    request: Request, body: PlainAskRequest, answerer: AnswererDep, searcher: SearcherDep, settings: SettingsDep
 ) -> Response:
-    """Answer `{"query": ...}` from the collection that is set, or the only one; contexts are texts alone."""
-    collection = asked.collection or settings.ask_collection
+    """Answer `{"query": ...}` from the collection of BOTHWAYS_ASK_COLLECTION, or the only one; contexts are texts."""
+    collection = body.collection or settings.ask_collection
     if not collection:
         collection = await run_in_threadpool(the_collection, searcher)
-    return await _answered(request, asked, collection, answerer, settings, plain=True)
+    return await _answered(request, body, collection, answerer, settings, plain=True)
 
 
 async def _answered(
     request: Request,
-    asked: AskRequest,
+    body: AskRequest,
     collection: str,
     answerer: Answerer,
     settings: Settings,
     *,
     plain: bool = False,
 ) -> Response:
-    shape = partial(answers.plain_answer if plain else answers.answer, explain=asked.explain)
+    shape = partial(answers.plain_answer if plain else answers.answer, explain=body.explain)
     try:
         with request.app.state.last_searches.watched(collection):
-            prepared = await while_there(request, answerer.prepare(to_ask(asked, collection, settings)))
-        if asked.stream:
+            prepared = await while_there(request, answerer.prepare(to_ask(body, collection, settings)))
+        if body.stream:
             return streamed(answerer, prepared, shape, request.app.state.ending)
         answered = await while_there(request, answerer.write(prepared))
     except ClientLeft:
@@ -89,15 +89,15 @@ async def _answered(
     return Response(shape(answered).model_dump_json(), media_type="application/json")
 
 
-def to_ask(asked: AskRequest, collection: str, settings: Settings) -> Ask:
+def to_ask(body: AskRequest, collection: str, settings: Settings) -> Ask:
     """Read a request."""
-    history = [Turn(message.role, message.content) for message in asked.history]
-    how = options(settings.search, asked.given())
-    return Ask(query=asked.query, collection=collection, options=how, history=history)
+    history = [Turn(message.role, message.content) for message in body.history]
+    how = options(settings.search, body.given())
+    return Ask(query=body.query, collection=collection, options=how, history=history)
 
 
 def the_collection(searcher: Searcher) -> str:
-    """Give the collection that is meant where none is named: `default`, or the only one that the caller sees."""
+    """Return the collection for a request that names none: `default`, or the only one that the caller can see."""
     names = []
     for collection, *_ in list_collections(searcher.client):
         with suppress(CollectionNotFoundError):

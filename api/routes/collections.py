@@ -30,7 +30,7 @@ router = APIRouter(tags=["collections"], route_class=KeyedRoute)
 @router.get("/collections", name="list_collections")
 @for_readers
 def list_all(searcher: SearcherDep) -> list[Collection]:
-    """List all collections; a key with access groups is told of those in which it sees something.
+    """List all collections; a key with access groups gets those of which it can see documents.
 
     Those that have versions but no alias are listed with the `problem`, to keys without access groups.
     """
@@ -47,7 +47,7 @@ def list_all(searcher: SearcherDep) -> list[Collection]:
 @router.get("/collections/{name}", name="get_collection")
 @for_readers
 def get_one(name: CollectionPath, searcher: SearcherDep) -> Collection:
-    """Say what a collection holds and was built with."""
+    """Return what a collection holds and was built with."""
     require_known(searcher.client, name)
     collection = open_collection(searcher.client, name)
     seen = as_visible(collection, searcher.client)
@@ -70,7 +70,7 @@ def roll_back(
         int | None, Query(ge=1, le=1_000_000_000, description="number of the version to go to; else the one before")
     ] = None,
 ) -> Rollback:
-    """Let searches go to the version before the last rebuild, or to another one that is kept."""
+    """Let searches use the version before the last rebuild, or another version that is kept."""
     left, live = rollback(searcher.client, name, to=to)
     searcher.versions.forget(name)
     what_to_set = advice(live.collection, embedding_model=searcher.embedding_model, analyzer=searcher.segmenter.name)

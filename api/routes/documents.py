@@ -88,7 +88,7 @@ async def upload(
     """Add or replace documents: files as multipart/form-data, or JSON. Nothing else of the collection is touched.
 
     A file replaces the one that was uploaded under its name, a JSON document the one of its id. They are indexed by a
-    job, whose address is in `Location`; the collection is made if there is none.
+    job, whose address is in `Location`; a collection that does not exist is created.
     """
     await run_in_threadpool(require_alias, searcher.client, collection)
     submit = partial(uploads.submit, acl_field=acl_field)
@@ -126,7 +126,7 @@ def list_all(
 @router.get("/collections/{collection}/documents/{doc_id:path}", name="get_document")
 @for_readers
 def get_one(collection: CollectionPath, doc_id: DocumentPath, searcher: SearcherDep) -> Document:
-    """Give a document with its chunks and their questions, without vectors."""
+    """Return a document with its chunks and their questions, without vectors."""
     return Document.model_validate(get_document(searcher.client, collection, doc_id))
 
 

@@ -14,7 +14,7 @@ router = APIRouter(tags=["feedback"], route_class=KeyedRoute)
 @router.post("/feedback", status_code=202, response_class=Response, name="send_feedback")
 @for_readers
 def feedback(request: FeedbackRequest, recorder: RecorderDep) -> Response:
-    """Say what a user did with a hit; once this is answered 202, no restart loses it."""
+    """Record what a user did with a hit; after the answer 202 no restart loses it."""
     if recorder is None:
         raise FeedbackOffError("This server records no feedback (BOTHWAYS_FEEDBACK=false).")
     recorder.acted(request.query_id, request.chunk_id, request.action)

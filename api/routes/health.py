@@ -15,13 +15,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health/live", name="health_live")
 def live() -> Live:
-    """Say that the process runs."""
+    """Return that the process runs."""
     return Live()
 
 
 @router.get("/health/ready", response_model=Health, name="health_ready")
 def ready(request: Request) -> Response:
-    """Say whether Elasticsearch answers, searches too, and the encoder is loaded; 503 with the reason if not."""
+    """Return whether Elasticsearch answers, searches work and the encoder is loaded; 503 with the reason if not."""
     try:
         searcher = request.app.state.searcher()
         server = probe(searcher.client, request.app.state.url())
@@ -35,5 +35,5 @@ def ready(request: Request) -> Response:
 
 @router.get("/metrics", include_in_schema=False)
 def metrics() -> Response:
-    """Give counters and timings in Prometheus' text format."""
+    """Return counters and timings in Prometheus' text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -43,7 +43,7 @@ def list_jobs(
 
 @router.get("/jobs/{job_id}")
 def get_job(job_id: JobPath, registry: RegistryDep) -> Job:
-    """Say how a job stands."""
+    """Return the state of a job."""
     return Job.model_validate(registry.store.get(job_id))
 
 

@@ -50,15 +50,15 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     name="create_chat_completion",
 )
 @for_readers
-async def chat(request: Request, asked: ChatRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
+async def chat(request: Request, body: ChatRequest, answerer: AnswererDep, settings: SettingsDep) -> Response:
     """Answer the last user message from the collection that is named as the model, with its sources below."""
-    ask = to_ask_request(asked)
+    ask = to_ask_request(body)
     identity = f"chatcmpl-{uuid.uuid4().hex}"
     try:
         with request.app.state.last_searches.watched(ask.collection):
             prepared = await while_there(request, answerer.prepare(to_ask(ask, ask.collection, settings)))
-        if asked.stream:
-            counted = asked.stream_options is not None and asked.stream_options.include_usage
+        if body.stream:
+            counted = body.stream_options is not None and body.stream_options.include_usage
             chunks = Chunks(identity, prepared.result.collection, counted=counted)
             return Events(_events(answerer, prepared, chunks, request.app.state.ending))
         answer = await while_there(request, answerer.write(prepared))
@@ -82,7 +82,7 @@ def list_models(searcher: SearcherDep) -> Models:
 @router.get("/models/{name}")
 @for_readers
 def get_model(name: CollectionPath, searcher: SearcherDep) -> Model:
-    """Say that there is such a collection."""
+    """Return a collection as a model, if there is one of that name."""
     return Model(id=open_visible(searcher.client, name).name)
 
 

@@ -73,7 +73,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def is_settled(seen: Fingerprint) -> bool:
-    """Tell whether a later change of the file is sure to change the fingerprint."""
+    """Return whether a later change of the file is sure to change the fingerprint."""
     return seen is None or abs(time.time_ns() - seen[0]) > _SETTLED_S * 1e9
 
 
@@ -85,7 +85,7 @@ def read_keys(path: Path) -> list[Key]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"The API keys in {path} cannot be read ({error}); see BOTHWAYS_API_KEYS_FILE.") from error
     except ValidationError as error:
-        # The values stay out of the message: somebody may have put a key where its hash belongs.
+        # The values stay out of the message: a key may stand where its hash belongs.
         first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"The API keys in {path} cannot be used: {where}: {first['msg']}.") from error

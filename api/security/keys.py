@@ -38,7 +38,7 @@ class KeyMissingError(HTTPException):
 
 
 class KeyRefusedError(KeyMissingError):
-    """The request brings a key, which is none of the server's."""
+    """The request has a key that the server does not know."""
 
 
 class Keys:
@@ -65,7 +65,7 @@ class Keys:
         # Every key is compared in full, so that time tells nothing.
         found = [key.access for key in self._keys if secrets.compare_digest(key.sha256, digest)]
         if not found:
-            raise KeyRefusedError("This API key was refused: it is none of the server's keys, or none any more.")
+            raise KeyRefusedError("This API key was refused: the server does not know it (any more).")
         return found[0]
 
 

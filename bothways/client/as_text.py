@@ -32,7 +32,7 @@ class Placed(Protocol):
 
 
 def place(of: Placed) -> str:
-    """Give `source=… | law | book | chapter | section | article` on one line, those that exist; else the title."""
+    """Return `source=… | law | book | chapter | section | article` on one line: those that exist, else the title."""
     known = [line for name in PLACE if (line := _line(of.metadata.get(name)))]
     if not known and of.title:
         known = [_line(of.title)]
@@ -40,14 +40,14 @@ def place(of: Placed) -> str:
 
 
 def passages_text(hits: Sequence[Hit]) -> str:
-    """Give hits as numbered passages, from 1."""
+    """Return hits as passages, numbered from 1."""
     if not hits:
         return NOTHING
     return break_role_tokens("\n\n".join(f"[{n}] {place(hit)}\n{hit.text.strip()}" for n, hit in enumerate(hits, 1)))
 
 
 def answer_text(answer: Answer) -> str:
-    """Give an answer with the sources that it cites; where there is none, the passages and why."""
+    """Return an answer with the sources that it cites; without an answer, the passages and the reason."""
     if answer.answer is None:
         passages = [f"[{one.n}] {place(one)}\n{one.text.strip()}" for one in answer.contexts]
         return break_role_tokens("\n\n".join([answer.note or "There is no answer.", *passages]))
@@ -57,7 +57,7 @@ def answer_text(answer: Answer) -> str:
 
 
 def _line(value: object) -> str:
-    """Give a value on one line: what a document's name holds must not look like a passage of its own."""
+    """Return a value on one line: a document's name must not look like a passage."""
     if value is None:
         return ""
     return " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())

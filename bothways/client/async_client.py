@@ -50,7 +50,7 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         await self._http.aclose()
 
     async def search(self, query: str, collection: str, **options: Unpack[SearchKeywords]) -> SearchResult:
@@ -66,7 +66,7 @@ class AsyncClient:
     async def ask_stream(
         self, query: str, collection: str, *, history: Iterable[MessageDict] = (), **options: Unpack[SearchKeywords]
     ) -> AsyncGenerator[Delta | Answer, None]:
-        """Give an answer's pieces as they are written, then the whole, which counts.
+        """Yield the pieces of an answer as they are written, then the whole answer, which is checked.
 
         Closing the generator ends the work on the server.
         """
@@ -74,14 +74,14 @@ class AsyncClient:
         reader = EventReader()
         async with self._opened(call) as response:
             async for line in response.aiter_lines():
-                if (event := reader.feed(line)) and (told := calls.event(*event)):
-                    yield told
-                    if isinstance(told, Answer):
+                if (event := reader.feed(line)) and (piece := calls.event(*event)):
+                    yield piece
+                    if isinstance(piece, Answer):
                         return
         raise sending.ended_early()
 
     async def feedback(self, query_id: str, chunk_id: str, action: Action) -> None:
-        """Say what a user did with a hit of a search."""
+        """Record what a user did with a hit of a search."""
         await self._send(calls.feedback(query_id, chunk_id, action))
 
     async def collections(self) -> list[Collection]:
@@ -89,7 +89,7 @@ class AsyncClient:
         return await self._send(calls.collections())
 
     async def collection(self, name: str) -> Collection:
-        """Say what a collection holds and was built with."""
+        """Return what a collection holds and was built with."""
         return await self._send(calls.collection(name))
 
     async def delete_collection(self, name: str) -> None:
@@ -109,7 +109,7 @@ class AsyncClient:
         return await self._send(calls.documents(collection, limit=limit, after=after))
 
     async def document(self, collection: str, doc_id: str) -> Document:
-        """Give a document with its chunks and their questions."""
+        """Return a document with its chunks and their questions."""
         return await self._send(calls.document(collection, doc_id))
 
     async def delete_document(self, collection: str, doc_id: str) -> None:
@@ -123,7 +123,7 @@ class AsyncClient:
         return await self._send(calls.jobs(collection=collection, state=state, limit=limit, offset=offset))
 
     async def job(self, job_id: str) -> Job:
-        """Say how a job stands."""
+        """Return the state of a job."""
         return await self._send(calls.job(job_id))
 
     async def cancel_job(self, job_id: str) -> Job:
@@ -140,7 +140,7 @@ class AsyncClient:
         return job
 
     async def health(self) -> Health:
-        """Ask whether the server can answer a search; `UnavailableError` says why not."""
+        """Check that the server can answer a search; raises `UnavailableError` with the reason."""
         return await self._send(calls.health())
 
     async def _send(self, call: Call[T]) -> T:
@@ -150,7 +150,7 @@ class AsyncClient:
 
     @asynccontextmanager
     async def _opened(self, call: Call[Any]) -> AsyncIterator[httpx.Response]:
-        """Give a good answer whose body is not read yet."""
+        """Yield a successful response whose body is not read yet."""
         response = await self._response(call)
         try:
             yield response

@@ -65,7 +65,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         self._http.close()
 
     def search(self, query: str, collection: str, **options: Unpack[SearchKeywords]) -> SearchResult:
@@ -81,7 +81,7 @@ class Client:
     def ask_stream(
         self, query: str, collection: str, *, history: Iterable[MessageDict] = (), **options: Unpack[SearchKeywords]
     ) -> Generator[Delta | Answer, None, None]:
-        """Give an answer's pieces as they are written, then the whole, which counts.
+        """Yield the pieces of an answer as they are written, then the whole answer, which is checked.
 
         Closing the generator ends the work on the server.
         """
@@ -89,14 +89,14 @@ class Client:
         reader = EventReader()
         with self._opened(call) as response:
             for line in response.iter_lines():
-                if (event := reader.feed(line)) and (told := calls.event(*event)):
-                    yield told
-                    if isinstance(told, Answer):
+                if (event := reader.feed(line)) and (piece := calls.event(*event)):
+                    yield piece
+                    if isinstance(piece, Answer):
                         return
         raise sending.ended_early()
 
     def feedback(self, query_id: str, chunk_id: str, action: Action) -> None:
-        """Say what a user did with a hit of a search."""
+        """Record what a user did with a hit of a search."""
         self._send(calls.feedback(query_id, chunk_id, action))
 
     def collections(self) -> list[Collection]:
@@ -104,7 +104,7 @@ class Client:
         return self._send(calls.collections())
 
     def collection(self, name: str) -> Collection:
-        """Say what a collection holds and was built with."""
+        """Return what a collection holds and was built with."""
         return self._send(calls.collection(name))
 
     def delete_collection(self, name: str) -> None:
@@ -124,7 +124,7 @@ class Client:
         return self._send(calls.documents(collection, limit=limit, after=after))
 
     def document(self, collection: str, doc_id: str) -> Document:
-        """Give a document with its chunks and their questions."""
+        """Return a document with its chunks and their questions."""
         return self._send(calls.document(collection, doc_id))
 
     def delete_document(self, collection: str, doc_id: str) -> None:
@@ -138,7 +138,7 @@ class Client:
         return self._send(calls.jobs(collection=collection, state=state, limit=limit, offset=offset))
 
     def job(self, job_id: str) -> Job:
-        """Say how a job stands."""
+        """Return the state of a job."""
         return self._send(calls.job(job_id))
 
     def cancel_job(self, job_id: str) -> Job:
@@ -155,7 +155,7 @@ class Client:
         return job
 
     def health(self) -> Health:
-        """Ask whether the server can answer a search; `UnavailableError` says why not."""
+        """Check that the server can answer a search; raises `UnavailableError` with the reason."""
         return self._send(calls.health())
 
     def _send(self, call: Call[T]) -> T:
@@ -165,7 +165,7 @@ class Client:
 
     @contextmanager
     def _opened(self, call: Call[Any]) -> Iterator[httpx.Response]:
-        """Give a good answer whose body is not read yet."""
+        """Yield a successful response whose body is not read yet."""
         response = self._response(call)
         try:
             yield response

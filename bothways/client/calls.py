@@ -67,7 +67,7 @@ def ask(
 
 
 def feedback(query_id: str, chunk_id: str, action: Action) -> Call[None]:
-    """Say what a user did with a hit."""
+    """Record what a user did with a hit."""
     body = {"query_id": query_id, "chunk_id": chunk_id, "action": action}
     return Call(method="POST", path=f"{API}/feedback", read=_nothing, json=body)
 
@@ -78,7 +78,7 @@ def collections() -> Call[list[Collection]]:
 
 
 def collection(name: str) -> Call[Collection]:
-    """Say what a collection holds."""
+    """Return what a collection holds."""
     return Call(method="GET", path=_collection(name), read=_a(Collection), is_read=True)
 
 
@@ -106,7 +106,7 @@ def documents(name: str, *, limit: int, after: str | None) -> Call[list[Document
 
 
 def document(name: str, doc_id: str) -> Call[Document]:
-    """Give a document with its chunks."""
+    """Return a document with its chunks."""
     return Call(method="GET", path=_document(name, doc_id), read=_a(Document), is_read=True)
 
 
@@ -125,7 +125,7 @@ def jobs(*, collection: str | None, state: JobState | None, limit: int, offset: 
 
 
 def job(job_id: str) -> Call[Job]:
-    """Say how a job stands."""
+    """Return the state of a job."""
     return Call(method="GET", path=f"{API}/jobs/{_quoted(job_id)}", read=_a(Job), is_read=True)
 
 
@@ -135,12 +135,12 @@ def cancel_job(job_id: str) -> Call[Job]:
 
 
 def health() -> Call[Health]:
-    """Ask whether the server can answer a search; `UnavailableError` says why not."""
+    """Check that the server can answer a search; raises `UnavailableError` with the reason."""
     return Call(method="GET", path="/health/ready", read=_a(Health), is_read=True)
 
 
 def opened(files: Sequence[File], stack: ExitStack) -> list[tuple[str, tuple[str, IO[bytes] | bytes]]]:
-    """Give the files as parts of a form; those that are opened here are closed by `stack`."""
+    """Return the files as parts of a form; `stack` closes those that are opened here."""
     parts = []
     for file in files:
         if isinstance(file, tuple):
@@ -173,7 +173,7 @@ def _document(name: str, doc_id: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    """Give a name as one segment of a path, whatever is in it; "." and ".." would climb."""
+    """Return a name as one segment of a path; raises `ValueError` for "", "." and "..", which name another path."""
     if name in {"", ".", ".."}:
         raise ValueError(f"{name!r} is no name of anything.")
     return quote(name, safe="")
@@ -193,7 +193,7 @@ def _a(kind: type[M]) -> Callable[[Any], M]:
 
 
 def read(kind: type[M], data: Any) -> M:  # noqa: ANN401 – JSON
-    """Make a model of parsed JSON; raises `ResponseError` where it does not fit."""
+    """Return the model of parsed JSON; raises `ResponseError` if it does not fit."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -94,7 +94,7 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
 def problem_error(
     status: int, problem: Mapping[str, Any], *, request_id: str = "", retry_after: str | None = None
 ) -> ProblemError:
-    """Make the error of a problem document. `retry_after` is the header as it came: a date in it is passed over."""
+    """Return the error of a problem document. `retry_after` is the header as sent; a date in it is ignored."""
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else ProblemError)
     return kind(
         status,

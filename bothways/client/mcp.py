@@ -1,4 +1,4 @@
-"""Bothways for whatever speaks the Model Context Protocol: the tools `search`, `ask` and `list_collections`.
+"""Bothways for programs that speak the Model Context Protocol: the tools `search`, `ask` and `list_collections`.
 
 `bothways mcp` serves them, over stdio or streamable HTTP, by asking a running Bothways server. They only read. Over
 HTTP a caller's own bearer key is passed on, so that all callers find what they are allowed to see. Callers without a
@@ -93,7 +93,7 @@ class Collections(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The Bothways server that is asked, with what key; `collection` is meant where a call names none.
+    """The Bothways server to ask, and its key; `collection` is used by calls that name none.
 
     `lends_key`: callers without a key of their own are served with ours.
     """
@@ -105,7 +105,7 @@ class Target:
 
 
 def build_server(target: Target) -> MCPServer[None]:
-    """Make the server with its tools; nothing is asked yet."""
+    """Return the MCP server with its tools; no request is sent yet."""
     server: MCPServer[None] = MCPServer(
         "bothways",
         title="Bothways",
@@ -163,7 +163,7 @@ def build_server(target: Target) -> MCPServer[None]:
 
 
 async def serve_stdio(target: Target) -> None:
-    """Serve over stdin and stdout until stdin ends; whatever else would be printed goes to stderr."""
+    """Serve over stdin and stdout until stdin ends; everything else that is printed goes to stderr."""
     await build_server(target).run_stdio_async()
 
 
@@ -189,7 +189,7 @@ def http_app(target: Target, *, allowed_hosts: Sequence[str] = ()) -> ASGIApp:
 
 
 class _Keyed:
-    """Gives clients that bring the right key, and makes tool errors of what goes wrong."""
+    """Opens clients with the right key, and turns their errors into tool errors."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -204,7 +204,7 @@ class _Keyed:
                 raise ToolError(str(error)) from error
 
     def _key(self, ctx: Context[None, Any]) -> str | None:
-        """Give the caller's key, else ours where it is lent; "" is none at all."""
+        """Return the caller's key, else ours if callers may use it; "" means no key."""
         headers = getattr(ctx.request_context.request, "headers", None)  # over stdio there is no request
         scheme, _, token = (headers.get("authorization", "") if headers else "").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
@@ -213,7 +213,7 @@ class _Keyed:
 
 
 async def _chosen(client: AsyncClient, collection: str | None) -> str:
-    """Give the collection that is meant: the only one where none is named."""
+    """Return the collection to search: the only one if none is named."""
     if collection:
         return collection
     names = [one.name for one in await client.collections() if one.index]

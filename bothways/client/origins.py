@@ -71,7 +71,7 @@ class Origins:
         return self._of_elsewhere(scope, sent, authority)
 
     def allows(self, origin: str | None) -> bool:
-        """Tell whether pages of a foreign origin may call and read."""
+        """Return whether pages of a foreign origin may call and read."""
         return origin is not None and origin.lower() in self._origins
 
     @property
@@ -110,7 +110,7 @@ class Origins:
         return Refusal(403, f"{named} may not call this server: add their origin to the allowed ones{self._settings}.")
 
     def _is_link(self, scope: MutableMapping[str, Any], sent: dict[bytes, list[str]]) -> bool:
-        """Tell whether somebody follows a link of another site to one of the pages, into a tab and no frame."""
+        """Return whether a link of another site leads to one of the pages, in a tab and not in a frame."""
         if scope["method"] not in _READING or sent.get(b"sec-fetch-mode") != ["navigate"]:
             return False
         path = scope["path"]
@@ -151,7 +151,7 @@ def _is_address(name: str) -> bool:
 
 
 def _same(origin: str, authority: re.Match[str]) -> bool:
-    """Tell whether an origin has the host and port that are called; without a port, the scheme's own is meant."""
+    """Return whether an origin has the host and port that are called; the default port is the scheme's."""
     scheme, _, rest = origin.lower().partition("://")
     theirs = _AUTHORITY.fullmatch(rest)
     if theirs is None or scheme not in _DEFAULT_PORTS:

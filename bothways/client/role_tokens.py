@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[\t\n\r -~]*")
 
 
 def break_role_tokens(text: str) -> str:
-    """Give text in which no role token stands; other text is given back as it is."""
+    """Return the text with its role tokens broken up; text without any is returned as it is."""
     if not _MAY_BEGIN.search(text):
         return text
     folded, places = _folded(text)
@@ -43,7 +43,7 @@ def break_role_tokens(text: str) -> str:
 
 
 def _folded(text: str) -> tuple[str, range | list[int]]:
-    """Give the text as a model's front could read it, one character each, and where each of them stands."""
+    """Return the text as a tokenizer may normalise it, one character each, and the position of each."""
     if _PLAIN.fullmatch(text):
         return text, range(len(text))
     chars: list[str] = []

@@ -36,7 +36,7 @@ _LONGEST_WAIT_S = 10.0
 
 
 def address(url: str | None) -> str:
-    """Give the server's address: what is given, else what is set, else our own port; raises `ValueError`."""
+    """Return the server's address: `url`, else BOTHWAYS_SERVER_URL, else the default; raises `ValueError`."""
     chosen = (url or os.environ.get(URL_SETTING) or DEFAULT_URL).rstrip("/")
     parts = urlsplit(chosen)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
@@ -45,13 +45,13 @@ def address(url: str | None) -> str:
 
 
 def headers(api_key: str | None) -> dict[str, str]:
-    """Give the headers of each request. `api_key`: None takes the one that is set, "" brings none."""
+    """Return the headers of each request. `api_key`: None means BOTHWAYS_SERVER_API_KEY, "" means no key."""
     key = os.environ.get(KEY_SETTING, "") if api_key is None else api_key
     return {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
 
 def timeouts(timeout_s: float) -> httpx.Timeout:
-    """Give the limits of a request: `timeout_s` for each wait, and at most 5 seconds for a connection."""
+    """Return the time limits of a request: `timeout_s` for each wait, and at most 5 seconds for a connection."""
     return httpx.Timeout(timeout_s, connect=min(5.0, timeout_s))
 
 
@@ -62,7 +62,7 @@ def certificates() -> ssl.SSLContext:
 
 
 def arguments(call: Call[Any], stack: ExitStack) -> dict[str, Any]:
-    """Give a call as httpx takes it; files are open until `stack` closes."""
+    """Return the arguments of `httpx.Client.build_request`; `stack` closes the files."""
     made: dict[str, Any] = {"method": call.method, "url": call.path}
     if call.params:
         made["params"] = dict(call.params)
@@ -74,7 +74,7 @@ def arguments(call: Call[Any], stack: ExitStack) -> dict[str, Any]:
 
 
 def answer(call: Call[T], response: httpx.Response) -> T:
-    """Read an answer; raises `ProblemError` where it is one, `ResponseError` where it is no answer of ours."""
+    """Read an answer; raises `ProblemError` for a problem document, `ResponseError` if no Bothways server sent it."""
     if not response.is_success:
         raise refusal(response)
     if not response.content:
@@ -87,7 +87,7 @@ def answer(call: Call[T], response: httpx.Response) -> T:
 
 
 def refusal(response: httpx.Response) -> BothwaysError:
-    """Give the error of an answer that is none."""
+    """Return the error of an answer that is no success."""
     try:
         problem = response.json()
     except ValueError:
@@ -103,7 +103,7 @@ def refusal(response: httpx.Response) -> BothwaysError:
 
 
 def failure(error: httpx.RequestError, url: str) -> BothwaysError:
-    """Give our error for one of the transport's."""
+    """Return our error for an error of httpx."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return UnreachableError(f"No server answers at {url} ({error}): start one with `bothways serve`.")
     if isinstance(error, httpx.TimeoutException):
@@ -112,16 +112,16 @@ def failure(error: httpx.RequestError, url: str) -> BothwaysError:
 
 
 def wait_s(call: Call[Any], attempt: int, outcome: httpx.Response | httpx.RequestError) -> float | None:
-    """Give how long to wait before a request is sent again, None where it is not. `attempt` is from 1."""
+    """Return the seconds to wait before a request is sent again, None if it is not. `attempt` counts from 1."""
     if attempt > RETRIES:
         return None
     wait: float = _FIRST_WAIT_S * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311 – no secret
     if isinstance(outcome, httpx.Response):
         if outcome.status_code != 503:
             return None
-        told = outcome.headers.get("retry-after", "")
-        if told.isdecimal():
-            return float(told) if float(told) <= _LONGEST_WAIT_S else None
+        after = outcome.headers.get("retry-after", "")
+        if after.isdecimal():
+            return float(after) if float(after) <= _LONGEST_WAIT_S else None
         return wait if call.is_read else None
     if isinstance(outcome, httpx.ConnectError | httpx.ConnectTimeout):
         return wait
@@ -130,12 +130,12 @@ def wait_s(call: Call[Any], attempt: int, outcome: httpx.Response | httpx.Reques
 
 
 def ended_early() -> ResponseError:
-    """Give the error of a streamed answer without an end."""
+    """Return the error of a streamed answer without an end."""
     return ResponseError("The answer ended before it was whole: something closed the connection.")
 
 
 def unended(job: Job, timeout_s: float) -> TimedOutError:
-    """Give the error of a job that takes longer than somebody would wait."""
+    """Return the error of a job that takes longer than `timeout_s`."""
     return TimedOutError(f"The job {job.id} is still {job.state} after {timeout_s:g} s; it goes on without you.")
 
 

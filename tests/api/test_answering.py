@@ -10,7 +10,7 @@ from fastapi import Request
 from sse_starlette import ServerSentEvent
 from structlog.testing import capture_logs
 
-from bothways.api.answering import ABANDONED, ClientLeft, Events, Turns, while_there
+from bothways.api.answering import ABANDONED, AnswerAdmission, ClientLeft, Events, while_there
 from bothways.api.http.admission import Admission
 from bothways.api.http.ending import Ending
 from bothways.core.errors import OverloadedError, QueryError
@@ -94,7 +94,7 @@ def test_a_client_that_takes_nothing_in_is_taken_for_gone(monkeypatch):
 def test_answers_have_at_most_half_of_the_searches_turns_and_their_own_limit():
     async def scene():
         searches = Admission(at_once=4, waiting=0, wait_s=1)
-        turns = Turns(load_settings(search_concurrency=4, ask_concurrency=3, ask_queue=0), searches)
+        turns = AnswerAdmission(load_settings(search_concurrency=4, ask_concurrency=3, ask_queue=0), searches)
         go, inside, most = asyncio.Event(), 0, 0
 
         async def answer():
