@@ -1,16 +1,15 @@
 """The vocabularies of the collections that a process searches: learnt at the first search, renewed in the background.
 
-A version of a collection has one vocabulary, and one more for each set of mandatory clauses: values of documents that a
-caller cannot see must not be recognised in the caller's questions.
+Callers with access groups have vocabularies of their own (bothways/search/view.py): values of documents that they
+cannot see must not be recognised in their questions.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -69,27 +68,23 @@ class Vocabularies:
         self._start = start
         self._lock = threading.Lock()
         self._learning = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
-    def of(self, collection: Collection, *, within: Sequence[Mapping[str, Any]] = ()) -> Vocabulary:
-        """Return the vocabulary of a version; `within` are clauses that its chunks must match.
-
-        Raises `ElasticsearchError` where it cannot be learnt for the first time.
-        """
-        key = (collection.index, json.dumps(list(within), sort_keys=True))
-        kept = self._look_up(key)
+    def of(self, collection: Collection) -> Vocabulary:
+        """Return the vocabulary of a version; raises `ElasticsearchError` where it cannot be learnt at first."""
+        kept = self._look_up(collection.index)
         if kept is None:
             with self._learning:  # one at a time: threads that waited find it learnt
-                kept = self._look_up(key) or self._learn(key, collection, within)
+                kept = self._look_up(collection.index) or self._learn(collection)
         elif self._begins_renewal(kept):
-            self._start(partial(self._renew, key, collection, within))
+            self._start(partial(self._renew, collection))
         return kept.vocabulary
 
-    def _look_up(self, key: tuple[str, str]) -> _Kept | None:
+    def _look_up(self, index: str) -> _Kept | None:
         with self._lock:
-            kept = self._kept.get(key)
+            kept = self._kept.get(index)
             if kept is not None:
-                self._kept.move_to_end(key)
+                self._kept.move_to_end(index)
             return kept
 
     def _begins_renewal(self, kept: _Kept) -> bool:
@@ -99,10 +94,10 @@ class Vocabularies:
             kept.is_renewed = True
             return True
 
-    def _learn(self, key: tuple[str, str], collection: Collection, within: Sequence[Mapping[str, Any]]) -> _Kept:
-        kept = _Kept(learn(values_of(self._client, collection, within)), self._clock())
+    def _learn(self, collection: Collection) -> _Kept:
+        kept = _Kept(learn(values_of(self._client, collection)), self._clock())
         with self._lock:
-            self._kept[key] = kept
+            self._kept[collection.index] = kept
             while len(self._kept) > MAX_KEPT or (len(self._kept) > 1 and self._names() > MAX_NAMES_KEPT):
                 self._kept.popitem(last=False)
         return kept
@@ -110,37 +105,34 @@ class Vocabularies:
     def _names(self) -> int:
         return sum(len(kept.vocabulary.names) for kept in self._kept.values())
 
-    def _renew(self, key: tuple[str, str], collection: Collection, within: Sequence[Mapping[str, Any]]) -> None:
+    def _renew(self, collection: Collection) -> None:
         try:
-            self._learn(key, collection, within)
+            self._learn(collection)
         except ElasticsearchError as error:
             # For example, a rebuild has removed the version. The old one stays for another TTL_S.
             log.warning("vocabulary_not_renewed", index=collection.index, reason=str(error))
             with self._lock:
-                if key in self._kept:
-                    self._kept[key] = _Kept(self._kept[key].vocabulary, self._clock())
+                if kept := self._kept.get(collection.index):
+                    self._kept[collection.index] = _Kept(kept.vocabulary, self._clock())
 
 
-def values_of(
-    client: Elasticsearch, collection: Collection, within: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, dict[str, int]]:
+def values_of(client: Elasticsearch, collection: Collection) -> dict[str, dict[str, int]]:
     """Return the number of chunks by field and value, for the metadata fields that can hold names or numbers."""
     fields = sorted(collection.metadata_fields)[:MAX_FIELDS]
     if not fields:
         return {}
     client = client.options(request_timeout=_TIMEOUT_S)
-    query = {"bool": {"filter": list(within)}}
     with elasticsearch_errors(f"reading the metadata of {collection.name!r}"):
         # Aggregations are named by numbers: Elasticsearch refuses [, ] and > in names, which a field may have.
         overviews = [_overview(f"metadata.{name}") for name in fields]
         aggs = {f"{kind}{place}": each for place, kinds in enumerate(overviews) for kind, each in kinds.items()}
-        found = client.search(index=collection.index, size=0, query=query, aggs=aggs)["aggregations"]
+        found = client.search(index=collection.index, size=0, aggs=aggs)["aggregations"]
         by_field = {name: {kind: found[f"{kind}{place}"] for kind in _KINDS} for place, name in enumerate(fields)}
         sizes = _worth_reading(by_field)
         searches: list[dict[str, Any]] = []
         for name, size in sizes.items():
             values = {"terms": {"field": f"metadata.{name}", "size": size}}
-            searches += [{"index": collection.index}, {"size": 0, "query": query, "aggs": {"values": values}}]
+            searches += [{"index": collection.index}, {"size": 0, "aggs": {"values": values}}]
         answers = client.msearch(searches=searches)["responses"] if searches else []
     read: dict[str, dict[str, int]] = {}
     for name, answer in zip(sizes, answers, strict=True):
