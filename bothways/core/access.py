@@ -28,7 +28,7 @@ ADMIN = Access()
 
 
 def visible(acl_field: str, access: Access) -> dict[str, Any] | None:
-    """Return the filter that documents have to pass; None where all may be seen.
+    """Return the filter that documents have to pass; None if all may be seen.
 
     A document without the field has no group, so only admins see it.
     """

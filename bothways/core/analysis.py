@@ -102,7 +102,7 @@ class Segmenter:
 
 
 def read_stopwords(path: Path) -> frozenset[str]:
-    """Read stop words, one a line, `#` starts a comment; raise `SettingsError` when the file cannot be read."""
+    """Read stop words, one a line, `#` starts a comment; raise `SettingsError` if the file cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -51,7 +51,7 @@ def evaluate_collection(
 ) -> Report:
     """Measure strategies side by side on one collection; `runs` adds rankings made elsewhere, by name.
 
-    With `out`, the report and everything behind it is written to that folder. Raise `EvaluationError` when judged
+    With `out`, the report and everything behind it is written to that folder. Raise `EvaluationError` if judged
     queries are among the indexed questions, unless `allow_leaks`; `UsageError` for what cannot be measured.
     """
     plan = plan or Plan()

@@ -47,7 +47,7 @@ class AliasView:
 
     @property
     def live(self) -> str | None:
-        """The version that searches go to; None where there is not exactly one."""
+        """The version that searches go to; None if there is not exactly one."""
         if len(self.behind) != 1 or not is_version(self.behind[0], self.alias):
             return None
         return self.behind[0]

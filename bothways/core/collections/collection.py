@@ -50,7 +50,7 @@ class Collection:
     `metadata_fields` are the names that filters may use, `range_fields` those of them that have numbers and dates
     beside their text; `built_from` is the path that it was begun with.
     `is_discarded`: it failed its check or was rolled back; no rebuild resumes it.
-    `chunker` and `max_chars` are how its documents were cut; None where an older Bothways did not note it.
+    `chunker` and `max_chars` are how its documents were cut; None if an older Bothways did not note it.
     `acl_field` is the metadata field that holds a document's access groups; "" if all documents are public.
     `vectors` are the paths of the vector fields that the mapping has.
     `reranker` is the folder of a reranker that was promoted for this collection; "" where the settings' one serves.
@@ -120,7 +120,7 @@ def version_of(index: str) -> int:
 def open_collection(client: Elasticsearch, name: str) -> Collection:
     """Look a collection up by name.
 
-    Raise `CollectionNotFoundError`, with how to make it, and `AliasError` where it has versions but its alias does not
+    Raise `CollectionNotFoundError`, with how to make it, and `AliasError` if it has versions but its alias does not
     point to one of them, with what to do.
     """
     alias = alias_of(name)
@@ -164,7 +164,7 @@ def no_collection(name: str) -> CollectionNotFoundError:
 
 
 def open_index(client: Elasticsearch, name: str, index: str) -> Collection | None:
-    """Look one version of a collection up by its index, whether it is in use or not; None where it is gone."""
+    """Look one version of a collection up by its index, whether it is in use or not; None if it is gone."""
     with elasticsearch_errors(f"opening {index}"):
         try:
             found = client.indices.get_mapping(index=index)

@@ -30,7 +30,7 @@ def as_state(state: State) -> dict[str, str]:
 
 
 def state_of(meta: Mapping[str, Any]) -> State | None:
-    """Return the state that a version's `_meta` names; None where an older Bothways wrote none.
+    """Return the state that a version's `_meta` names; None if an older Bothways wrote none.
 
     Two facts that older ones did write are used: that a check failed, and that the version was rolled back.
     """

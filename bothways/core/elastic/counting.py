@@ -22,7 +22,7 @@ def chunks_of(client: Elasticsearch, view: AliasView) -> dict[str, int]:
 
 
 def count_chunks(client: Elasticsearch, index: str) -> int:
-    """Count the chunks of one version that searches could see; 0 where it is gone or closed."""
+    """Count the chunks of one version that searches could see; 0 if it is gone or closed."""
     with elasticsearch_errors(f"counting the chunks of {index}"):
         return int(_once_it_is_up(lambda: client.count(index=index, ignore_unavailable=True))["count"])
 

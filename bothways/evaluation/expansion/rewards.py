@@ -35,7 +35,7 @@ SERVED: tuple[Strategy, ...] = tuple(
 class FirstPass:
     """One query without an expansion: its nDCG@10, its signs, and what `auto` decides now.
 
-    `may_ask` is False where `auto` never asks, since the question is nothing but a citation.
+    `may_ask` is False if `auto` never asks, since the question is nothing but a citation.
     """
 
     value: float
@@ -78,7 +78,7 @@ class Bench:
     """Measures queries of one collection with and without expansions, one at a time.
 
     `searcher` has `given` as its rewriter. Raise `UsageError` for a strategy that no expansion changes,
-    `EvaluationError` where judged queries are indexed questions, and where a search ran without one of its parts.
+    `EvaluationError` if judged queries are indexed questions, and where a search ran without one of its parts.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ def load_encoder(settings: Settings) -> Encoder:
     """Load the embedding model, fetching it first where it is not on this machine.
 
     Queries get `settings.query_prompt`; where that is unset, the prompt named `query` in the model's folder, if any.
-    Raise `ModelError` where the model cannot be found or loaded, `MissingExtraError` where its backend is missing.
+    Raise `ModelError` if the model cannot be found or loaded, `MissingExtraError` if its backend is missing.
     """
     name, backend = settings.embedding_model, settings.model_backend
     folder = resolve_model(name, cache_dir=settings.cache_dir, weights="torch" if backend == "torch" else "onnx")

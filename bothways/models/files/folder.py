@@ -30,7 +30,7 @@ class Pooling:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - it is whatever the file holds
-    """Return a JSON file's content, None where there is no such file; raise `ModelError` where it is broken."""
+    """Return a JSON file's content, None if there is no such file; raise `ModelError` if it is broken."""
     if not path.is_file():
         return None
     try:

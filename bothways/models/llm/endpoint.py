@@ -198,7 +198,7 @@ class EndpointModel:
         await asyncio.sleep(wait)
 
     def _wait_after(self, error: Exception, attempt: int) -> float | None:
-        """Seconds to wait before another attempt; None where another attempt is no use."""
+        """Seconds to wait before another attempt; None if another attempt is no use."""
         backoff = min(self._first_wait_s * 2**attempt, _LONGEST_WAIT_S) * random.uniform(0.75, 1)  # noqa: S311
         if isinstance(error, RefusedError):
             passing = error.status in _PASSING or error.status >= 500

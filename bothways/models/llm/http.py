@@ -115,7 +115,7 @@ async def close(response: httpx.Response) -> None:
 
 
 async def read_whole(response: httpx.Response) -> object:
-    """Read an answer to its end as JSON; raise `LLMAnswerTooLargeError` where that comes too late."""
+    """Read an answer to its end as JSON; raise `LLMAnswerTooLargeError` if it is too long."""
     length = response.headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20 and int(length) > MAX_ANSWER_BYTES:
         raise _too_large(MAX_ANSWER_BYTES)

@@ -102,7 +102,7 @@ class LocalModel:
         return encoded.to(self._model.device)
 
     def _room(self, length: int) -> int:
-        """Tokens that may follow a prompt of `length`; raise `LLMError` where the model's window is full already."""
+        """Tokens that may follow a prompt of `length`; raise `LLMError` if the model's window is full already."""
         window = getattr(self._model.config, "max_position_embeddings", None)
         room = self._max_new_tokens if window is None else min(self._max_new_tokens, window - length)
         if room <= 0:

@@ -38,7 +38,7 @@ class Prices:
     completion: float | None = None
 
     def cost(self, usage: TokenUsage) -> float | None:
-        """Return what the usage cost; None where no price is set."""
+        """Return what the usage cost; None if no price is set."""
         if self.prompt is None and self.completion is None:
             return None
         return (usage.prompt * (self.prompt or 0.0) + usage.completion * (self.completion or 0.0)) / _PER

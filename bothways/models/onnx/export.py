@@ -42,7 +42,7 @@ _VERSION = 1  # of this module's exports: another one makes those in the caches 
 def export_graph(folder: Path, task: Task, *, cache_dir: Path) -> Path:
     """Return the graph exported from `folder`, exporting it where that is not done yet or the weights have changed.
 
-    Raise `MissingExtraError` without the extra `torch`, and `ModelError` where the model cannot be exported or its
+    Raise `MissingExtraError` without the extra `torch`, and `ModelError` if the model cannot be exported or its
     graph computes something else than torch does.
     """
     target = cache_dir / "models" / "exported" / f"{folder.name}-{_fingerprint(folder, task)}" / "model.onnx"

@@ -67,7 +67,7 @@ def _write_smaller(path: Path, copy: Path) -> None:
 
 
 def keep_first_token(graph: Any) -> bool:  # noqa: ANN401 - onnx is untyped here
-    """Change a graph so that its output has shape (texts, 1, d); return False where it is not a BERT's.
+    """Change a graph so that its output has shape (texts, 1, d); return False if it is not a BERT's.
 
     Callers check that shape: a graph may compute its shapes in a way that this does not foresee.
     """

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A loaded model. `compute` may be called from several threads at once; `turns` says how many it is called from."""
+    """A loaded model. Threads may share it; `turns` limits how many compute at the same time."""
 
     path: Path
     inputs: frozenset[str]
@@ -33,7 +34,7 @@ class Graph:
     turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(at_once()))
 
     def run(self, batch: Batch) -> Vector:
-        """Compute the graph's output for a batch, when it is its turn; raise `ModelError` where the runtime fails."""
+        """Return the graph's output for a batch; raise `ModelError` if the runtime fails."""
         feed = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
         try:
             with self.turns:
@@ -48,10 +49,21 @@ def open_graph(path: Path, *, backend: Backend, outputs: Sequence[str]) -> Graph
     Raise `ModelError` if the file cannot be loaded or needs inputs other than a BERT's, `MissingExtraError` if OpenVINO
     is set and not installed.
     """
-    graph = (_open_openvino if backend == "openvino" else _open_onnxruntime)(path, outputs)
-    if unknown := graph.inputs - KNOWN_INPUTS:
+    load = _load_openvino if backend == "openvino" else _load_onnxruntime
+    try:
+        inputs, names, compute = load(path)
+    except MissingExtraError:
+        raise
+    except Exception as error:  # as above
+        raise ModelError(
+            f"The model {path} cannot be loaded: {error}. Remove its folder, so that it is fetched again."
+        ) from error
+    if unknown := inputs - KNOWN_INPUTS:
         raise ModelError(f"The model {path} needs inputs that are not known here: {', '.join(sorted(unknown))}.")
-    return graph
+    found = [name for name in outputs if name in names] or (names if len(names) == 1 else [])
+    if not found:
+        raise ModelError(f"The model {path} gives {', '.join(names)}; none of them is {' or '.join(outputs)}.")
+    return Graph(path=path, inputs=inputs, compute=partial(compute, found[0]))
 
 
 def cores() -> int:
@@ -71,7 +83,11 @@ def at_once() -> int:
     return max(1, cores() // 2)
 
 
-def _open_onnxruntime(path: Path, outputs: Sequence[str]) -> Graph:
+_Loaded = tuple[frozenset[str], list[str], Callable[[str, Feed], Vector]]
+"""Names of the inputs, names of the outputs, and the computation of one output."""
+
+
+def _load_onnxruntime(path: Path) -> _Loaded:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -81,46 +97,29 @@ def _open_onnxruntime(path: Path, outputs: Sequence[str]) -> Graph:
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # waiting threads leave the cores to others
-    try:
-        session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
-        raise _not_loaded(path, error) from error
-    output = _choose([node.name for node in session.get_outputs()], outputs, path)
+    session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def compute(feed: Feed) -> Vector:
+    def compute(output: str, feed: Feed) -> Vector:
         result: Vector = session.run([output], feed)[0]
         return result
 
-    return Graph(path=path, inputs=frozenset(node.name for node in session.get_inputs()), compute=compute)
+    inputs, outputs = ([node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs()))
+    return frozenset(inputs), outputs, compute
 
 
-def _open_openvino(path: Path, outputs: Sequence[str]) -> Graph:
+def _load_openvino(path: Path) -> _Loaded:
     try:
         import openvino
     except ImportError as error:
         raise MissingExtraError('The backend openvino needs: pip install "bothways[openvino]".') from error
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": cores()}
     core = openvino.Core()
-    try:
-        compiled: Any = core.compile_model(core.read_model(path), "CPU", hints)
-    except Exception as error:  # as above
-        raise _not_loaded(path, error) from error
-    output = _choose([node.get_any_name() for node in compiled.outputs], outputs, path)
+    compiled: Any = core.compile_model(core.read_model(path), "CPU", hints)
 
-    def compute(feed: Feed) -> Vector:
+    def compute(output: str, feed: Feed) -> Vector:
         request = compiled.create_infer_request()  # one a call: a request belongs to one thread
         request.infer(dict(feed))
         return np.array(request.get_tensor(output).data, np.float32)
 
-    return Graph(path=path, inputs=frozenset(node.get_any_name() for node in compiled.inputs), compute=compute)
-
-
-def _choose(names: Sequence[str], wanted: Sequence[str], path: Path) -> str:
-    found = [name for name in wanted if name in names] or (list(names) if len(names) == 1 else [])
-    if not found:
-        raise ModelError(f"The model {path} gives {', '.join(names)}; none of them is {' or '.join(wanted)}.")
-    return found[0]
-
-
-def _not_loaded(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"The model {path} cannot be loaded: {error}. Remove its folder, so that it is fetched again.")
+    inputs, outputs = ([node.get_any_name() for node in nodes] for nodes in (compiled.inputs, compiled.outputs))
+    return frozenset(inputs), outputs, compute

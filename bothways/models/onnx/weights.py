@@ -29,7 +29,7 @@ def has_torch_weights(folder: Path) -> bool:
 def ensure_torch_weights(folder: Path) -> None:
     """Write `model.safetensors` next to `onnx/model.onnx` where there are no torch weights yet.
 
-    Raise `MissingExtraError` without the extra `torch`, `ModelError` where the graph is not a BERT's.
+    Raise `MissingExtraError` without the extra `torch`, `ModelError` if the graph is not a BERT's.
     """
     if has_torch_weights(folder):
         return

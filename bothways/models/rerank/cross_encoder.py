@@ -32,10 +32,10 @@ it took the least processor time (docs/decisions/search-speed.md)."""
 
 
 def load_cross_encoder(settings: Settings) -> CrossEncoder | None:
-    """Load the reranker, fetching it first where it is not on this machine; None where none is set.
+    """Load the reranker, fetching it first where it is not on this machine; None if none is set.
 
-    With `BOTHWAYS_RERANKER_URL` it is one behind an address, and nothing is loaded. Raise `ModelError` where it cannot
-    be found or loaded, or does not give one score a pair; `MissingExtraError` where its backend is missing, and
+    With `BOTHWAYS_RERANKER_URL` it is one behind an address, and nothing is loaded. Raise `ModelError` if it cannot
+    be found or loaded, or does not give one score a pair; `MissingExtraError` if its backend is missing, and
     `SettingsError` as `check_reranker` does.
     """
     check_reranker(settings)

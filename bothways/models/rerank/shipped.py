@@ -40,7 +40,7 @@ def is_shipped(folder: Path) -> bool:
 
 
 def shipped_folder() -> Path:
-    """Return the folder of the reranker that comes with the package; raise `ModelError` where it came without."""
+    """Return the folder of the reranker that comes with the package; raise `ModelError` if it came without."""
     if not is_shipped(_FOLDER):
         raise ModelError(
             f"This installation of Bothways comes without the weights of {NAME}. `bothways learn reranker` trains one "
