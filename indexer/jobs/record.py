@@ -25,8 +25,9 @@ from bothways.core.errors import (
     LeaseLostError,
 )
 from bothways.core.machine.holder import Holder
-from bothways.indexer.jobs.store import Job, JobStore, State, report_fields
+from bothways.indexer.jobs.store import Job, JobStore, report_fields
 from bothways.indexer.report import JobReport
+from bothways.schemas.names import JobState
 
 log = structlog.get_logger()
 
@@ -88,7 +89,7 @@ class JobRecord:
         why = _why_failed(self.report)
         self._end("failed" if why else "done", why)
 
-    def ended(self, state: State, why: str) -> None:
+    def ended(self, state: JobState, why: str) -> None:
         """Write how a job ended that did not come to run."""
         self._end(state, why)
 
@@ -113,7 +114,7 @@ class JobRecord:
     def _beat(self) -> None:
         self._change(state="running", heartbeat=self._store.now(), **self._told())
 
-    def _end(self, state: State, why: str) -> None:
+    def _end(self, state: JobState, why: str) -> None:
         if not self._exists:
             self._create(state=state, error=why, finished=self._store.now(), **self._told())
             return
@@ -150,7 +151,7 @@ class JobRecord:
             self._has_warned = True
 
 
-def _told_of(error: BaseException) -> tuple[State, str]:
+def _told_of(error: BaseException) -> tuple[JobState, str]:
     """Give the state and the reason that an error leaves a job with."""
     if isinstance(error, KeyboardInterrupt):
         return "cancelled", "It was interrupted; run it again to go on."

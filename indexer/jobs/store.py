@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from elasticsearch import ConflictError, Elasticsearch, NotFoundError
 
@@ -21,6 +21,7 @@ from bothways.core.elastic.mappings import create_from
 from bothways.core.errors import JobNotFoundError, JobStateError
 from bothways.core.machine.holder import Holder
 from bothways.indexer.report import JobReport
+from bothways.schemas.names import ENDED, JobKind, JobState
 
 INDEX = "bothways-jobs"
 NAMED = 50
@@ -30,9 +31,7 @@ KEEP_DAYS = 90
 LOST_AFTER_S = 60.0
 """A running job that was not heard of for so long is lost."""
 
-State = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
-STATES: tuple[State, ...] = get_args(State)
-ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled", "lost"})
+STATES: tuple[JobState, ...] = get_args(JobState)
 
 _ID = re.compile(r"[0-9a-z-]{1,64}")
 
@@ -48,8 +47,8 @@ class Job:
 
     id: str
     collection: str
-    kind: Literal["path", "upload"] = "path"
-    state: State = "queued"
+    kind: JobKind = "path"
+    state: JobState = "queued"
     holder: Holder = field(default_factory=Holder.here)
     source: str = ""
     files: Sequence[str] = ()
@@ -132,7 +131,7 @@ class JobStore:
         return self._read(job_id)[0]
 
     def find(
-        self, *, collection: str | None = None, state: State | None = None, size: int = 20, skip: int = 0
+        self, *, collection: str | None = None, state: JobState | None = None, size: int = 20, skip: int = 0
     ) -> tuple[list[Job], int]:
         """List records, newest first, and count all that fit; those not heard of are marked as lost before."""
         self._mark_lost()
@@ -183,7 +182,7 @@ class JobStore:
             return False
         return self._write_if(job_id, version, {"state": "lost", "error": why, "finished": self.now()})
 
-    def end(self, job_id: str, state: State, *, error: str = "", **changes: Any) -> None:  # noqa: ANN401
+    def end(self, job_id: str, state: JobState, *, error: str = "", **changes: Any) -> None:  # noqa: ANN401
         """Record how a job ended."""
         self.update(job_id, refresh=True, state=state, error=error, finished=self.now(), **changes)
 

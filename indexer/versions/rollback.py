@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from elasticsearch import Elasticsearch
@@ -23,10 +23,9 @@ from bothways.core.elastic.counting import count_chunks
 from bothways.core.errors import UsageError
 from bothways.indexer.versions.acl import keep_acl
 from bothways.indexer.versions.versions import note, swap_alias
+from bothways.schemas.names import VersionState
 
 log = structlog.get_logger()
-
-State = Literal["live", "kept", "rolled back", "failed its check", "unfinished", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class Version:
 
     collection: Collection
     number: int
-    state: State
+    state: VersionState
     chunks: int
     created_at: str
 
@@ -92,7 +91,7 @@ def passed_over(name: str, there: Sequence[Version]) -> str:
     )
 
 
-def _state(meta: dict[str, Any], index: str, *, live: str | None) -> State:
+def _state(meta: dict[str, Any], index: str, *, live: str | None) -> VersionState:
     if index == live:
         return "live"
     match state_of(meta):

@@ -16,7 +16,7 @@ from bothways.cli.output import err, out, plain, print_json, printable
 from bothways.cli.workers import LocalHelpers, environment_of, shared
 from bothways.core.settings import Settings, settings
 from bothways.indexer.build import default_job_options, open_parts, parts_for_order
-from bothways.indexer.jobs.store import Job, JobStore, State, new_id
+from bothways.indexer.jobs.store import Job, JobStore, new_id
 from bothways.indexer.run import open_registry
 from bothways.indexer.uploads.queue import Uploads, require_retryable
 from bothways.indexer.uploads.spool import Spool
@@ -24,6 +24,7 @@ from bothways.indexer.workers.shards import Shards
 from bothways.indexer.workers.workers import Worker
 from bothways.node.connect import connect
 from bothways.schemas import jobs as shown
+from bothways.schemas.names import JobState
 
 LOOK_EVERY_S = 1.0
 
@@ -32,7 +33,7 @@ JobId = Annotated[str, typer.Argument(metavar="ID", help="the job's id")]
 
 def list_jobs(
     collection: Annotated[str | None, typer.Option("--collection", "-c", help="only jobs on this collection")] = None,
-    state: Annotated[State | None, typer.Option(help="only jobs in this state")] = None,
+    state: Annotated[JobState | None, typer.Option(help="only jobs in this state")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many")] = 20,
     as_json: JsonOption = False,
 ) -> None:

@@ -17,10 +17,11 @@ import structlog
 from bothways.core.errors import LLMError, MissingExtraError, ModelError, QueryError, SettingsError
 from bothways.core.results import SearchResult
 from bothways.models.llm.chat import ChatModel
+from bothways.schemas.names import AnswerStatus
 from bothways.search.answering.history import bounded, condense
 from bothways.search.answering.passages import build_passages
 from bothways.search.answering.prompt import answer_prompt
-from bothways.search.answering.types import Answer, Ask, Citation, Delta, Done, Event, Passage, Status, Turn
+from bothways.search.answering.types import Answer, Ask, Citation, Delta, Done, Event, Passage, Turn
 from bothways.search.answering.writing.answer_text import Writing
 from bothways.search.answering.writing.links import held_addresses
 from bothways.search.answering.writing.unknown import unknown_word
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 CANNOT_ANSWER = (LLMError, ModelError, MissingExtraError, SettingsError)
 """What is raised where a language model cannot be loaded, or has no answer in time."""
 
-_NOTES: dict[Status, str] = {
+_NOTES: dict[AnswerStatus, str] = {
     "no_model": "No language model is set (BOTHWAYS_LLM_BASE_URL or BOTHWAYS_LLM_LOCAL_MODEL): these are the passages.",
     "failed": "The language model gave no answer: these are the passages.",
     "cut": "The language model stopped before the answer was complete.",
@@ -226,7 +227,7 @@ def _written(prepared: Prepared, writing: Writing, timings_ms: dict[str, float])
     )
 
 
-def _answer(prepared: Prepared, status: Status, text: str | None, *, note: str | None = None) -> Answer:
+def _answer(prepared: Prepared, status: AnswerStatus, text: str | None, *, note: str | None = None) -> Answer:
     failed = ["answer"] if status in {"failed", "cut", "no_model"} and "answer" not in prepared.degraded else []
     timings_ms = prepared.timings_ms | {"total": _ms_since(prepared.started)}
     return Answer(

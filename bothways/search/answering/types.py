@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from bothways.core.datatypes import Metadata
 from bothways.core.results import Hit, SearchResult
+from bothways.schemas.names import AnswerStatus, Role
 from bothways.search.options import SearchOptions
-
-Role = Literal["user", "assistant"]
-
-Status = Literal["answered", "uncited", "unknown", "cut", "failed", "no_model"]
-"""How it went: answered with citations, or without a valid one; the passages do not hold the answer; the language model
-stopped in the middle, wrote nothing usable, or none is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,7 @@ class Answer:
 
     query: str
     standalone: str | None
-    status: Status
+    status: AnswerStatus
     text: str | None
     passages: Sequence[Passage]
     citations: Sequence[Citation]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bothways.search.answering.types import Status
+from bothways.schemas.names import AnswerStatus
 from bothways.search.answering.writing.links import Links, readable
 from bothways.search.answering.writing.markers import Markers
 from bothways.search.answering.writing.unknown import declines, may_say_unknown, says_unknown, unknown_word
@@ -26,7 +26,7 @@ class Writing:
         self._beginning: list[str] | None = []
         self._undecided = 0
         self._shown: list[str] = []
-        self.status: Status = "failed"
+        self.status: AnswerStatus = "failed"
         self.text: str | None = None
 
     @property
