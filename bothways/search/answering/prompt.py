@@ -18,12 +18,13 @@ from bothways.core.prompts import Prompt, language_of
 from bothways.core.text.valid import valid_text
 from bothways.search.answering.passages import about
 from bothways.search.answering.types import Passage, Turn
+from bothways.search.answering.writing.markers import INSIDE
 
 ANSWER = Prompt("bothways.search.answering", "answer", data="passages")
 REMINDER = Prompt("bothways.search.answering", "answer_reminder", data="passages")
 CONDENSE = Prompt("bothways.search.answering", "condense", data="history")
 
-_BRACKETED = re.compile(r"[\[【［]([\d\s,，、;；^\-–—~～至]{1,64})[\]】］]")
+_BRACKETED = re.compile(rf"[\[【［]([{INSIDE}]{{1,64}})[\]】］]")
 _LABELS = {"zh": ("标题", "出处", "用户", "助手"), "en": ("title", "source", "user", "assistant")}
 
 

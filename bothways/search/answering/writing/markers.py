@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 
+INSIDE = r"\d\s,，、;；^\-–—~～至"
+"""The characters inside a marker, to stand between the brackets of a pattern."""
 _SPACES = " \t\u3000"
 _BEGIN = re.compile(r"[\[【［]")
 _ENDS = "]】］"
-_INSIDE = re.compile(r"[\d\s,，、;；^\-–—~～至]*")
+_INSIDE = re.compile(f"[{INSIDE}]*")
 _ONE = r"\s*+\^?+(\d++)\s*+(?:[-–—~～至]\s*+\^?+(\d++)\s*+)?"
 _EACH = re.compile(_ONE)
 _WHOLE = re.compile(rf"{_ONE}(?:(?:[,，、;；]|(?<=\s))[,，、;；\s]*+{_ONE})*[,，、;；\s]*+")

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from bothways.core.prompts import language_of
+from bothways.search.answering.writing.markers import INSIDE
 
 WORDS = {"zh": "未知", "en": "unknown"}
 """未知 answers a question that is mostly in Chinese characters, unknown any other."""
@@ -26,7 +27,7 @@ _BEGINS = re.compile(
     rf"(?:{'|'.join(map(re.escape, sorted(_SAID, key=len, reverse=True)))})(?=\Z|[^\S\n]*(?:\n|[^\w\s]))",
     re.IGNORECASE,
 )
-_MARKER = re.compile(r"[\[【［][\d\s,，、;；^\-–—~～至]*[\]】］]?")
+_MARKER = re.compile(rf"[\[【［][{INSIDE}]*[\]】］]?")
 _DECLINES = re.compile(
     r"(?:资料|文档|材料|上下文|段落|信息)[^。！？!?]{0,20}(?:没有|未|并无|无|不)(?:明确)?(?:提到|提及|提供|包含|说明|涉及|记载|给出|相关|足够|足以)"
     r"|(?:无法|不能)(?:从[^。]{0,12})?(?:回答|确定|得知|判断)|(?:因此|所以|故)?(?:答案)?(?:是|为)?未知[。.!！]?\Z"

@@ -75,11 +75,10 @@ def numbers_in(text: str, fields: Sequence[Numbered]) -> list[Item]:
     if not fields:
         return []
     found: dict[tuple[int, int], Item] = {}
+    cues = frozenset[str]().union(*(each.cues for each in fields))
+    latin = frozenset(cue for cue in cues if cue.isascii() or cue == "§")
     roman = any(each.roman for each in fields)
-    patterns = (
-        (_zh_pattern(_zh_cues(fields)), _zh_keys),
-        (_latin_pattern(_latin_cues(fields), roman=roman), _latin_keys),
-    )
+    patterns = ((_zh_pattern(cues - latin), _zh_keys), (_latin_pattern(latin, roman=roman), _latin_keys))
     for pattern, read in patterns:
         for match in pattern.finditer(text) if pattern else ():
             keys = read(match)
@@ -103,27 +102,20 @@ def numbers_in(text: str, fields: Sequence[Numbered]) -> list[Item]:
 def cite(text: str, names: Sequence[Item], numbers: Sequence[Item]) -> list[Citation]:
     """Join numbers with the name before them (民法典第五百九十条) or behind them (section 12 of the handbook)."""
     citations: list[Citation] = []
-    items = sorted([*names, *numbers], key=lambda item: item.start)
-    current: Citation | None = None
     end = 0
-    for item in items:
+    for item in sorted([*names, *numbers], key=lambda item: item.start):
         gap = text[end : item.start]
+        last = citations[-1] if citations else None
         if item.is_name:
-            if current and not current.name and _OF_NAME.fullmatch(gap):
-                current = replace(current, name=item, is_certain=True)
-                citations[-1] = current
+            if last and not last.name and _OF_NAME.fullmatch(gap):
+                citations[-1] = replace(last, name=item, is_certain=True)
             else:
-                current = Citation(item)
-                citations.append(current)
+                citations.append(Citation(item))
+        elif last and (BETWEEN_NUMBERS if last.numbers else _AFTER_NAME).fullmatch(gap):
+            is_certain = last.is_certain or _is_introduced(text, last.name, citations)
+            citations[-1] = replace(last, numbers=(*last.numbers, item), is_certain=is_certain)
         else:
-            follows = current and (BETWEEN_NUMBERS if current.numbers else _AFTER_NAME).fullmatch(gap)
-            if current and follows:
-                introduced = current.is_certain or _is_introduced(text, current.name, citations)
-                current = replace(current, numbers=(*current.numbers, item), is_certain=introduced)
-                citations[-1] = current
-            else:
-                current = Citation(None, (item,))
-                citations.append(current)
+            citations.append(Citation(None, (item,)))
         below = BELOW.match(text, item.end)
         end = below.end() if below else item.end
     return citations
@@ -181,14 +173,6 @@ def _latin_keys(match: re.Match[str]) -> Sequence[Key] | Span | None:
     if match["last"] and 0 < known[1][0] - known[0][0] <= MAX_SPAN:
         return known[0][0], known[1][0]
     return known
-
-
-def _zh_cues(fields: Sequence[Numbered]) -> frozenset[str]:
-    return frozenset(cue for each in fields for cue in each.cues if not cue.isascii() and cue != "§")
-
-
-def _latin_cues(fields: Sequence[Numbered]) -> frozenset[str]:
-    return frozenset(cue for each in fields for cue in each.cues if cue.isascii() or cue == "§")
 
 
 @lru_cache(maxsize=64)
