@@ -28,23 +28,28 @@ REWRITTEN: frozenset[Strategy] = frozenset({"dense_q2d", "hybrid_q2d", "hybrid_q
 class SearchDefaults(BaseModel):
     """Options that the environment may set for all searches; `Settings` inherits them."""
 
-    leg_k: int = Field(30, ge=1, le=1000, description="hits that each leg brings")
-    fusion: Fusion = Field("convex", description="BM25 and dense become one by `convex` (scores) or `rrf` (ranks)")
+    leg_k: int = Field(30, ge=1, le=1000, description="hits that each leg returns")
+    fusion: Fusion = Field(
+        "convex", description="how BM25 and dense rankings are combined: `convex` (by scores) or `rrf` (by ranks)"
+    )
     convex_weight: float = Field(
-        0.2, ge=0, le=1, description="`convex`: share of the BM25 score, the dense score having the rest"
+        0.2, ge=0, le=1, description="`convex`: share of the BM25 score; the dense score has the rest"
     )
     weight_questions: float = Field(
-        0.5, ge=0, le=1, description="share of the questions in the dense ranking, the text having the rest"
+        0.5, ge=0, le=1, description="share of the questions in the dense ranking; the text has the rest"
     )
-    rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder sees")
+    rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder scores")
     rerank_budget_ms: float = Field(
-        1000.0, ge=1, le=600_000, description="milliseconds for reranking; what is left then keeps its first order"
+        1000.0,
+        ge=1,
+        le=600_000,
+        description="milliseconds for reranking; hits without a score by then keep their fused order",
     )
     rerank_alpha: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="share of the cross-encoder in a reranked score, the first stage having the rest; unset: the share "
+        description="share of the cross-encoder in a reranked score; the first stage has the rest. Unset: the share "
         "that was measured when the cross-encoder was trained, else 1",
     )
     rerank_min_score: float | None = Field(
@@ -53,7 +58,7 @@ class SearchDefaults(BaseModel):
     rewrite_deadline_ms: float = Field(
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )
-    self_query: bool = Field(True, description="names and numbers in a question act on metadata")
+    self_query: bool = Field(True, description="names and numbers in a question act as filters on metadata")
 
 
 class FixedOptions(BaseModel):

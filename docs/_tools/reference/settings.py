@@ -6,6 +6,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from bothways.core.settings import SETTABLE
+from bothways.schemas.options import SearchDefaults
 from docs._tools.reference.tables import table
 
 INTRODUCTION = """# Settings
@@ -21,7 +22,10 @@ measurements; `bothways eval tune` writes such a line.
 
 def settings_page() -> str:
     """Return the page as Markdown."""
-    rows = ((f"`BOTHWAYS_{name.upper()}`", _default(field), _described(field)) for name, field in SETTABLE.items())
+    rows = (
+        (f"`BOTHWAYS_{name.upper()}`", _default(field), _described(field))
+        for name, field in sorted(SETTABLE.items(), key=lambda row: row[0] in SearchDefaults.model_fields)
+    )
     return "\n".join([INTRODUCTION, *table(("setting", "default", "what it is"), rows)]).rstrip() + "\n"
 
 
