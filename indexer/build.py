@@ -60,7 +60,7 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
 
 @contextmanager
 def parts_for_order(settings: Settings, questions: Questions) -> Iterator[Parts]:
-    """Give what a worker needs, with the writer of questions that its job has, and let go of it after that."""
+    """Yield what a worker needs, with the question writer of its job; close it afterwards."""
     match questions:
         case "none":
             writer = None
@@ -76,7 +76,7 @@ def parts_for_order(settings: Settings, questions: Questions) -> Iterator[Parts]
 
 
 def default_job_options(settings: Settings, collection: str) -> JobOptions:
-    """Give the options of a job that the settings ask for; a user puts his own on top."""
+    """Return the options of a job that the settings ask for; a caller replaces some of them."""
     return JobOptions(
         collection=collection,
         chunker=settings.chunker,

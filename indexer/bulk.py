@@ -174,8 +174,8 @@ def _raise_if_failed(result: dict[str, Any], *, is_overloaded: bool) -> None:
             raise failed
     if is_overloaded:
         raise ElasticsearchUnavailableError(
-            f"Elasticsearch takes no chunk ({_why(result)}): it is overloaded or not all there. Run the same command "
-            "again when it has room; what is indexed stays and is not done twice."
+            f"Elasticsearch accepts no chunks ({_why(result)}): it is overloaded, or shards are missing. "
+            "Run the same command again later; what is indexed stays and is not done twice."
         )
 
 

@@ -1,4 +1,4 @@
-"""The documents of a collection: listed, shown with their chunks, and deleted so that nothing of them is found."""
+"""The documents of a collection: listed, shown with their chunks, and deleted so that nothing of them is response."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ def list_documents(
         pages["after"] = {"doc_id": after}
     first = {"top_hits": {"size": 1, "sort": [{"position": "asc"}], "_source": ["title", "source", "metadata"]}}
     with elasticsearch_errors(f"listing the documents of {collection}"):
-        found = client.search(index=index, size=0, aggs={"documents": {"composite": pages, "aggs": {"first": first}}})
+        aggregations = {"documents": {"composite": pages, "aggs": {"first": first}}}
+        response = client.search(index=index, size=0, aggs=aggregations)
     rows = []
-    for bucket in found["aggregations"]["documents"]["buckets"]:
+    for bucket in response["aggregations"]["documents"]["buckets"]:
         source = bucket["first"]["hits"]["hits"][0]["_source"]
         row = _document(bucket["key"]["doc_id"], source, int(bucket["doc_count"]))
         rows.append(row)
@@ -65,7 +66,7 @@ def list_documents(
 
 
 def get_document(client: Elasticsearch, collection: str, doc_id: str) -> StoredDocument:
-    """Give a document with all its chunks; raises `DocumentNotFoundError`."""
+    """Return a document with all its chunks; raises `DocumentNotFoundError`."""
     index = open_visible(client, collection).index
     chunks: list[StoredChunk] = []
     source: dict[str, Any] = {}
@@ -91,7 +92,7 @@ def get_document(client: Elasticsearch, collection: str, doc_id: str) -> StoredD
 
 
 def delete_document(client: Elasticsearch, collection: str, doc_id: str) -> int:
-    """Delete a document from every version of a collection, and look that nothing of it is left; gives its chunks.
+    """Delete a document from every version of a collection, and look that nothing of it is left; returns its chunks.
 
     Raises `DocumentNotFoundError`, `LeaseHeldError` while a job writes the collection, and `ElasticsearchError` where
     somebody else, who knows no leases, writes the document faster than it is deleted.

@@ -92,7 +92,7 @@ class JobReport:
             self.llm_cost = (self.llm_cost or 0.0) + cost
 
     def written(self) -> dict[str, Any]:
-        """Give what writing chunks has counted, and what failed of it, as JSON has it: one worker's share."""
+        """Return what writing chunks has counted, and what failed of it, as JSON has it: one worker's share."""
         return {name: getattr(self, name) for name in _WRITTEN} | {
             "llm_cost": self.llm_cost,
             "failures": [asdict(failure) for failure in self.failures],
@@ -113,5 +113,5 @@ class JobReport:
         self.outages += 1 + earlier.outages
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the report as plain data."""
+        """Return the report as plain data."""
         return asdict(self)

@@ -1,7 +1,7 @@
-"""An indexing job as others see it: alone on its collection, recorded, and stopped when somebody says so.
+"""An indexing job as others see it: alone on its collection, recorded, and stopped on request.
 
-`index_path` does the work and knows nothing of this: here are the lease around it, its record, and the check that each
-of its steps passes.
+`index_path` does the work and knows nothing of this: here are the lease around it, its record, and the check between
+its steps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOOK_AGAIN_S = 2.0
 """How often a job that waits for its collection looks whether it is free."""
 
 BRIEF_S = 10.0
-"""After so long a request for a record or a lease is given up: one that hangs holds up neither a job nor its end."""
+"""Seconds after which a request for a record or a lease is given up, so that one that hangs delays no job."""
 
 _AT_ONCE = Patience()
 
@@ -71,7 +71,7 @@ def run_job(
     """Run one job under the lease of its collection, and keep its record.
 
     Without `wait`, a collection that another job holds is a `LeaseHeldError` at once, which leaves no record; with it,
-    `on_wait` is told once. While Elasticsearch is away the job waits as long as its `patience` lasts. `write_chunks`
+    `on_wait` is called once. While Elasticsearch is away the job waits as long as its `patience` lasts. `write_chunks`
     may share the work (indexer/workers/workers.py). A dry run writes nothing, so it needs neither lease nor record.
     Raises what `index_path` raises, and a `JobStoppedError` when it is cancelled, interrupted, or has lost its lease.
     """
@@ -104,7 +104,7 @@ def _patiently(
     step: Progress,
     write_chunks: Write,
 ) -> JobReport:
-    """Index a path, and begin again after each outage of Elasticsearch; the report is of all attempts together."""
+    """Index a path, and begin again after each outage of Elasticsearch; the report covers all attempts."""
     ended: list[JobReport] = []
 
     def attempt() -> JobReport:
@@ -131,13 +131,13 @@ def _patiently(
 
 
 def recorded_options(options: JobOptions, **more: Any) -> dict[str, Any]:  # noqa: ANN401 – JSON
-    """Give the options of a job as its record keeps them, to be retried with; `more` goes beside them."""
+    """Return the options of a job as its record keeps them, to be retried with; `more` goes beside them."""
     return {name: value for name, value in asdict(options).items() if name not in _NOT_RECORDED} | more
 
 
 def options_of(job: Job) -> JobOptions:
-    """Give back the options that a job was run with."""
-    known = {one.name for one in fields(JobOptions)} - _NOT_RECORDED
+    """Return back the options that a job was run with."""
+    known = {field.name for field in fields(JobOptions)} - _NOT_RECORDED
     values = {name: value for name, value in job.options.items() if name in known}
     # JSON has no tuples.
     as_were: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
@@ -153,7 +153,7 @@ def _leased(
     patience: Patience,
     on_wait: Callable[[LeaseHeldError], None],
 ) -> Iterator[Lease]:
-    """Hold the lease of the job's collection, waiting for it if that is wished, and for Elasticsearch."""
+    """Hold the lease of the job's collection; with `wait`, wait for it. Waits for Elasticsearch in any case."""
     lease = through_outages(
         lambda: _take(record, registry, wait=wait, on_wait=on_wait),
         patience,
@@ -192,9 +192,9 @@ def _wait(
 
 
 def _nobody(_: LeaseHeldError) -> None:
-    """Tell nobody: waiting is announced once."""
+    """Do nothing: waiting is announced once."""
 
 
 def _busy(error: LeaseHeldError) -> str:
     shown = f", see `bothways jobs show {error.note}`," if error.note else ""
-    return f"{error} One job at a time writes a collection{shown}: --wait runs this one when that has ended."
+    return f"{error} Only one job at a time can write a collection{shown}: --wait runs this one afterwards."

@@ -72,7 +72,7 @@ def _calls_counted(parts: Parts, report: JobReport) -> Iterator[None]:
 
 
 def _told(expanded: Iterable[ExpandedChunk], report: JobReport, progress: Progress) -> Iterator[ExpandedChunk]:
-    """Tell of each chunk that has its questions: a job can be watched and stopped while a slow model writes them."""
+    """Report each chunk that has its questions: a job can be watched and stopped while a slow model writes them."""
     for item in expanded:
         progress(report)
         yield item

@@ -109,5 +109,5 @@ def only_changed(
 def _known(client: Elasticsearch, index: str, chunks: Sequence[Chunk]) -> dict[str, dict[str, Any]]:
     fields = ["content_hash", "generation", "origin"]
     with elasticsearch_errors("comparing chunks with the index"):
-        found = client.mget(index=index, ids=[chunk.chunk_id for chunk in chunks], source_includes=fields)
-    return {doc["_id"]: doc["_source"] for doc in found["docs"] if doc.get("found")}
+        response = client.mget(index=index, ids=[chunk.chunk_id for chunk in chunks], source_includes=fields)
+    return {doc["_id"]: doc["_source"] for doc in response["docs"] if doc.get("found")}

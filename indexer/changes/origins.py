@@ -55,18 +55,19 @@ def require_nothing_left_out(
     places = {"terms": {"field": "origin", "size": _NAMED, "missing": "a folder that was not noted"}, "aggs": documents}
     with elasticsearch_errors(f"looking where the documents of {collection} come from"):
         client.indices.refresh(index=live)
-        found = client.search(
+        response = client.search(
             index=live,
             size=0,
             query={"bool": {"must_not": [*own, _IS_UPLOADED]}},
             aggs={"places": places, **documents},
         )["aggregations"]
-    if not found["documents"]["value"]:
+    count = response["documents"]["value"]
+    if not count:
         return
-    named = ", ".join(f"{place['key']} ({place['documents']['value']:,})" for place in found["places"]["buckets"])
-    more = " and others" if found["places"]["sum_other_doc_count"] else ""
+    named = ", ".join(f"{place['key']} ({place['documents']['value']:,})" for place in response["places"]["buckets"])
+    more = " and others" if response["places"]["sum_other_doc_count"] else ""
     raise UsageError(
-        f"A rebuild of {collection!r} from {path} would leave out {found['documents']['value']:,} documents that were "
+        f"A rebuild of {collection!r} from {path} would leave out {count:,} documents that were "
         f"indexed from elsewhere: {named}{more}. Add --yes to build without them, or rebuild from a folder that holds "
         "all of them; what was uploaded stays in any case."
     )
@@ -117,16 +118,16 @@ def uploads_missing_in(client: Elasticsearch, live: str | None, *, of: str) -> i
 
 
 def _documents(client: Elasticsearch, index: str, doc_ids: Sequence[str], **more: Any) -> set[str]:  # noqa: ANN401
-    """Give those of the documents that an index has."""
+    """Return those of the documents that an index has."""
     query = {"bool": {"filter": [{"terms": {"doc_id": list(doc_ids)}}], **more}}
-    found = client.search(
+    response = client.search(
         index=index, query=query, collapse={"field": "doc_id"}, size=len(doc_ids), source_includes=["doc_id"]
     )
-    return {hit["_source"]["doc_id"] for hit in found["hits"]["hits"]}
+    return {hit["_source"]["doc_id"] for hit in response["hits"]["hits"]}
 
 
 def _has_same_parts(parts: Parts, live: str) -> bool:
-    """Tell whether vectors and words of a version are as the parts in use would make them."""
+    """Return whether vectors and words of a version are as the parts in use would make them."""
     with elasticsearch_errors(f"reading the mapping of {live}"):
         version = from_mapping("", live, parts.client.indices.get_mapping(index=live)[live]["mappings"])
     return (version.embedding_model, version.analyzer) == (parts.embedding_model, parts.segmenter.name)
@@ -144,8 +145,8 @@ def _not_there(client: Elasticsearch, index: str, rows: list[dict[str, Any]]) ->
     if not rows:
         return []
     fields = ["content_hash", "generation"]
-    found = client.mget(index=index, ids=[row["chunk_id"] for row in rows], source_includes=fields)["docs"]
-    there = {doc["_id"]: doc["_source"] for doc in found if doc.get("found")}
+    response = client.mget(index=index, ids=[row["chunk_id"] for row in rows], source_includes=fields)
+    there = {doc["_id"]: doc["_source"] for doc in response["docs"] if doc.get("found")}
     return [row for row in rows if there.get(row["chunk_id"]) != {field: row[field] for field in fields}]
 
 

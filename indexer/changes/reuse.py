@@ -56,11 +56,11 @@ def without_stored_texts(
         return
     for window in batched(chunks, WINDOW):
         held = _held(client, index, window, generations)
-        found = [(chunk, _of(chunk, held)) for chunk in window]
-        stored = [_stored(chunk, source) for chunk, source in found if source is not None]
+        pairs = [(chunk, _of(chunk, held)) for chunk in window]
+        stored = [_stored(chunk, source) for chunk, source in pairs if source is not None]
         if stored:
             take(stored)
-        yield from (chunk for chunk, source in found if source is None)
+        yield from (chunk for chunk, source in pairs if source is None)
 
 
 def copy_action(
@@ -83,8 +83,8 @@ def _question(question: Mapping[str, Any], packed: bool) -> dict[str, Any]:
 
 def _has_hashes(client: Elasticsearch, index: str) -> bool:
     with elasticsearch_errors(f"reading the mapping of {index}"):
-        found = client.indices.get_field_mapping(index=index, fields="text_hash")
-    return bool(found[index]["mappings"])
+        response = client.indices.get_field_mapping(index=index, fields="text_hash")
+    return bool(response[index]["mappings"])
 
 
 def _held(
@@ -97,7 +97,7 @@ def _held(
         learnt = [{"prefix": {"generation": f"{generation}{LEARNT}"}} for generation in sorted(generations)]
         filters.append({"bool": {"should": [{"terms": {"generation": sorted(generations)}}, *learnt]}})
     with elasticsearch_errors("looking for texts that the index holds"):
-        found = client.search(
+        response = client.search(
             index=index,
             query={"bool": {"filter": filters}},
             collapse={"field": "text_hash"},
@@ -105,7 +105,7 @@ def _held(
             source_includes=_WANTED,
             track_total_hits=False,
         )
-    return {hit["_source"]["text_hash"]: hit["_source"] for hit in found["hits"]["hits"]}
+    return {hit["_source"]["text_hash"]: hit["_source"] for hit in response["hits"]["hits"]}
 
 
 def _of(chunk: Chunk, held: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:

@@ -69,12 +69,12 @@ def assemble(atoms: Sequence[Atom], max_chars: int) -> list[str]:
 
 
 def join(atoms: Sequence[Atom]) -> str:
-    """Give the text of neighbouring atoms, without white space around it."""
+    """Return the text of neighbouring atoms, without white space around it."""
     return "".join(atom.text for atom in atoms).strip()
 
 
 def spans(atoms: Sequence[Atom], max_chars: int) -> Iterator[tuple[int, int]]:
-    """Give the pieces that `assemble` makes as ranges of atoms: first, and one after the last."""
+    """Return the pieces that `assemble` makes as ranges of atoms: first, and one after the last."""
     cuts = _best_cuts(atoms, max_chars)
     return zip([0, *cuts], cuts, strict=False)
 
@@ -103,7 +103,7 @@ def whole_atoms(block: str, max_chars: int) -> Iterator[Atom]:
 
 
 def _cost_after(line: str, *, last: bool) -> float:
-    """Say what a cut after a line costs, the last of its block or not; what announces stays with what it announces."""
+    """Return what a cut after a line costs; a line that ends with a colon stays with what it announces."""
     if line.endswith(("：", ":")):
         return _AFTER_COLON
     if not last:
@@ -158,7 +158,7 @@ def _best_cuts(atoms: Sequence[Atom], max_chars: int) -> list[int]:
 
 
 def _backwards(atoms: Sequence[Atom], ends: Sequence[int], sizes: _Sizes) -> list[int]:
-    """Give for each place between atoms the place of the cut before it, if a piece ends there."""
+    """Return for each place between atoms the place of the cut before it, if a piece ends there."""
     best = [0.0, *[inf] * len(atoms)]
     back = [0] * (len(atoms) + 1)
     for end in range(1, len(atoms) + 1):

@@ -32,7 +32,7 @@ class SegmentationModel:
         self._label = _load(self.name, settings)
 
     def __call__(self, texts: Sequence[str]) -> list[int]:
-        """Give the numbers of the sentences after which a segment ends, in order; the text's own end is none.
+        """Return the numbers of the sentences after which a segment ends, in order; the text's own end is none.
 
         A mark within a sentence counts for the end of a sentence that is nearest to it.
         """

@@ -38,12 +38,12 @@ def sentences(line: str) -> list[str]:
 
 
 def ends_with_sentence(line: str) -> bool:
-    """Tell whether a line's last mark, closing quotes and brackets aside, is one that ends a sentence."""
+    """Return whether a line's last mark, closing quotes and brackets aside, is one that ends a sentence."""
     return _SENTENCE_END.match(line.rstrip(_CLOSERS)[-1:]) is not None
 
 
 def _ends_sentence(line: str, start: int, match: re.Match[str]) -> bool:
-    """Tell whether a mark ends a sentence: no full stop after an abbreviation or number, or before a small letter."""
+    """Return whether a mark ends a sentence: no full stop after an abbreviation or number, or before a small letter."""
     if not match[0].startswith("."):
         return True
     before = line[max(start, match.end() - 12) : match.end()]
@@ -52,6 +52,6 @@ def _ends_sentence(line: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _opens(line: str, place: int) -> bool:
-    """Tell whether a straight quote opens: a word follows it, and an even number of them stands before it."""
+    """Return whether a straight quote opens: a word follows it, and an even number of them stands before it."""
     quote, following = line[place], line[place + 1 : place + 2]
     return quote in "\"'" and following.strip() != "" and line.count(quote, max(0, place - _NEAR), place) % 2 == 0

@@ -30,7 +30,7 @@ LEARNT = "+learnt-"
 
 
 def before_learning(generation: str) -> str:
-    """Name the generation that learning began with: an indexing run leaves what was learnt on top of it alone."""
+    """Return the generation that learning began with: an indexing run leaves what was learnt on top of it alone."""
     return generation.partition(LEARNT)[0]
 
 
@@ -52,11 +52,11 @@ class Writer(Protocol):
         ...
 
     def has(self, chunk: Chunk) -> bool:
-        """Tell whether the questions are at hand without a call."""
+        """Return whether the questions are at hand without a call."""
         ...
 
     def write(self, chunk: Chunk) -> tuple[str, ...]:
-        """Give the questions of a chunk, at least one; raises `LLMError`."""
+        """Return the questions of a chunk, at least one; raises `LLMError`."""
         ...
 
     @property
@@ -65,18 +65,18 @@ class Writer(Protocol):
         ...
 
     def estimate(self, chunk: Chunk) -> TokenUsage:
-        """Guess the tokens that a call about this chunk would take."""
+        """Return an estimate of the tokens that a call about this chunk would take."""
         ...
 
     def close(self) -> None:
-        """Let go of what it holds; what is being written for then fails."""
+        """Close it; questions that are being written then fail."""
         ...
 
 
 def expand(
     chunks: Iterable[Chunk], writer: Writer | None, *, concurrency: int, on_failure: Callable[[Failure], None]
 ) -> Iterator[ExpandedChunk]:
-    """Give every chunk with its questions, lazily and in order; without a writer, with none.
+    """Return every chunk with its questions, lazily and in order; without a writer, with none.
 
     Up to `concurrency` chunks are written for at once, by all jobs of this process together, and at most twice as many
     are taken ahead of what is given.

@@ -59,7 +59,7 @@ class FilterReport:
 
 
 def filtered(generation: str, by: QuestionFilter) -> str:
-    """Name the generation of questions that a filter has looked at."""
+    """Return the generation of questions that a filter has looked at."""
     return f"{generation}|{by.name}"
 
 

@@ -116,7 +116,7 @@ def clean_questions(raw: Iterable[str], *, n: int, text: str) -> list[str]:
 
 
 def _from_json(candidate: str) -> list[str] | None:
-    """Give the strings of a JSON list, or of the first list in a JSON object; None where it is neither."""
+    """Return the strings of a JSON list, or of the first list in a JSON object; None where it is neither."""
     candidate = candidate.strip()
     if not candidate.startswith(("{", "[")):
         return None
@@ -146,7 +146,7 @@ def _unescaped(literal: str) -> str | None:
 
 
 def _item(item: object) -> str | None:
-    """Give the text of one list item: a string, or an object such as {"question": "…"}."""
+    """Return the text of one list item: a string, or an object such as {"question": "…"}."""
     if isinstance(item, dict):
         item = next((value for value in item.values() if isinstance(value, str)), None)
     return item if isinstance(item, str) else None
@@ -194,7 +194,7 @@ def _is_question(question: str) -> bool:
 
 
 def _is_copied(question: str, normalised_text: str) -> bool:
-    """Tell whether a question stands in the text word for word or nearly; one with spaces only with the same spaces.
+    """Return whether a question stands in the text word for word or nearly; one with spaces only with the same spaces.
 
     Else a keyword query ("合法权益 不受侵犯") would count as a copy of a text that is written without spaces.
     """
@@ -213,7 +213,7 @@ def _is_nearly_in(question: str, text: str) -> bool:
 
 
 def _is_said(key: str, seen: Sequence[str]) -> bool:
-    """Tell whether one of `seen` says the same or nearly so; with other numbers it does not ("16岁…", "18岁…")."""
+    """Return whether one of `seen` says the same or nearly so; with other numbers it does not ("16岁…", "18岁…")."""
     return key in seen or any(
         fuzz.ratio(key, other, score_cutoff=NEAR_ANOTHER) and _numbers(key) == _numbers(other) for other in seen
     )

@@ -49,14 +49,14 @@ class QuestionWriter:
         return f"{DOC2QUERY.version}/{self._llm.name}/{self._n}"
 
     def has(self, chunk: Chunk) -> bool:
-        """Tell whether the cache has questions for the chunk; not so where the model's name cannot be had."""
+        """Return whether the cache has questions for the chunk; not so where the model's name cannot be had."""
         try:
             return bool(self._cached(self._key(chunk), chunk))
         except LLMUnavailableError:
             return False
 
     def write(self, chunk: Chunk) -> tuple[str, ...]:
-        """Give up to `n` questions; an answer without a single usable one is an `LLMError` and is not kept."""
+        """Return up to `n` questions; an answer without a single usable one is an `LLMError` and is not kept."""
         key = self._key(chunk)
         if cached := self._cached(key, chunk):
             with self._lock:
@@ -72,7 +72,9 @@ class QuestionWriter:
             if self._answered_before():
                 raise
             # A wrong address or model refuses everything; that is no answer to this chunk, and must be asked again.
-            raise LLMUnavailableError(f"{error} It has not answered anything yet, so look at its settings.") from error
+            raise LLMUnavailableError(
+                f"{error} The model has not answered anything yet: check its settings."
+            ) from error
         self._cache.put(key, json.dumps(raw))
         if not self._has_answered:
             self._has_answered = True
@@ -96,12 +98,12 @@ class QuestionWriter:
         return raw, questions
 
     def close(self) -> None:
-        """Give up what is being waited for, and close the cache."""
+        """Cancel calls under way, and close the cache."""
         self._llm.close()
         self._cache.close()
 
     def _answered_before(self) -> bool:
-        """Tell whether this model at this address has ever answered; kept in the cache from run to run."""
+        """Return whether this model at this address has ever answered; kept in the cache from run to run."""
         self._has_answered = self._has_answered or self._cache.get(self._answered_key()) is not None
         return self._has_answered
 

@@ -43,11 +43,11 @@ class RecordedQuestions:
         self._index()
 
     def has(self, chunk: Chunk) -> bool:
-        """Tell whether questions are recorded for the chunk."""
+        """Return whether questions are recorded for the chunk."""
         return self._find(_squeezed(chunk.text)) is not None
 
     def write(self, chunk: Chunk) -> tuple[str, ...]:
-        """Give the recorded questions of the chunk; raises `LLMError` where there are none."""
+        """Return the recorded questions of the chunk; raises `LLMError` where there are none."""
         found = self._find(_squeezed(chunk.text))
         if found is None:
             raise LLMError("There are no recorded questions for this text.")
@@ -57,15 +57,15 @@ class RecordedQuestions:
 
     @property
     def usage(self) -> TokenUsage:
-        """Nothing: the answers were paid for when they were recorded."""
+        """No tokens: the answers were paid for when they were recorded."""
         return TokenUsage()
 
     def estimate(self, chunk: Chunk) -> TokenUsage:  # noqa: ARG002 – part of the interface
-        """Nothing, for no chunk."""
+        """Return no tokens."""
         return TokenUsage()
 
     def close(self) -> None:
-        """Hold nothing: the file has been read."""
+        """Do nothing: the file has been read."""
 
     def _index(self) -> None:
         """Prepare both searches: passages by their first characters, and all in one string with their offsets."""
@@ -80,7 +80,7 @@ class RecordedQuestions:
         self._all = "\n".join(self._texts)  # squeezed texts hold no line break, so no match crosses a border
 
     def _find(self, text: str) -> str | None:
-        """Give the recorded passage that `text`, squeezed, belongs to."""
+        """Return the recorded passage that `text`, squeezed, belongs to."""
         if text in self._questions:
             return text
         inside = (

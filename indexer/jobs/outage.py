@@ -1,8 +1,7 @@
-"""Waiting while Elasticsearch is away: a job that meets an outage begins again behind it, for what is left to do.
+"""Waiting while Elasticsearch is away: a job that meets an outage begins again after it, for what is left to do.
 
-What is left is in the index itself, so beginning again costs reading and comparing, and no question or vector twice
-but those that were under way. A request by itself is not waited for: what a node had taken when it died is only known
-by comparing.
+The index itself shows what is left, so beginning again costs reading and comparing; only the questions and vectors that
+were under way are made twice. Single requests are not retried: only comparing shows what a node took before it died.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _LONGEST_PAUSE_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds a job waits for Elasticsearch to come back, and who is told that it waits and that it goes on.
+    """How many seconds a job waits for Elasticsearch to come back; `tell` gets a sentence when it begins to wait.
 
     `seconds` 0: it ends at once, as for an upload, whose server tries it again by itself.
     """
@@ -40,10 +39,10 @@ def through_outages(
     pause: Callable[[float], None],
     again: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Call `attempt` until it meets no outage, and give what it gives.
+    """Call `attempt` until it meets no outage, and return its result.
 
-    `has_got_on` tells whether the attempt that has just failed did some of the work: then this is another outage, with
-    all its time before it. `pause` lets seconds pass and raises where the job is to end; `again` is called before each
+    `has_got_on` says whether the attempt that has just failed did some of the work: then this is another outage, and
+    the time begins anew. `pause` lets seconds pass and raises where the job is to end; `again` is called before each
     further attempt. Raises the `ElasticsearchUnavailableError` of the last attempt when an outage is longer than
     `patience`, and whatever else an attempt raises.
     """
@@ -65,8 +64,8 @@ def through_outages(
                 if not patience.seconds:
                     raise
                 raise ElasticsearchUnavailableError(
-                    f"{error} It was waited for {_shown(patience.seconds)}. What is indexed stays: "
-                    "run the same command again to go on."
+                    f"{error} It did not come back within {_shown(patience.seconds)}. What is indexed stays: "
+                    "run the same command again to continue."
                 ) from error
         pause(min(pause_s, left))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -1,4 +1,4 @@
-"""Keeping the record of a running job: written every few seconds, and read for the wish to cancel it.
+"""Keeping the record of a running job: written every half second, and read to see whether it is cancelled.
 
 The record serves people; the work does not depend on it. Where it cannot be written there is one warning, and the job
 goes on.
@@ -37,21 +37,23 @@ EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """How others end a job: `cancelled` by somebody's wish, `interrupted` where its process is told to go."""
+    """How others end a job: `cancelled` by a user, `interrupted` when its process is told to end."""
 
     cancelled: threading.Event = field(default_factory=threading.Event)
     interrupted: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Raise when the job is to end."""
+        """Raise `JobCancelledError` or `JobInterruptedError` when the job is to end."""
         if self.cancelled.is_set():
             raise JobCancelledError("The job was cancelled; what it had indexed stays.")
         if self.interrupted.is_set():
-            raise JobInterruptedError("The process that runs the job is told to end; the job goes on after that.")
+            raise JobInterruptedError(
+                "The process that runs the job was told to end; the job continues when it starts again."
+            )
 
 
 class JobRecord:
-    """The record of one job that this process runs. `report` is what it tells; a wish to cancel goes into `stop`."""
+    """The record of one job that this process runs. It shows `report`; when somebody cancels the job, `stop` is set."""
 
     def __init__(self, store: JobStore, job: Job, stop: Stop, *, every_s: float = EVERY_S) -> None:
         self.job = job
@@ -90,15 +92,15 @@ class JobRecord:
         self._end("failed" if why else "done", why)
 
     def ended(self, state: JobState, why: str) -> None:
-        """Write how a job ended that did not come to run."""
+        """Write how a job ended that never ran."""
         self._end(state, why)
 
     def say_lost(self, other: str, holder: Holder) -> None:
-        """Mark the job whose lease this one took over, since its process is gone."""
+        """Mark the job whose lease this one took over as lost."""
 
         def mark() -> None:
             if self._store.get(other).state in {"running", "lost"}:
-                self._store.end(other, "lost", error=f"{holder.who} was not heard of any more.")
+                self._store.end(other, "lost", error=f"{holder.who} has stopped responding.")
 
         self._tolerantly(mark)
 
@@ -152,9 +154,9 @@ class JobRecord:
 
 
 def _told_of(error: BaseException) -> tuple[JobState, str]:
-    """Give the state and the reason that an error leaves a job with."""
+    """Return the state and the reason of a job that ended with an error."""
     if isinstance(error, KeyboardInterrupt):
-        return "cancelled", "It was interrupted; run it again to go on."
+        return "cancelled", "It was interrupted; run it again to continue."
     if isinstance(error, JobCancelledError):
         return "cancelled", str(error)
     if isinstance(error, LeaseLostError):
@@ -163,14 +165,14 @@ def _told_of(error: BaseException) -> tuple[JobState, str]:
 
 
 def _why_failed(report: JobReport | None) -> str:
-    """Say in a sentence why a job that ran to its end did not succeed; "" if it did."""
+    """Return in a sentence why a job that ran to its end did not succeed; "" if it did."""
     if report is None or report.succeeded:
         return ""
     if report.documents == 0:
-        return "No document was found that can be read."
+        return "No readable document was found."
     if report.held:
-        return f"The new version {report.index} is not in use yet, since {report.held}."
+        return f"The new version {report.index} is not in use yet, because {report.held}."
     failed = len(report.failures) - report.refused
     if failed:
         return f"Items that failed: {failed:,}."
-    return "The language model refused every chunk: look at its settings."
+    return "The language model refused every chunk: check its settings."

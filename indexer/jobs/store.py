@@ -69,7 +69,7 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the job has ended."""
         return self.state in ENDED
 
 
@@ -80,12 +80,12 @@ def new_id(now: float | None = None) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text can be the id of a job."""
+    """Return whether a text can be the id of a job."""
     return _ID.fullmatch(text) is not None
 
 
 def report_fields(report: JobReport) -> dict[str, Any]:
-    """Give the part of a record that a report tells: all its numbers, the first failures and skipped files."""
+    """Return the fields of a record that come from a report: its numbers, the first failures and skipped files."""
     numbers = {name: value for name, value in report.as_dict().items() if isinstance(value, int | float)}
     numbers.pop("seconds", None)
     # The job goes on in another thread meanwhile; slices are copies.
@@ -109,7 +109,7 @@ class JobStore:
         self._clock = clock
 
     def now(self) -> str:
-        """Give the time as records have it."""
+        """Return the time as records have it."""
         return self._at(self._clock())
 
     def create(self, job: Job) -> Job:
@@ -133,14 +133,14 @@ class JobStore:
     def find(
         self, *, collection: str | None = None, state: JobState | None = None, size: int = 20, skip: int = 0
     ) -> tuple[list[Job], int]:
-        """List records, newest first, and count all that fit; those not heard of are marked as lost before."""
+        """List records, newest first, and count all that match; jobs that no longer respond are marked as lost."""
         self._mark_lost()
-        wanted = {"collection": collection, "state": state}
-        filters = [{"term": {name: value}} for name, value in wanted.items() if value is not None]
+        terms = {"collection": collection, "state": state}
+        filters = [{"term": {name: value}} for name, value in terms.items() if value is not None]
         return self._search({"bool": {"filter": filters}}, size=size, skip=skip)
 
     def update(self, job_id: str, *, refresh: bool = False, **changes: Any) -> bool:  # noqa: ANN401 – fields of Job
-        """Change fields of a record; gives whether somebody wishes the job cancelled."""
+        """Change fields of a record; returns whether somebody wishes the job cancelled."""
         with elasticsearch_errors("recording the job"):
             try:
                 done = self._client.update(
@@ -173,7 +173,7 @@ class JobStore:
         return self._search({"bool": {"filter": filters}}, size=1000)[0]
 
     def lose_queued(self, job_id: str, why: str, *, unless: Callable[[], bool]) -> bool:
-        """Mark a job as lost that is queued still, unless; returns whether it was.
+        """Mark a job that is still queued as lost, unless `unless` says no; return whether it was marked.
 
         `unless` is asked between reading and writing, and a record that somebody has changed meanwhile is left alone.
         """
@@ -191,13 +191,13 @@ class JobStore:
             raise _unknown(job_id)
         with elasticsearch_errors("reading the job"):
             try:
-                found = self._client.get(index=self._index, id=job_id)
+                response = self._client.get(index=self._index, id=job_id)
             except NotFoundError as error:
                 raise _unknown(job_id) from error
-        job = _from_source(found["_source"])
+        job = _from_source(response["_source"])
         if self._is_lost(job):
             job = _replaced(job, state="lost")
-        return job, {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
+        return job, {"if_seq_no": response["_seq_no"], "if_primary_term": response["_primary_term"]}
 
     def _write_if(self, job_id: str, version: Mapping[str, int], changes: Mapping[str, Any]) -> bool:
         with elasticsearch_errors("recording the job"):
@@ -211,12 +211,12 @@ class JobStore:
         order = [{"created": "desc"}, {"id": "desc"}]
         with elasticsearch_errors("listing the jobs"):
             try:
-                found = self._client.search(
+                response = self._client.search(
                     index=self._index, query=query, sort=order, size=size, from_=skip, track_total_hits=True
                 )
             except NotFoundError:
                 return [], 0
-        hits = found["hits"]
+        hits = response["hits"]
         return [_from_source(hit["_source"]) for hit in hits["hits"]], int(hits["total"]["value"])
 
     def _mark_lost(self) -> None:
@@ -224,11 +224,11 @@ class JobStore:
         for job in unended:
             if self._is_lost(job):
                 _, version = self._read(job.id)
-                why = f"{job.holder.who} was not heard of since {job.heartbeat or job.created}."
+                why = f"{job.holder.who} has not responded since {job.heartbeat or job.created}."
                 self._write_if(job.id, version, {"state": "lost", "error": why})
 
     def _is_lost(self, job: Job) -> bool:
-        """Tell whether nothing more will come of it: uploads that wait are in a folder, others in their process."""
+        """Return whether the process of a job is gone; an upload that waits is in a folder and needs none."""
         if job.state != "running" and (job.state, job.kind) != ("queued", "path"):
             return False
         silent_since = self._at(self._clock() - LOST_AFTER_S)
@@ -240,11 +240,11 @@ class JobStore:
 
 
 def _replaced(job: Job, **changes: Any) -> Job:  # noqa: ANN401 – fields of Job
-    return Job(**({one.name: getattr(job, one.name) for one in fields(Job)} | changes))
+    return Job(**({item.name: getattr(job, item.name) for item in fields(Job)} | changes))
 
 
 def _from_source(source: Mapping[str, Any]) -> Job:
-    known = {one.name for one in fields(Job)}
+    known = {item.name for item in fields(Job)}
     read = {name: value for name, value in source.items() if name in known}
     return Job(**(read | {"holder": Holder.from_dict(source["holder"])}))
 

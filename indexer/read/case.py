@@ -48,13 +48,13 @@ def after_heading(line: str) -> str | None:
 
 
 def is_case(pages: Sequence[Page], title: str) -> bool:
-    """Tell whether a PDF calls itself a report of the case library, by its title or by a case number on page 1."""
+    """Return whether a PDF calls itself a report of the case library, by its title or by a case number on page 1."""
     first = [_squeeze(line.text) for line in pages[0].lines] if pages else []
     return LIBRARY in title or LIBRARY in first or any(_number(text) for text in first)
 
 
 def has_sections(pages: Sequence[Page]) -> bool:
-    """Tell whether facts and reasons stand under headings of their own, once each: one case, not a collection."""
+    """Return whether facts and reasons stand under headings of their own, once each: one case, not a collection."""
     lines = (line.text for page in pages for line in page.lines)
     names = [_section_name(line) for line in lines]
     return names.count(FACTS) == 1 and names.count(REASONS) == 1

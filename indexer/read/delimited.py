@@ -49,9 +49,11 @@ def _rows(source: Source, encoding: str) -> Iterator[Row]:
                 yield number, cells[:_MAX_COLUMNS]
                 lines.row = 0
         except csv.Error as error:
-            raise ReadError(f"Row {number + 1} is no CSV: {error}. Is a quotation mark not closed?") from error
+            raise ReadError(
+                f"Row {number + 1} is not valid CSV: {error}. Perhaps a quotation mark is not closed."
+            ) from error
         except UnicodeDecodeError as error:
-            raise ReadError(f"The file is not all {encoding}, after row {number}; save it as UTF-8.") from error
+            raise ReadError(f"The file is not valid {encoding} after row {number}; save it as UTF-8.") from error
     if wide:
         source.on_skip(
             source.relative, f"{wide:,} rows have more than {_MAX_COLUMNS:,} columns: the others are left out."
@@ -89,7 +91,7 @@ def _delimiter(path: Path, encoding: str) -> str:
 
 
 def _encoding(path: Path) -> str:
-    """Name the codec by the first megabyte that is more than ASCII; what is no text is a `ReadError`."""
+    """Return the codec by the first megabyte that is more than ASCII; what is no text is a `ReadError`."""
     with path.open("rb") as file:
         for place, sample in enumerate(iter(lambda: file.read(_SAMPLE) + file.readline(_SAMPLE), b"")):
             wide = b"\0" in sample

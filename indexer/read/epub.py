@@ -52,7 +52,10 @@ def read_epub(source: Source) -> Iterator[Document]:
         book = _open(archive)
         chapters = list(dict.fromkeys(book.chapters))
         if len(chapters) < len(book.chapters):
-            source.on_skip(source.relative, f"{len(book.chapters) - len(chapters):,} entries list a chapter once more.")
+            source.on_skip(
+                source.relative,
+                f"{len(book.chapters) - len(chapters):,} entries list a chapter a second time; it is read once.",
+            )
         for name in chapters:
             try:
                 page = archive.read(name)
@@ -139,5 +142,5 @@ def _text(tree: etree._Element, name: str) -> str:
 
 
 def _inside(folder: str, href: str) -> str:
-    """Name the archive's member that a link in that folder leads to."""
+    """Return the archive's member that a link in that folder leads to."""
     return posixpath.normpath(posixpath.join(folder, unquote(urldefrag(href).url)))

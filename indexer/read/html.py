@@ -211,13 +211,13 @@ def _item(child: PageElement) -> tuple[str, list[Tag]]:
 
 
 def _inline(text: str) -> str:
-    """White space as a browser shows it; a line break between Chinese characters is none."""
+    """Return text with white space as a browser shows it; line breaks between Chinese characters are dropped."""
     text = re.sub(r"(?<=[\u2e80-\u9fff\uff00-\uffef])[ \t]*\r?\n\s*(?=[\u2e80-\u9fff\uff00-\uffef])", "", text)
     return re.sub(r"[\s\u200b]+", " ", text).strip()
 
 
 def decode_html(data: bytes) -> str:
-    """Turn a page's bytes into text, by what the page says of itself, where that decodes; else by the bytes."""
+    """Return a page's bytes as text: by the encoding that it declares if that decodes, else by the bytes."""
     match = _CHARSET.search(data[:4096])
     name = match[1].decode("ascii").lower() if match else ""
     wide = name.startswith(("utf-16", "utf-32"))  # cannot be true of bytes in which this very name was found

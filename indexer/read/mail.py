@@ -46,9 +46,9 @@ def read_mail(source: Source, readers: Readers) -> Iterator[Document]:
     try:
         message = message_from_bytes(source.data(), policy=_POLICY)
     except RecursionError as error:
-        raise ReadError("The mail is nested too deep: mails and parts in one another.") from error
+        raise ReadError("The mail is nested too deeply: it has too many parts inside each other.") from error
     if not isinstance(message, EmailMessage) or not any(name in message for name in _HEADERS):
-        raise ReadError("The file is no mail: it has no headers.")
+        raise ReadError("The file is not a mail: it has no headers.")
     yield from _read(source, message, readers, depth=1)
 
 
@@ -102,7 +102,7 @@ def _attachment(source: Source, part: EmailMessage, number: int, readers: Reader
         source.on_skip(source.relative, f"Attachment {name!r}: {reason}")
 
     if is_mail and depth >= _MAX_DEPTH:
-        skip(name, f"Mails in mails are read {_MAX_DEPTH} levels deep.")
+        skip(name, f"Attached mails are read only {_MAX_DEPTH} levels deep.")
         return
     if not is_mail and extension not in readers:
         skip(name, not_read(extension))
@@ -151,7 +151,7 @@ def _body(message: EmailMessage) -> tuple[EmailMessage | None, list[Section]]:
 
 
 def _decode(data: bytes, charset: str, kind: str) -> str:
-    """Decode a text as the mail says, where that can be; else as a page says of itself, or by its bytes."""
+    """Return a text decoded as the mail says; if that fails, as a page declares, or by its bytes."""
     try:
         text = data.decode("gb18030" if charset in {"gb2312", "gbk"} else charset)
     except (LookupError, ValueError):
@@ -172,7 +172,7 @@ def _mail_in(part: EmailMessage) -> EmailMessage:
     content = part.get_payload()
     inner = content[0] if isinstance(content, list) and content else message_from_bytes(_payload(part), policy=_POLICY)
     if not isinstance(inner, EmailMessage):
-        raise ReadError("It is no mail.")
+        raise ReadError("It is not a mail.")
     return inner
 
 

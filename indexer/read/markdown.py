@@ -45,7 +45,7 @@ def read_markdown(source: Source) -> Iterator[Document]:
     front, body = _front_matter(decode(source.data()))
     tokens = _parser().parse(body)
     if any(token.level >= _MAX_NESTING - 1 for token in tokens):
-        source.fail(f"What is nested more than {_MAX_NESTING} levels deep is not read.")
+        source.fail(f"Text nested more than {_MAX_NESTING} levels deep is not read.")
     sections = _sections(tokens)
     title = front.pop("title", "") or first_heading(sections) or source.stem
     yield from section_documents(source, title, sections, to_metadata(front))

@@ -61,7 +61,7 @@ def read_other(source: Source) -> Iterator[Document]:
 
 
 def not_read(extension: str) -> str:
-    """Say that files of a type are not read, and what can be done about it where something can."""
+    """Return a sentence saying that files of a type are not read, and what to save them as."""
     known = _SAVE_AS.get(extension.lower())
     instead = f"; save them as {known}" if known else ""
     return f"Files {f'of type {extension}' if extension else 'without an extension'} are not read{instead}."

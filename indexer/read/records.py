@@ -112,7 +112,7 @@ def _parse(line: bytes) -> object:
 
 
 def _lines(source: Source, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Non-blank lines with their number from 1. A line beyond the size limit is reported and passed over."""
+    """Yield non-blank lines with their number from 1. A line beyond the size limit is reported and skipped."""
     limit = int(source.max_file_mb * 1_000_000)
     number = 0
     while line := file.readline(limit + 1):

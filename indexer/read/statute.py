@@ -41,7 +41,7 @@ class _Article:
 
 
 def is_statute(text: str) -> bool:
-    """Tell whether a text is a statute: three or more articles, which make up at least half of it."""
+    """Return whether a text is a statute: three or more articles, which make up at least half of it."""
     lines = text.split("\n")
     starts = article_starts(lines)
     if len(starts) < _MIN_ARTICLES:
@@ -72,13 +72,13 @@ def read_statute(source: Source, text: str) -> Iterator[Document]:
 
 
 def article_name(line: str) -> str:
-    """Give the name of the article that a line starts, "" if it starts none: 第三条之一."""
+    """Return the name of the article that a line starts, "" if it starts none: 第三条之一."""
     match = _ARTICLE.match(line)
     return match[1] if match else ""
 
 
 def is_part_heading(line: str) -> bool:
-    """Tell whether a line is the heading of a part (编, 分编, 章, 节, 附则) of a law."""
+    """Return whether a line is the heading of a part (编, 分编, 章, 节, 附则) of a law."""
     return _heading(line, books=False) is not None
 
 

@@ -80,5 +80,5 @@ def append_line(pieces: list[str], line: str) -> None:
 
 
 def _width(line: str) -> int:
-    """Columns on a terminal: a wide character takes two."""
+    """Return the columns on a terminal: a wide character takes two."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line[:300])

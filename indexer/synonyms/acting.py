@@ -34,21 +34,21 @@ def reload(client: Elasticsearch, indices: Sequence[str]) -> None:
 def require_reloaded(answer: Mapping[str, Any]) -> None:
     """Raise `ElasticsearchError` where a reload's answer has failures: the innermost reason says what is wrong."""
     shards = answer.get("_shards", {})
-    told = []
+    failures = []
     for failure in shards.get("failures", []):
         cause = failure.get("reason", {})
         while isinstance(cause.get("caused_by"), Mapping):
             cause = cause["caused_by"]
-        told.append(f"{failure.get('index')}: {cause.get('reason')}")
-    if told or int(shards.get("failed", 0)):
-        why = "; ".join(told[:3]) or "it names no reason"
-        raise ElasticsearchError(f"Elasticsearch does not take the synonyms ({why}).")
+        failures.append(f"{failure.get('index')}: {cause.get('reason')}")
+    if failures or int(shards.get("failed", 0)):
+        why = "; ".join(failures[:3]) or "no reason is given"
+        raise ElasticsearchError(f"Elasticsearch does not accept the synonyms ({why}).")
 
 
 def not_acting(client: Elasticsearch, index: str, rules: Sequence[Rule]) -> list[Rule]:
-    """Give the rules of which an asked term does not find all that it should, in order; none for an index that is gone.
+    """Return the rules that have no effect, in order: a term of theirs does not find all that it should.
 
-    Asks for each term once, some hundreds in a request.
+    None for an index that is gone. Each term is sent once, some hundreds in a request.
     """
     if not client.indices.exists(index=index):
         return []
@@ -79,7 +79,7 @@ def spells(tokens: Sequence[Token], words: Sequence[str]) -> bool:
 
 
 def _analyze(client: Elasticsearch, index: str, texts: Sequence[str]) -> Iterator[list[Token]]:
-    """Give each text's tokens. The server answers in one row, its offsets (in UTF-16) counted through all texts."""
+    """Return each text's tokens. The server answers in one row, its offsets (in UTF-16) counted through all texts."""
     with elasticsearch_errors(f"asking {index} what its synonyms do"):
         tokens = client.indices.analyze(index=index, analyzer=ANALYZER, text=list(texts))["tokens"]
     ends = []

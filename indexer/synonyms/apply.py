@@ -22,7 +22,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What became of one place: the rules that came, went and stayed, and the indices in which they were proved.
+    """What became of one source: the rules that came, went and stayed, and the indices in which they were proved.
 
     `in_force` is False for rules that are part of an index: those wait for its next version.
     """
@@ -35,7 +35,7 @@ class Applied:
     in_force: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as plain JSON values."""
+        """Return it as plain JSON values."""
         return {
             "place": self.place,
             "in_force": self.in_force,
@@ -46,29 +46,29 @@ class Applied:
         }
 
 
-def apply(client: Elasticsearch, place: SynonymSource, rules: Sequence[Rule], *, add: bool, lock: Path) -> Applied:
+def apply(client: Elasticsearch, source: SynonymSource, rules: Sequence[Rule], *, add: bool, lock: Path) -> Applied:
     """Put checked rules in the place of those that are there, or with `add` beside them.
 
-    Each of `rules` is proved in every live index that reads the place. Raises `ElasticsearchError` when the server
+    Each of `rules` is proved in every live index that reads the source. Raises `ElasticsearchError` when the server
     does not take the rules or a rule does not act; the place is then as it was. `lock` keeps a second `apply` waiting.
     """
     with FileLock(lock, mode=FILE):
-        before = split_rules(place.read() or "")
+        before = split_rules(source.read() or "")
         known = {rule.meaning: rule for rule in before}
-        wanted = {rule.meaning: rule for rule in (*(before if add else ()), *rules)}
-        now = list(wanted.values())
+        by_meaning = {rule.meaning: rule for rule in (*(before if add else ()), *rules)}
+        now = list(by_meaning.values())
         change = Applied(
-            place=place.name,
-            added=[rule for meaning, rule in wanted.items() if meaning not in known],
-            removed=[rule for meaning, rule in known.items() if meaning not in wanted],
-            kept=[rule for meaning, rule in wanted.items() if meaning in known],
-            proved_in=place.live,
-            in_force=not isinstance(place, IndexSynonyms),
+            place=source.name,
+            added=[rule for meaning, rule in by_meaning.items() if meaning not in known],
+            removed=[rule for meaning, rule in known.items() if meaning not in by_meaning],
+            kept=[rule for meaning, rule in by_meaning.items() if meaning in known],
+            proved_in=source.live,
+            in_force=not isinstance(source, IndexSynonyms),
         )
-        if isinstance(place, SynonymFile):
-            _apply_file(client, place, now, rules)
-        elif isinstance(place, SynonymSet):
-            _apply_set(client, place, now, rules)
+        if isinstance(source, SynonymFile):
+            _apply_file(client, source, now, rules)
+        elif isinstance(source, SynonymSet):
+            _apply_set(client, source, now, rules)
     return change
 
 
@@ -82,7 +82,7 @@ class InForce:
     idle: Sequence[Rule]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as plain JSON values."""
+        """Return it as plain JSON values."""
         return {
             "place": self.place,
             "used_by": list(self.used_by),
@@ -91,41 +91,41 @@ class InForce:
         }
 
 
-def in_force(client: Elasticsearch, place: SynonymSource) -> InForce:
-    """Read a place, and ask every live index that uses it which of the rules do not act there."""
-    rules = split_rules(place.read() or "")
-    idle = {rule: None for index in place.live for rule in not_acting(client, index, rules)}
-    return InForce(place=place.name, rules=rules, used_by=place.live, idle=list(idle))
+def in_force(client: Elasticsearch, source: SynonymSource) -> InForce:
+    """Read a source, and ask every live index that uses it which of the rules do not act there."""
+    rules = split_rules(source.read() or "")
+    idle = {rule: None for index in source.live for rule in not_acting(client, index, rules)}
+    return InForce(place=source.name, rules=rules, used_by=source.live, idle=list(idle))
 
 
-def _apply_file(client: Elasticsearch, place: SynonymFile, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
-    before = place.read()
-    place.write(rules_text(now))
-
-    def put_back() -> None:
-        place.write(before)
-        if place.indices and before is not None:
-            reload(client, place.indices)
-
-    with _or_as_before(place, put_back):
-        if place.indices:
-            reload(client, place.indices)
-        _prove(client, place, asked)
-
-
-def _apply_set(client: Elasticsearch, place: SynonymSet, now: Sequence[Rule], asked: Sequence[Rule]) -> None:
-    before = split_rules(place.read() or "")
+def _apply_file(client: Elasticsearch, source: SynonymFile, now: Sequence[Rule], given: Sequence[Rule]) -> None:
+    before = source.read()
+    source.write(rules_text(now))
 
     def put_back() -> None:
-        require_reloaded(place.write(before))
+        source.write(before)
+        if source.indices and before is not None:
+            reload(client, source.indices)
 
-    with _or_as_before(place, put_back):
-        require_reloaded(place.write(now))
-        _prove(client, place, asked)
+    with _or_as_before(source, put_back):
+        if source.indices:
+            reload(client, source.indices)
+        _prove(client, source, given)
+
+
+def _apply_set(client: Elasticsearch, source: SynonymSet, now: Sequence[Rule], given: Sequence[Rule]) -> None:
+    before = split_rules(source.read() or "")
+
+    def put_back() -> None:
+        require_reloaded(source.write(before))
+
+    with _or_as_before(source, put_back):
+        require_reloaded(source.write(now))
+        _prove(client, source, given)
 
 
 @contextmanager
-def _or_as_before(place: SynonymSource, put_back: Callable[[], None]) -> Iterator[None]:
+def _or_as_before(source: SynonymSource, put_back: Callable[[], None]) -> Iterator[None]:
     """Put the old rules back when the new ones fail, whatever stopped them."""
     try:
         yield
@@ -134,18 +134,18 @@ def _or_as_before(place: SynonymSource, put_back: Callable[[], None]) -> Iterato
             put_back()
         except BothwaysError as second:
             raise ElasticsearchError(
-                f"{error} Putting the rules before back into {place.name} failed too: {second}"
+                f"{error} Restoring the previous rules in {source.name} failed, too: {second}"
             ) from error
         if isinstance(error, BothwaysError):
-            raise ElasticsearchError(f"{error} The rules before are back in force.") from error
+            raise ElasticsearchError(f"{error} The previous rules are in force again.") from error
         raise
 
 
-def _prove(client: Elasticsearch, place: SynonymSource, rules: Sequence[Rule]) -> None:
-    for index in place.live:
+def _prove(client: Elasticsearch, source: SynonymSource, rules: Sequence[Rule]) -> None:
+    for index in source.live:
         if idle := not_acting(client, index, rules):
             named = "; ".join(str(rule) for rule in idle[:_NAMED])
             raise ElasticsearchError(
-                f"{len(idle)} of {len(rules)} rules do not act in {index} ({named}): is {place.name} what this server "
-                "reads?"
+                f"{len(idle)} of {len(rules)} rules have no effect in {index} ({named}): does "
+                f"the server read {source.name}?"
             )

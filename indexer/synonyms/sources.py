@@ -50,7 +50,7 @@ class SynonymSource(Protocol):
         ...
 
     def read(self) -> str | None:
-        """Give the rules that are there as text, None where there is nothing yet."""
+        """Return the rules that are there as text, None where there is nothing yet."""
         ...
 
 
@@ -68,7 +68,7 @@ class SynonymFile:
         return str(self.path)
 
     def read(self) -> str | None:
-        """Give the file's content; raises `SynonymsError` where it cannot be read."""
+        """Return the file's content; raises `SynonymsError` where it cannot be read."""
         try:
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -105,7 +105,7 @@ class SynonymSet:
         return f"synonyms set {self.set_id}"
 
     def read(self) -> str | None:
-        """Give the set's rules, one a line."""
+        """Return the set's rules, one a line."""
         lines: list[str] = []
         with elasticsearch_errors(f"reading the synonyms set {self.set_id}"):
             try:
@@ -118,7 +118,7 @@ class SynonymSet:
                 return None
 
     def write(self, rules: Iterable[Rule]) -> dict[str, Any]:
-        """Replace the set; gives what the server says of the reload (`_shards`, `reload_details`)."""
+        """Replace the set; returns what the server says of the reload (`_shards`, `reload_details`)."""
         body = [{"id": f"rule-{number}", "synonyms": str(rule)} for number, rule in enumerate(rules, start=1)]
         with elasticsearch_errors(f"writing the synonyms set {self.set_id}"):
             answer = self.client.synonyms.put_synonym(id=self.set_id, synonyms_set=body)
@@ -139,7 +139,7 @@ class IndexSynonyms:
         return f"index {', '.join(self.indices)}"
 
     def read(self) -> str | None:
-        """Give the rules, one a line."""
+        """Return the rules, one a line."""
         return "".join(f"{rule}\n" for rule in self.rules)
 
 
@@ -150,16 +150,16 @@ def find_sources(client: Elasticsearch, settings: Settings, collection: str | No
     file that the first one will read is given.
     """
     shared = _shared(client)
-    wanted = [key for key in shared if collection is None or _is_of(shared[key], collection)]
-    if collection is not None and not wanted:
+    keys = [key for key in shared if collection is None or _is_of(shared[key], collection)]
+    if collection is not None and not keys:
         raise CollectionNotFoundError(f"There is no collection {collection!r}; see `bothways collections`.")
-    if not wanted:
+    if not keys:
         return [SynonymFile(server_file(settings, SYNONYMS))]
-    return [_place(client, settings, key, shared[key]) for key in wanted]
+    return [_place(client, settings, key, shared[key]) for key in keys]
 
 
 def server_file(settings: Settings, relative: str) -> Path:
-    """Give the path on this machine of a file below the server's config folder, `analysis/...`.
+    """Return the path on this machine of a file below the server's config folder, `analysis/...`.
 
     It is that of the node that `bothways es up` started where that one is in use, else `BOTHWAYS_SYNONYMS_PATH` where
     that has the same file name, as in the compose file's containers.
@@ -179,7 +179,7 @@ def server_file(settings: Settings, relative: str) -> Path:
 
 
 def set_for_new_index(client: Elasticsearch, rules: Sequence[str]) -> str | None:
-    """Give the id of the synonyms set for new indices, made of `rules` where it is not there; None without the API."""
+    """Return the id of the synonyms set for new indices, made of `rules` if it is missing; None without the API."""
     try:
         try:
             client.synonyms.get_synonym(id=SET, size=0)

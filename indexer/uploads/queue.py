@@ -121,7 +121,7 @@ class Uploads:
 
     @contextmanager
     def _ended_where_it_fails(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Let no record wait for files that do not come: it ends with the error."""
+        """End the records of the jobs with the error, so that none waits for files that do not come."""
         try:
             yield
         except BothwaysError as error:
@@ -137,7 +137,7 @@ class Uploads:
         self._wake.set()
 
     def start(self) -> None:
-        """Have the thread look for work, starting it where need be."""
+        """Make the thread look for work; start it if there is none."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="uploads", daemon=True)
@@ -145,14 +145,14 @@ class Uploads:
         self._wake.set()
 
     def resume(self) -> None:
-        """Go on with what an earlier server left, and end the records of uploads whose files never arrived."""
+        """Continue what an earlier server left, and end the records of uploads whose files never arrived."""
         self._spool.sweep()
         threading.Thread(target=self._end_stranded, name="stranded uploads", daemon=True).start()
         if self._spool.waiting():
             self.start()
 
     def _end_stranded(self) -> None:
-        """Do it when Elasticsearch is there: a server starts without it, too."""
+        """End orphaned records as soon as Elasticsearch is there: a server also starts without it."""
         while not self._ending.is_set():
             try:
                 end_orphans(self._registry().store, self._spool)
@@ -191,7 +191,7 @@ class Uploads:
         return bool(later)
 
     def _work(self) -> None:
-        """Give out scheduler whenever something has changed, until the server ends."""
+        """Return out scheduler whenever something has changed, until the server ends."""
         pause: float | None = None
         while not self._ending.is_set():
             self._wake.wait(pause)
@@ -216,7 +216,7 @@ class Uploads:
         return self._scheduler.next_try_s(waiting)
 
     def _waiting(self) -> list[str]:
-        """Name the collections that uploads wait for, the one of the oldest upload first."""
+        """Return the collections that have waiting uploads, the one of the oldest upload first."""
         return list(dict.fromkeys(upload.collection for upload in self._spool.waiting()))
 
     def _in_slot(self, collection: str) -> None:
@@ -271,7 +271,7 @@ class Uploads:
         return "ended"
 
     def _attempt(self, upload: Upload) -> bool:
-        """Run one upload; gives whether it succeeded. Raises what `run_job` raises."""
+        """Run one upload; returns whether it succeeded. Raises what `run_job` raises."""
         registry, stop = self._registry(), Stop()
         job = _record_of(upload, registry, self._options)
         record = JobRecord(registry.store, job, stop)
@@ -286,16 +286,16 @@ class Uploads:
             if self._ending.is_set():
                 stop.interrupted.set()
         try:
-            with ExitStack() as opened:
-                parts = self._open(opened, record)
+            with ExitStack() as stack:
+                parts = self._open(stack, record)
                 return run_job(upload.folder, options_of(job), parts, job, registry, stop=stop).succeeded
         finally:
             with self._lock:
                 del self._running[job.id]
 
-    def _open(self, opened: ExitStack, record: JobRecord) -> Parts:
+    def _open(self, stack: ExitStack, record: JobRecord) -> Parts:
         try:
-            return opened.enter_context(self._parts())
+            return stack.enter_context(self._parts())
         except ElasticsearchUnavailableError:
             raise
         except BothwaysError as error:
@@ -304,7 +304,7 @@ class Uploads:
 
 
 def require_retryable(job: Job) -> None:
-    """Refuse to retry a job that goes on, or that has nothing left to do."""
+    """Raise `JobStateError` for a job that is still running, or that has nothing left to do."""
     if not job.has_ended:
         raise JobStateError(f"The job {job.id} is {job.state}; it can be retried when it has ended.")
     if job.state == "done":
@@ -312,7 +312,7 @@ def require_retryable(job: Job) -> None:
 
 
 def _require_readable(name: str) -> None:
-    """Refuse a file now that the job would only skip."""
+    """Raise `UsageError` for a file that the job would only skip."""
     suffix = Path(name).suffix
     if suffix.lower() not in READERS:
         raise UsageError(f"{name[:80]!r}: {not_read(suffix[:20])} These types are: {', '.join(sorted(READERS))}.")

@@ -46,14 +46,14 @@ class Scheduler:
             return chosen
 
     def release(self, collection: str, *, again_after_s: float = 0.0) -> None:
-        """Free the slot of a collection, which is not to be tried again before so many seconds have passed."""
+        """Free the slot of a collection, which is not tried again before so many seconds have passed."""
         with self._lock:
             self._busy.discard(collection)
             if again_after_s:
                 self._not_before[collection] = self._clock() + again_after_s
 
     def retry_now(self) -> None:
-        """Forget that some collections are to be tried later only."""
+        """Allow all collections at once, those to be tried later, too."""
         with self._lock:
             self._not_before.clear()
 

@@ -86,7 +86,7 @@ class Incoming:
         return tuple(self._names.values())
 
     def add(self, given: str, content: IO[bytes]) -> str:
-        """Write one file; gives the name that it is known by. A second one of that name is a `UsageError`."""
+        """Write one file; returns the name that it is known by. A second one of that name is a `UsageError`."""
         name = safe_name(given)
         # Compared as a file system that does not tell capitals apart would.
         if name.casefold() in self._names:
@@ -137,7 +137,7 @@ class Spool:
         return path.read_text(encoding="ascii")
 
     def holds(self, job_id: str) -> bool:
-        """Tell whether files of a job are here, in whichever state."""
+        """Return whether files of a job are here, in whichever state."""
         return any((folder / job_id).is_dir() for folder in (self._incoming, self._queue, self._kept))
 
     def waiting(self) -> list[Upload]:
@@ -145,7 +145,7 @@ class Spool:
         return [upload for path in sorted(_below(self._queue)) if (upload := _read(path)) is not None]
 
     def note(self, upload: Upload, *, attempts: int) -> None:
-        """Note how often an upload was begun, so that one that brings the process down is not begun for ever."""
+        """Note how often an upload was begun, so that one that crashes the process is not begun for ever."""
         with room_for(self.folder):
             _write_note(self._queue / upload.id, {"collection": upload.collection, "attempts": attempts})
 
@@ -154,14 +154,14 @@ class Spool:
         shutil.rmtree(self._queue / upload.id, ignore_errors=True)
 
     def keep(self, upload: Upload) -> None:
-        """Put an upload that did not succeed aside, for a retry."""
+        """Keep the files of an upload that did not succeed, for a retry."""
         private_folder(self._kept)
         target = self._kept / upload.id
         (self._queue / upload.id).replace(target)
         os.utime(target)
 
     def has_kept(self, job_id: str, *, within_s: float = 0.0) -> bool:
-        """Tell whether the files of a job are there to be retried, or will be within so many seconds."""
+        """Return whether the files of a job are there to be retried, or will be within so many seconds."""
         if not is_id(job_id):
             return False
         deadline = time.monotonic() + within_s
@@ -181,7 +181,7 @@ class Spool:
             kept.replace(self._queue / _checked(new_id))
 
     def sweep(self) -> None:
-        """Clear up after servers that died: what they had received goes into the queue, what was half there goes.
+        """Clear up after servers that died: complete uploads go into the queue, incomplete ones are removed.
 
         What a living server of this machine is receiving is left alone. Failed uploads go after some days, and
         a warning names their files, which are nowhere else here.
@@ -200,7 +200,7 @@ class Spool:
                     shutil.rmtree(path, ignore_errors=True)
 
     def _take_over(self, place: Path) -> None:
-        """Go on with an upload whose server is dead, where all of it is there; nobody was told that half of it was."""
+        """Queue an upload whose server is dead if all of it was received; else remove it."""
         note = _note_of(place)
         if note is not None and note.get("all_there"):
             with room_for(self.folder):

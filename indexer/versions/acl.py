@@ -34,7 +34,7 @@ def set_acl(client: Elasticsearch, name: str, field: str | None) -> None:
 
 
 def checked(field: str) -> str:
-    """Give a name of a metadata field (with or without `metadata.` in front) as the readers write it."""
+    """Return a name of a metadata field (with or without `metadata.` in front) as the readers write it."""
     plain = field.strip().removeprefix("metadata.")
     if not _FIELD.fullmatch(plain):
         raise UsageError(f"{field[:80]!r} cannot be the metadata field of the access groups: name one as documents do.")
@@ -56,11 +56,11 @@ def write_acl(client: Elasticsearch, name: str, field: str | None) -> None:
         if all(has == (field or "") for has in now.values()):
             log.info("acl_set", collection=name, field=field)
             return
-    raise ElasticsearchError(f"The access groups of {name!r} could not be set: another process goes on changing it.")
+    raise ElasticsearchError(f"The access groups of {name!r} could not be set: another process keeps changing them.")
 
 
 def acl_fields(client: Elasticsearch, alias: str) -> dict[str, str]:
-    """Give the field of each version, oldest first; "" for one that is not protected."""
+    """Return the field of each version, oldest first; "" for one that is not protected."""
     with elasticsearch_errors(f"reading the access groups of {alias}"):
         existing = versions(client, alias)
         found = client.indices.get_mapping(index=f"{alias}-v*", ignore_unavailable=True)
@@ -72,13 +72,13 @@ def acl_fields(client: Elasticsearch, alias: str) -> dict[str, str]:
 
 
 def acl_to_keep(client: Elasticsearch, alias: str, live: str | None) -> str:
-    """Give the field that a new version of a collection has to have: the live one's, else that of any version."""
+    """Return the field that a new version of a collection has to have: the live one's, else that of any version."""
     fields = acl_fields(client, alias)
     return fields.get(live or "", "") or next((field for field in fields.values() if field), "")
 
 
 def keep_acl(client: Elasticsearch, *, of: str, to: str) -> None:
-    """Give a version that is to go live the field of the one that is: it must not open what was closed."""
+    """Return a version that is to go live the field of the one that is: it must not open what was closed."""
     alias = re.sub(r"-v\d+$", "", of)
     fields = acl_fields(client, alias)
     if fields.get(of) and fields.get(to) != fields[of]:

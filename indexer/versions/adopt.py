@@ -1,4 +1,4 @@
-"""A person says which version of a collection is the right one, or that one may go, where the alias does not tell.
+"""A person says which version of a collection is live, or that one may be deleted, where the alias does not show it.
 
 In: a collection's name and the number of one of its versions. After a lost alias or a restore without aliases,
 `adopt` lets searches go to that version again; nothing is deleted by it.
@@ -36,13 +36,13 @@ def adopt(client: Elasticsearch, name: str, number: int) -> tuple[Version, str]:
         index = _index_of(view, number)
         if view.in_the_way:
             raise AliasError(view.problem())
-        opened = open_index(client, name, index)
-        if opened is None or not opened.schema_version:
+        version = open_index(client, name, index)
+        if version is None or not version.schema_version:
             raise UsageError(f"{index} holds no chunks of Bothways (its mapping has no `_meta`), so it is not adopted.")
-        before = next(version.state for version in list_versions(client, name) if version.number == number)
+        before = next(other.state for other in list_versions(client, name) if other.number == number)
         lease.check()
         field = acl_to_keep(client, alias, view.live)
-        if field and opened.acl_field != field:
+        if field and version.acl_field != field:
             write_acl(client, name, field)  # what was closed must not be opened by a version of before that
         note(client, index, rolled_back_at=None, failed_check=None, **as_state("live"))
         swap_alias(client, alias, to=index, away_from=[i for i in view.behind if not is_version(i, alias)])

@@ -31,7 +31,7 @@ _HAS_VECTOR = {"exists": {"field": "text_sem"}}
 def check_version(
     client: Elasticsearch, index: str, *, chunks: int, may_hold_more: bool, encoder: Encoder, segmenter: Segmenter
 ) -> str:
-    """Say what is wrong with a finished version, or "" if nothing is.
+    """Return what is wrong with a finished version, or "" if nothing is.
 
     `chunks` is how many were read for it; `may_hold_more` where some files could not be read now and were before.
     """
@@ -69,8 +69,8 @@ def _by_words(client: Elasticsearch, index: str, segmenter: Segmenter) -> str:
 def _sample(client: Elasticsearch, index: str, query: dict[str, Any]) -> list[dict[str, Any]]:
     """Draw chunks by chance, the same ones for the same index."""
     drawn = {"function_score": {"query": query, "random_score": {"seed": 1, "field": "_seq_no"}}}
-    found = client.search(index=index, query=drawn, size=SAMPLE, source_includes=_SHOWN, track_total_hits=False)
-    return list(found["hits"]["hits"])
+    response = client.search(index=index, query=drawn, size=SAMPLE, source_includes=_SHOWN, track_total_hits=False)
+    return list(response["hits"]["hits"])
 
 
 def _verdict(
@@ -92,9 +92,9 @@ def _verdict(
     )
 
 
-def _is_among(wanted: dict[str, Any], answer: dict[str, Any]) -> bool:
-    """Tell whether a chunk, or one of the very same text, is among the hits."""
-    return any(hit["_id"] == wanted["_id"] or hit["_source"] == wanted["_source"] for hit in answer["hits"]["hits"])
+def _is_among(sampled: dict[str, Any], answer: dict[str, Any]) -> bool:
+    """Return whether a chunk, or one of the very same text, is among the hits."""
+    return any(hit["_id"] == sampled["_id"] or hit["_source"] == sampled["_source"] for hit in answer["hits"]["hits"])
 
 
 def _indexed_text(source: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ DONE_WITH: frozenset[State] = _REPLACED | {"previous"}
 
 
 def live_version(options: JobOptions, parts: Parts) -> str | None:
-    """Give the version that the alias points to, refusing one that was built with something else.
+    """Return the version that the alias points to, refusing one that was built with something else.
 
     Raises `AliasError` where there are versions and the alias points to none of them.
     """
@@ -82,9 +82,9 @@ def open_version(options: JobOptions, parts: Parts, *, built_from: str) -> str:
 
 
 def _begun_first_build(view: AliasView, options: JobOptions, parts: Parts, built_from: str) -> str | None:
-    """Go on with a first build that was cut off before its alias was set; None where it is to be begun anew.
+    """Return a first build that was cut off before its alias was set; None where it is to be begun anew.
 
-    One that was begun otherwise gives way only while it is empty.
+    One that was begun with other settings is replaced only while it is empty.
     """
     index = list(view.versions)[-1]
     if _goes_on(index, options, parts, built_from if options.recreate else None):
@@ -107,7 +107,7 @@ def _set_first_alias(view: AliasView, index: str, parts: Parts) -> None:
 
 
 def publish(index: str, options: JobOptions, parts: Parts, report: JobReport) -> None:
-    """Let the alias point to a finished rebuild, unless searches would lose by it; then `report.held` says why.
+    """Point the alias to a finished rebuild, unless searches would lose by it; then `report.held` says why.
 
     The version before stays for going back and for those who still search it; older ones are removed.
     """
@@ -161,12 +161,12 @@ def _reason_to_wait(report: JobReport, client: Elasticsearch, live: str | None) 
         return "some of its chunks failed"
     unread = [failure.item for failure in report.failures if failure.stage == "read"]
     if live and unread and (lost := _served_now(client, live, unread)):
-        return f"{lost} could not be read now, and the version in use has it"
+        return f"{lost} could not be read now, but the version in use contains it"
     return ""
 
 
 def _failed_check(index: str, parts: Parts, report: JobReport) -> str:
-    """Look whether the new version holds and finds what was read; one that does not is built anew by the next run."""
+    """Return what is wrong with the new version, "" if nothing is; the next run builds a wrong one anew."""
     wrong = check_version(
         parts.client,
         index,
@@ -193,7 +193,7 @@ def _view(options: JobOptions, parts: Parts) -> AliasView:
 
 
 def _sound(view: AliasView, parts: Parts) -> AliasView:
-    """Refuse to write to a collection whose alias points to none of its versions; a first build may be gone on with."""
+    """Raise `AliasError` where the alias points to none of the versions; an unfinished first build may continue."""
     if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
         raise AliasError(view.problem(chunks_of(parts.client, view)))
     return view
@@ -208,7 +208,7 @@ def _require_same_build(index: str, options: JobOptions, parts: Parts) -> Collec
 
 
 def _warn_of_other_cuts(version: Collection, options: JobOptions) -> None:
-    """Say so where a run cuts its documents in another way than those that the version has already."""
+    """Warn where a run cuts its documents in another way than those that the version has already."""
     built, now = (version.chunker, version.max_chars), (options.chunker, options.max_chars)
     if version.chunker is None or built == now:
         return
@@ -223,7 +223,7 @@ def _warn_of_other_cuts(version: Collection, options: JobOptions) -> None:
 
 
 def _goes_on(index: str, options: JobOptions, parts: Parts, built_from: str | None) -> bool:
-    """Tell whether an unfinished version was begun with the same parts and from this path, and is sound.
+    """Return whether an unfinished version was begun with the same parts and from this path, and is sound.
 
     None: from whatever path.
     """

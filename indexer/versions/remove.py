@@ -48,7 +48,7 @@ def remove_versions(client: Elasticsearch, view: AliasView, indices: Iterable[st
 
 
 def remove_version(client: Elasticsearch, index: str, *, why: str) -> int:
-    """Delete one version and say so, with how many chunks went and why; returns the number of chunks.
+    """Delete one version and log how many chunks it had and why; return the number of chunks.
 
     The caller holds the collection's lease and has the proof.
     """
@@ -64,7 +64,7 @@ def remove_version(client: Elasticsearch, index: str, *, why: str) -> int:
 
 
 def note_states(client: Elasticsearch, view: AliasView) -> None:
-    """Write down what the alias shows: its version is live, and an older one that was live is so no more.
+    """Note in `_meta` what the alias shows: its version is live, and older ones are live no more.
 
     This mends what a job that was killed between moving the alias and noting it has left, and gives collections of an
     older Bothways their first state. A newer version that says it was live stays as it is: an alias that points to an

@@ -76,7 +76,7 @@ def list_versions(client: Elasticsearch, name: str) -> list[Version]:
 
 
 def passed_over(name: str, there: Sequence[Version]) -> str:
-    """Say which newer version was live and is not, though nobody went back from it; "" where there is none.
+    """Return which newer version was live and is not, though nobody went back from it; "" where there is none.
 
     That is what a snapshot that was restored in part looks like.
     """
@@ -108,7 +108,7 @@ def _state(meta: dict[str, Any], index: str, *, live: str | None) -> VersionStat
 
 
 def rollback(client: Elasticsearch, name: str, *, to: int | None = None) -> tuple[Version, Version]:
-    """Let searches go to the version before, or to number `to`; gives the version left and the one that is live now.
+    """Let searches go to the version before, or to number `to`; returns the version left and the one that is live now.
 
     Raises `CollectionNotFoundError`, `UsageError` where there is no such version to go to, and `LeaseHeldError` while
     a job writes the collection: a rebuild would remove the version that is gone back to.
@@ -138,21 +138,21 @@ def _target(there: list[Version], live: Version, to: int | None, name: str) -> V
         older = [version for version in possible if version.number < live.number]
         if older:
             return older[-1]
-        wanted = "no earlier version"
+        missing = "no earlier version"
     else:
         for version in possible:
             if version.number == to:
                 return version
-        wanted = f"no version {to}"
+        missing = f"no version {to}"
     others = ", ".join(f"v{version.number}" for version in possible)
     raise UsageError(
-        f"The collection {name!r} is at v{live.number} and has {wanted} to go to"
+        f"The collection {name!r} is at v{live.number} and has {missing} to go to"
         + (f"; there is: {others} (--to N)." if others else ": each rebuild (`--recreate`) keeps the one before it.")
     )
 
 
 def advice(live: Collection, *, embedding_model: str, analyzer: str) -> str:
-    """Say what has to be set for searches in a version that was gone back to; "" where it is what is in use."""
+    """Return what has to be set for searches in a version that was gone back to; "" where it is what is in use."""
     if live.embedding_model != embedding_model:
         return (
             f"It was built with another embedding model than the one in use ({embedding_model}): set "

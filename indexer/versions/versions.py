@@ -35,7 +35,7 @@ def chunk_mapping(
     max_chars: int | None = None,
     acl_field: str = "",
 ) -> dict[str, Any]:
-    """Give the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set.
+    """Return the settings and mappings of a chunks index: es_mappings/chunks.json with dimension and `_meta` set.
 
     `built_from` is the folder or file that the version was begun with, so that a rebuild is resumed from no other.
     `chunker` and `max_chars` say how its documents are cut; `acl_field` is the metadata field of the access groups.
@@ -65,14 +65,14 @@ def _chunks_json() -> dict[str, Any]:
 
 
 def add_new_fields(client: Elasticsearch, index: str) -> None:
-    """Give an index of an older Bothways the fields that chunks.json has gained since; what is in it stays as it is.
+    """Return an index of an older Bothways the fields that chunks.json has gained since; what is in it stays as it is.
 
     Its schema is strict, so that writing to it would fail otherwise. A field that changed needs a new version.
     """
-    wanted = _chunks_json()["mappings"]["properties"]
+    current = _chunks_json()["mappings"]["properties"]
     with elasticsearch_errors(f"adding new fields to {index}"):
         there = client.indices.get_mapping(index=index)[index]["mappings"].get("properties", {})
-        missing = {name: field for name, field in wanted.items() if name not in there}
+        missing = {name: field for name, field in current.items() if name not in there}
         if missing:
             client.indices.put_mapping(index=index, properties=missing)
             log.info("fields_added", index=index, fields=sorted(missing))
@@ -94,7 +94,7 @@ def versions(client: Elasticsearch, alias: str) -> dict[str, bool]:
 
 
 def create_version(client: Elasticsearch, alias: str, mapping: dict[str, Any], *, synonyms: str = "") -> str:
-    """Create the next index `{alias}-v{N}` without moving the alias; gives its name.
+    """Create the next index `{alias}-v{N}` without moving the alias; returns its name.
 
     `synonyms` are the (segmented) rules to fall back on where the server has no synonyms file, as on a cluster
     whose configuration is not ours: they become a set of the server's synonyms API, and where it has none, a part of

@@ -1,8 +1,7 @@
-"""Two stages of the write path at once: one stage's work runs in threads while the other goes on in the caller.
+"""Two stages of the write path at once: one stage's work runs in threads while the caller continues with the other.
 
-What computes in C++ or waits for a server (ONNX Runtime, `_bulk`) lets go of Python's lock, so threads are enough. The
-iterators themselves are only ever pulled by the caller's own thread: none of them has to know of others, and Ctrl-C
-arrives where it always did.
+What computes in C++ or waits for a server (ONNX Runtime, `_bulk`) releases Python's lock, so threads are enough. The
+iterators are only pulled by the caller's own thread: they need no locks, and Ctrl-C arrives there.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Result = TypeVar("Result")
 def overlapped(
     work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int, stop: threading.Event, name: str
 ) -> Generator[Result, None, None]:
-    """Give `work(item)` for every item, lazily and in order, with `threads` items worked on while the caller goes on.
+    """Return `work(item)` for every item, lazily and in order, with `threads` items worked on while the caller goes on.
 
     At most `ahead` items are taken whose results are not given yet: a slow stage holds the one before it back, and
     memory is bounded. An error of `work` or of `items` is raised as it is. Then, as when the iterator is closed, `stop`

@@ -83,7 +83,7 @@ class RayWorker:
         self._parts: Parts | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Do the shards of `batch["number"]`; gives the batch back when they are done."""
+        """Do the shards of `batch["number"]`; returns the batch back when they are done."""
         for number in batch["number"]:
             self._do(int(number))
         return batch
@@ -117,7 +117,7 @@ def require_ray() -> None:
 
 @contextmanager
 def _ray() -> Iterator[Any]:
-    """Give `ray.data`, connected; a Ray that was not there before is ended."""
+    """Return `ray.data`, connected; a Ray that was not there before is ended."""
     import ray  # seconds
     import ray.data
 

@@ -36,7 +36,7 @@ Questions = Literal["none", "model"] | str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a worker has to do with the chunks of a job, and with what: workers that differ would mix two indexes.
+    """What a worker does with the chunks of a job, and with which models: other models would mix two indexes.
 
     `generation` is "" where nobody writes questions, or the model's name cannot be asked for at the moment.
     """
@@ -49,7 +49,7 @@ class Order:
     generation: str
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return it as JSON has it."""
         fields = asdict(self)
         generations = self.target.generations
         fields["target"]["generations"] = None if generations is None else sorted(generations)
@@ -122,11 +122,11 @@ class Shards:
         yield None
 
     def is_waiting(self, job: str, number: int) -> bool:
-        """Tell whether a shard is still to be done."""
+        """Return whether a shard is still to be done."""
         return self._read(job, number) is not None
 
     def done(self, shard: Shard, written: Mapping[str, Any]) -> None:
-        """Say that a shard's chunks are in the index; where the job has ended meanwhile, nobody wants to know."""
+        """Mark a shard as done: its chunks are in the index. Does nothing where the job has ended meanwhile."""
         with elasticsearch_errors("sharing the job"):
             try:
                 self._client.update(
@@ -139,12 +139,12 @@ class Shards:
                 return
 
     def collect(self, job: str) -> list[dict[str, Any]]:
-        """Give what was written for each shard that is done, once, and remove it."""
+        """Return what was written for each shard that is done, once, and remove it."""
         shares = []
         for number in self._numbers(job, "done", most=1000):
             with elasticsearch_errors("collecting what the workers did"):
-                found = self._client.get(index=self._index, id=_id(job, number), source_includes=["written"])
-                shares.append(found["_source"]["written"])
+                response = self._client.get(index=self._index, id=_id(job, number), source_includes=["written"])
+                shares.append(response["_source"]["written"])
                 self._client.delete(index=self._index, id=_id(job, number), refresh=True)
         return shares
 
@@ -153,10 +153,10 @@ class Shards:
         query = {"term": {"job": job}} if job else {"term": {"collection": collection}}
         if collection:
             with elasticsearch_errors("looking for shards of jobs that died"):
-                found = self._client.search(
+                response = self._client.search(
                     index=self._index, query=query, size=1000, source=False, ignore_unavailable=True
                 )
-            for hit in found["hits"]["hits"]:
+            for hit in response["hits"]["hits"]:
                 self._leases.forget(f"shard {hit['_id']}")
         with elasticsearch_errors("clearing the shards of a job"):
             self._client.delete_by_query(
@@ -166,7 +166,7 @@ class Shards:
     def _numbers(self, job: str, state: str, *, most: int) -> list[int]:
         query = {"bool": {"filter": [{"term": {"job": job}}, {"term": {"state": state}}]}}
         with elasticsearch_errors("looking for shards of the job"):
-            found = self._client.search(
+            response = self._client.search(
                 index=self._index,
                 query=query,
                 sort=["number"],
@@ -174,7 +174,7 @@ class Shards:
                 source_includes=["number"],
                 ignore_unavailable=True,
             )
-        return [hit["_source"]["number"] for hit in found["hits"]["hits"]]
+        return [hit["_source"]["number"] for hit in response["hits"]["hits"]]
 
     def _read(self, job: str, number: int) -> Shard | None:
         with elasticsearch_errors("reading a shard of the job"):

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 AHEAD = 32
 """Shards that wait or are worked on at once: the reader is held back, and Elasticsearch holds no second corpus."""
 LOOK_AGAIN_S = 0.5
-"""How often somebody with nothing to do looks for a shard, or for what others have finished."""
+"""How often an idle worker looks for a shard, and the leader for finished ones."""
 JOB_CHECK_S = 3.0
 """How often a worker looks whether its job goes on."""
 APPEARS_WITHIN_S = 60.0
@@ -87,7 +87,7 @@ class Leader:
             self.shards.clear(job=self.job)
 
     def share(self, changed: Iterable[Chunk], target: Target, parts: Parts) -> Iterator[int]:
-        """Offer the chunks to all workers, a shard a step; gives the shards' numbers."""
+        """Offer the chunks to all workers, a shard a step; returns the shards' numbers."""
         order = order_of(self.collection, target, parts, self.questions)
         self.shards.clear(collection=self.collection)  # of jobs that died
         for before, chunks in enumerate(batched(changed, self.size)):
@@ -105,7 +105,7 @@ class Leader:
 
 
 def order_of(collection: str, target: Target, parts: Parts, questions: Questions) -> Order:
-    """Say what the workers of a job have to be like."""
+    """Return what the workers of a job have to use."""
     generation = ""
     if parts.writer is not None:
         with suppress(LLMUnavailableError):
@@ -123,24 +123,24 @@ def order_of(collection: str, target: Target, parts: Parts, questions: Questions
 def parts_for_shard(
     order: Order, parts_for: Callable[[Order], AbstractContextManager[Parts]], stack: ExitStack
 ) -> Parts:
-    """Open what an order asks for; raises `IncompatibleCollectionError` where this process has something else."""
+    """Open what an order needs; raises `IncompatibleCollectionError` where this process has other settings."""
     parts = stack.enter_context(parts_for(order))
     mine = order_of(order.collection, order.target, parts, order.questions)
-    for what, wanted, have in (
+    for what, required, have in (
         ("embedding model", order.embedding_model, mine.embedding_model),
         ("text analysis", order.analyzer, mine.analyzer),
         ("questions", order.generation, mine.generation),
     ):
-        if wanted and have != wanted:
+        if required and have != required:
             raise IncompatibleCollectionError(
-                f"The job works with the {what} {wanted!r}, this worker has {have or 'none'!r}: "
+                f"The job works with the {what} {required!r}, this worker has {have or 'none'!r}: "
                 "give it the settings that the job was started with."
             )
     return parts
 
 
 def write_shard(shard: Shard, lease: Lease, parts: Parts, shards: Shards, *, check: Callable[[], None]) -> None:
-    """Bring the chunks of one shard into the index; what a worker that died has done of it is not done again.
+    """Bring the chunks of one shard into the index; what a dead worker has already done is not done again.
 
     `check` is called again and again, and raises when the work is to end. Raises `LeaseLostError` where another worker
     has taken the shard over.
@@ -167,7 +167,7 @@ def write_shard(shard: Shard, lease: Lease, parts: Parts, shards: Shards, *, che
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """One of those who help with a job, here or on another machine.
+    """A process that helps with a job, on this machine or another.
 
     `parts_for` opens what an order asks for; it is called once, when there is something to do. While Elasticsearch is
     away a worker waits as long as its `patience` lasts. `shards_done` and `chunks_done` count its share.
@@ -185,7 +185,7 @@ class Worker:
     _parts: Parts | None = None
 
     def help(self, job_id: str) -> Job:
-        """Work on the job's shards until it has ended; gives the job as it ended.
+        """Work on the job's shards until it has ended; returns the job as it ended.
 
         Raises `JobNotFoundError`, `JobStateError` for a job whose chunks are not shared,
         `IncompatibleCollectionError` where this process has not what the job asks for.
@@ -199,7 +199,7 @@ class Worker:
         return job
 
     def _step(self, job_id: str, stack: ExitStack) -> Job:
-        """Work on one shard, or wait a moment where none is free; gives the job as it is then."""
+        """Work on one shard, or wait a moment where none is free; returns the job as it is then."""
         with self.shards.claimed(job_id) as claim:
             if claim is not None:
                 if self._parts is None:
@@ -247,6 +247,6 @@ class Worker:
                 continue
             if not job.options.get("workers"):
                 raise JobStateError(
-                    f"The job {job_id} is done by one process alone; start it with --workers N to let others help."
+                    f"The job {job_id} is run by one process; start it with --workers N to let others help."
                 )
             return job

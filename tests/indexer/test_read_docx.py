@@ -236,7 +236,7 @@ def docx_bytes() -> bytes:
         (b"", "The file is empty."),
         (b"not a zip at all", "The Word file is corrupt: File is not a zip file."),
         (docx_bytes()[:-200], "The Word file is corrupt"),
-        (OLD_OFFICE, "The Word file is in the old binary format: save it anew."),
+        (OLD_OFFICE, "The Word file is in the old binary format: save it in the new one."),
         (ENCRYPTED_OFFICE, "The Word file is encrypted: a password is needed to read it."),
     ],
 )

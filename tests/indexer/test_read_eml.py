@@ -99,7 +99,7 @@ def test_mails_in_mails_are_followed_three_levels_deep(tmp_path: Path) -> None:
     assert reading.blocks == [("一。",), ("二。",), ("三。",)]
     assert reading.headings == ["第一封", "第一封 › 第二封", "第一封 › 第二封 › 第三封"]
     [skipped] = reading.skipped
-    assert skipped.endswith("Mails in mails are read 3 levels deep.")
+    assert skipped.endswith("Attached mails are read only 3 levels deep.")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_broken_headers(tmp_path: Path, header: bytes, title: str | None) -> Non
     ("data", "reason"),
     [
         (b"", "The file is empty."),
-        (b"just some text\nin lines", "The file is no mail: it has no headers."),
+        (b"just some text\nin lines", "The file is not a mail: it has no headers."),
         (HEAD + b"\r\n\r\n", "The mail is empty: it has neither text nor attachments."),
         (HEAD + b"Content-Type: application/pkcs7-mime\r\n\r\nMIAG", "The mail is encrypted."),
     ],

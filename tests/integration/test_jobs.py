@@ -224,7 +224,7 @@ def test_a_stop_in_this_process_needs_no_heartbeat(run, started, es, clock):
 def test_ctrl_c(run, record, started):
     with pytest.raises(KeyboardInterrupt):
         run(writer=DyingWriter(after=3))
-    assert (record().state, record().error) == ("cancelled", "It was interrupted; run it again to go on.")
+    assert (record().state, record().error) == ("cancelled", "It was interrupted; run it again to continue.")
     assert run().succeeded
 
 
@@ -283,7 +283,7 @@ def test_kill_9_leaves_a_lost_job_and_its_lease_to_the_next(run, es, es_url, col
         other.kill()
         other.wait()
     (job,) = registry.store.find(collection=collection, state="lost")[0]
-    assert (job.id, job.error) == (job_id, f"{job.holder.who} was not heard of since {job.heartbeat or job.created}.")
+    assert (job.id, job.error) == (job_id, f"{job.holder.who} has not responded since {job.heartbeat or job.created}.")
     assert run(own_registry=registry).succeeded
     assert registry.store.get(job_id).state == "lost"
 

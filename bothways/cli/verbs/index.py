@@ -284,7 +284,7 @@ def _summary(report: JobReport, kept: Path | None, *, dry_run: bool) -> None:
         )
     if report.held:
         err.print(
-            f"The new version {report.index} is not in use yet, since {report.held}. The version before "
+            f"The new version {report.index} is not in use yet, because {report.held}. The version before "
             "is searched as it was; run the same command again when that is mended.",
             markup=False,
         )

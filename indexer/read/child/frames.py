@@ -1,4 +1,4 @@
-"""What a job and the process that reads its files say to each other, as pickles with their length in front.
+"""Messages between a job and the process that reads its files, as pickles with their length in front.
 
 Requests go one way. For each of them the other way come documents (or, cut already, the chunks of each), failures and
 skips as they are found, then an end.

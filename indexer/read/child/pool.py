@@ -26,7 +26,7 @@ class ReaderPool:
 
     @contextmanager
     def lent(self) -> Iterator[Reader]:
-        """Give a process for the length of a `with`; one that is still at work after that is ended."""
+        """Return a process for the length of a `with`; one that is still at work after that is ended."""
         reader = self._taken() or Reader()
         with self._lock:
             self._lent.add(reader)
@@ -56,7 +56,7 @@ class ReaderPool:
             reader.close()
 
     def forget(self) -> None:
-        """Let go of all processes without ending them: after a fork they are the other process's."""
+        """Forget all processes without ending them: after a fork they belong to the parent."""
         self._lock = threading.Lock()
         self._timer = None
         for reader in [*(reader for _, reader in self._idle), *self._lent]:
@@ -80,7 +80,7 @@ class ReaderPool:
             self._close_later()
 
     def _close_later(self) -> None:
-        """Have the oldest closed when it is old enough (the lock is held)."""
+        """Start a timer that closes the oldest process (the lock is held)."""
         if self._timer is None and self._idle:
             self._timer = threading.Timer(max(0.0, self._idle[0][0] + IDLE_S - time.monotonic()), self._close_old)
             self._timer.daemon = True
@@ -110,5 +110,5 @@ def start_reader() -> None:
 
 
 def end_readers() -> None:
-    """End the processes that have nothing to do or are at work; what asks for one later gets a new one."""
+    """End all processes, idle or at work; the next job starts a new one."""
     pool.close()

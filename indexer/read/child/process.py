@@ -1,6 +1,6 @@
-"""A process that reads files for a job, seen from the job: asked, listened to, watched, and killed where need be.
+"""A process that reads files for a job, seen from the job: it gets requests, is watched, and is killed if need be.
 
-What it runs is indexer/read/child/worker.py. Files are asked for a few ahead, so that it need not wait between them.
+It runs indexer/read/child/worker.py. A few files are requested ahead, so that it does not wait between them.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self._asked: deque[tuple[Request, bytes]] = deque()
+        self._outstanding: deque[tuple[Request, bytes]] = deque()
         self._start()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing that was asked for is outstanding."""
-        return not self._asked and self._process.poll() is None
+        return not self._outstanding and self._process.poll() is None
 
     @property
     def takes_more(self) -> bool:
         """Whether files may be asked for now: several at a time, since each request wakes the process."""
-        return len(self._asked) <= AHEAD // 2
+        return len(self._outstanding) <= AHEAD // 2
 
-    def ask(self, requests: Sequence[Request]) -> None:
+    def request(self, requests: Sequence[Request]) -> None:
         """Ask for files, behind those that were asked for before."""
         frames = [(request, framed(request)) for request in requests]
-        self._asked.extend(frames)
+        self._outstanding.extend(frames)
         self._write(b"".join(data for _, data in frames))
 
     def answers(self, look: Callable[[], None]) -> Iterator[Event]:
@@ -71,7 +71,7 @@ class Reader:
 
         `look` is called again and again while nothing comes, and raises when there is to be no more waiting.
         """
-        request = self._asked[0][0]
+        request = self._outstanding[0][0]
         documents = 0
         try:
             while (event := self._next(look, request.memory_mb))[0] != "end":
@@ -79,10 +79,10 @@ class Reader:
                 yield event
         except _EndedError as ended:
             yield "failure", Failure(stage="read", item=request.relative, reason=_reason(str(ended), documents))
-            self._asked.popleft()
+            self._outstanding.popleft()
             self._replace()
             return
-        self._asked.popleft()
+        self._outstanding.popleft()
         self._files += 1
         if self._files >= _MOST_FILES or self._rss_mb() > request.memory_mb / 2:
             self._replace()
@@ -99,7 +99,7 @@ class Reader:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def forget(self) -> None:
-        """Let go of a process that belongs to somebody else, as after a fork, without ending it."""
+        """Forget the process without ending it: after a fork it belongs to the parent."""
         self._process.returncode = 0
 
     def _start(self) -> None:
@@ -129,7 +129,7 @@ class Reader:
     def _replace(self) -> None:
         self.close()
         self._start()
-        self._write(b"".join(data for _, data in self._asked))
+        self._write(b"".join(data for _, data in self._outstanding))
 
     def _write(self, data: bytes) -> None:
         with suppress(BrokenPipeError):  # it has ended, which is noticed where its answer is waited for
@@ -176,7 +176,7 @@ class Reader:
 
 
 def _environment(folder: str) -> dict[str, str]:
-    """Give the process what it needs: where modules are, a folder of its own for temporary files; none of our keys."""
+    """Return the variables of the process: where modules are, its own folder for temporary files, none of our keys."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("BOTHWAYS_")}
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return own | {"PYTHONPATH": path, "TMPDIR": folder, "OPENBLAS_NUM_THREADS": "1"}
@@ -189,9 +189,9 @@ def _how_ended(code: int | None) -> str:
         case _ if code == -signal.SIGALRM:
             return "took too long until its next document or page"
         case _ if code == -signal.SIGKILL:
-            return "was killed, perhaps by the system for want of memory"
+            return "was killed, perhaps by the system because memory ran out"
         case _ if code < 0:
-            return f"was ended by the signal {signal.Signals(-code).name}, as by a fault in the library of its type"
+            return f"was ended by the signal {signal.Signals(-code).name}, perhaps by a fault in a library"
         case _:
             return f"ended with exit code {code}"
 

@@ -197,7 +197,7 @@ def _requested_ahead(items: Iterator[_Item], reader: Reader) -> Iterator[_Item]:
     while True:
         if reader.takes_more and len(waiting) < AHEAD:
             more = list(islice(items, AHEAD - AHEAD // 2))
-            reader.ask([item for item in more if isinstance(item, Request)])
+            reader.request([item for item in more if isinstance(item, Request)])
             waiting.extend(more)
         if not waiting:
             return

@@ -35,11 +35,11 @@ def main() -> None:
     """Read what is asked for until the pipe of requests ends, which it does when the other side is gone."""
     requests, answers = _own_pipes()
     _prepare()
-    asked: SimpleQueue[Request] = SimpleQueue()
-    threading.Thread(target=_receive, args=(requests, asked), daemon=True).start()
+    waiting: SimpleQueue[Request] = SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, waiting), daemon=True).start()
     _send(answers, ("ready", None))
     while True:
-        answer(asked.get(), answers)
+        answer(waiting.get(), answers)
 
 
 def answer(request: Request, answers: int) -> None:
@@ -82,7 +82,7 @@ def _cut(document: Document, cut: Cut | None) -> Event:
 
 
 class Alarm:
-    """Has the kernel end this process where a file of `size` bytes gives nothing for too long, or takes too long."""
+    """Lets the kernel end this process if a file of `size` bytes is silent for too long, or takes too long."""
 
     def __init__(self, timeout_s: float, size: int) -> None:
         self._silent_s = timeout_s * (1 + size / SILENT_BYTES)
@@ -104,7 +104,7 @@ class Alarm:
 
 
 def _own_pipes() -> tuple[int, int]:
-    """Take stdin and stdout for requests and answers, so that nothing that a library prints gets between them."""
+    """Return stdin and stdout as pipes of our own, so that nothing that a library prints gets between."""
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -117,7 +117,7 @@ def _own_pipes() -> tuple[int, int]:
 
 
 def _prepare() -> None:
-    """Have signals do what they do by themselves, write no core files, and be the first to go where memory is short."""
+    """Reset signals, write no core files, and let the kernel end this process first where memory is short."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGTERM})
@@ -127,24 +127,24 @@ def _prepare() -> None:
 
 
 def _limit_memory(memory_mb: float) -> None:
-    """Have the kernel refuse twice the memory that the other side allows, for when it is too busy to look.
+    """Let the kernel refuse twice the memory that the job allows, for when the job is too busy to look.
 
-    It counts what is reserved, so that once the limit would be too little. macOS does not hold anybody to it.
+    The kernel counts what is reserved, so the limit itself would be too little. macOS does not enforce it.
     """
     if sys.platform != "linux":
         return
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    wanted = int(2 * memory_mb * 1_000_000)
-    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    limit = int(2 * memory_mb * 1_000_000)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def _receive(requests: int, asked: SimpleQueue[Request]) -> None:
-    """Hand requests on; where the pipe ends the other side is gone, and this process ends, whatever it is at."""
+def _receive(requests: int, waiting: SimpleQueue[Request]) -> None:
+    """Pass requests on; when the pipe ends the job is gone, and this process ends at once."""
     buffer = bytearray()
     while data := os.read(requests, _PIPE_BYTES):
         buffer += data
         while (request := take(buffer)) is not None:
-            asked.put(request)
+            waiting.put(request)
     with suppress(OSError):
         Path(os.environ["TMPDIR"]).rmdir()  # unless something is in it
     os._exit(0)

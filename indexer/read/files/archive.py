@@ -41,7 +41,7 @@ _BROKEN: tuple[type[Exception], ...] = (
 def check_archive(
     source: Source, kind: str, *, markup_mb: float = 50.0, max_tags: int = 4_000_000, streamed: str = ""
 ) -> None:
-    """Refuse, by a `ReadError`, what should not be unpacked. `kind` is what the file claims to be, as in "Word file".
+    """Raise `ReadError` for what should not be unpacked. `kind` is what the file claims to be, as in "Word file".
 
     A member that is parsed as a whole may have `markup_mb` and `max_tags` (those that list the others a hundred
     thousand): an empty tag of five bytes takes hundreds as an object. All together may have what BOTHWAYS_MAX_FILE_MB
@@ -53,7 +53,11 @@ def check_archive(
         start = file.read(len(_OLE))
     if start == _OLE:
         locked = _ENCRYPTED in source.path.read_bytes()
-        why = "encrypted: a password is needed to read it" if locked else "in the old binary format: save it anew"
+        why = (
+            "encrypted: a password is needed to read it"
+            if locked
+            else "in the old binary format: save it in the new one"
+        )
         raise ReadError(f"The {kind} is {why}.")
     try:
         with zipfile.ZipFile(source.path) as archive:
@@ -96,7 +100,7 @@ def _check_tags(source: Source, kind: str, member: zipfile.ZipInfo, max_tags: in
 
 @contextmanager
 def reading(kind: str, *errors: type[Exception]) -> Iterator[None]:
-    """Say in one line that a file is corrupt, whatever its library raises over it: `errors` of its own, too."""
+    """Raise one `ReadError` for whatever a library raises over a corrupt file, `errors` of its own included."""
     try:
         yield
     except (*_BROKEN, *errors) as error:

@@ -42,7 +42,7 @@ _MAX_CONTROL = 0.01
 
 
 def decode(data: bytes) -> str:
-    """Turn a text file's bytes into text: line feeds at line ends, no byte order mark, no control characters.
+    """Return a text file's bytes as text: line feeds at line ends, no byte order mark, no control characters.
 
     Raises `ReadError` where the bytes look like binary data or their encoding cannot be told.
     """
@@ -60,7 +60,7 @@ def decode(data: bytes) -> str:
 
 
 def encoding_of(data: bytes) -> str:
-    """Name the codec of a text's bytes, which takes a byte order mark off where there is one.
+    """Return the codec of a text's bytes, which takes a byte order mark off where there is one.
 
     Raises `ReadError` where none can be told. Only a piece of a text will do if no character is cut at its end.
     """
@@ -82,7 +82,7 @@ def without_controls(text: str) -> str:
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 or UTF-32 without a mark, told by where the zero bytes are and by the characters that come out."""
+    """Return UTF-16 or UTF-32 without a mark, by the zero bytes and the characters that result."""
     best, best_share = "", _PLAUSIBLE
     for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         try:
@@ -98,7 +98,7 @@ def _wide(data: bytes) -> str:
 
 
 def _chinese(data: bytes) -> str:
-    """GB18030 or Big5, whichever decodes strictly and gives the larger share of common characters, if any does."""
+    """Return GB18030 or Big5, whichever decodes strictly and has more common characters; "" if neither does."""
     best, best_share = "", _PLAUSIBLE
     for encoding in ("gb18030", "big5hkscs"):
         try:
@@ -112,7 +112,7 @@ def _chinese(data: bytes) -> str:
 
 
 def _common(text: str, encoding: str, *, ascii_too: bool = False) -> float:
-    """Measure the share of symbols and frequent characters (level 1 of GB 2312 or Big5) among those beyond ASCII."""
+    """Return the share of symbols and frequent characters (level 1 of GB 2312 or Big5) among those beyond ASCII."""
     last_symbol, level_1 = (0xA9, range(0xB0, 0xD8)) if encoding == "gb18030" else (0xA3, range(0xA4, 0xC7))
     common = total = 0
     sample = text[:_SAMPLE] if ascii_too else re.sub(r"[\x00-\x7f]+", "", text)[:_SAMPLE]
@@ -129,7 +129,7 @@ def _common(text: str, encoding: str, *, ascii_too: bool = False) -> float:
 
 
 def _western(data: bytes) -> str:
-    """Windows-1252, where only a few letters are beyond ASCII and each of them stands in or beside a word."""
+    """Return Windows-1252 where few letters are beyond ASCII and each stands in or beside a word, else ""."""
     high = len(data) - len(data.translate(None, bytes(range(0x80, 0x100))))
     try:
         text = data.decode("cp1252")
@@ -142,5 +142,5 @@ def _western(data: bytes) -> str:
 def _detected(data: bytes) -> str:
     best = from_bytes(data[:100_000]).best()
     if best is None:
-        raise ReadError("The file looks like binary data, or its encoding cannot be told; save it as UTF-8.")
+        raise ReadError("The file looks like binary data, or its encoding cannot be recognised; save it as UTF-8.")
     return best.encoding

@@ -54,7 +54,7 @@ class Source:
         return data
 
     def check_size(self) -> None:
-        """Refuse an empty or too large file by a `ReadError`, before it is opened."""
+        """Raise `ReadError` for an empty or too large file, before it is opened."""
         size = self.path.stat().st_size
         if not size:
             raise ReadError("The file is empty.")
@@ -83,7 +83,7 @@ def walk(
     seen: set[tuple[int, int]] = set()
 
     def entries_of(folder: Path, only: Path | None) -> Iterator[tuple[Path, Path | None]]:
-        """Give what stands in a folder, each with the one file that is to be read there, if there is one."""
+        """Return what stands in a folder, each with the one file that is to be read there, if there is one."""
         try:
             status = folder.stat()
             entries = sorted(folder.iterdir(), key=lambda entry: relative_name(entry, folder))
@@ -124,7 +124,7 @@ def walk(
 
 
 def relative_name(path: Path, folder: Path) -> str:
-    """Name a path relative to a folder: POSIX, NFC; bytes that are no UTF-8 are written as hexadecimal escapes."""
+    """Return a path relative to a folder: POSIX, NFC; bytes that are not UTF-8 become hexadecimal escapes."""
     name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", name)
 
@@ -146,7 +146,7 @@ def is_beir(folder: Path) -> Path | None:
 
 
 def _is_judged(folder: Path) -> bool:
-    """Tell whether judgements or questions belong to the folder's corpus, and not to one that stands beside them."""
+    """Return whether judgements or questions belong to the folder's corpus, and not to one that stands beside them."""
     below = (path for name in _JUDGED for path in folder.glob(f"*/{name}"))
     return any((folder / name).exists() for name in _JUDGED) or any(
         not (path.parent / "corpus.jsonl").exists() for path in below
@@ -162,7 +162,7 @@ def _why_not(entry: Path, only: Path | None, *, is_file: bool) -> str:
     if not is_file:
         return "It is not a regular file."
     if only is not None and entry != only:
-        return "It stands beside a BEIR corpus.jsonl, which alone holds the documents."
+        return "It lies beside a BEIR corpus.jsonl, and only that file holds documents."
     if entry.name.startswith(_LOCK):
         return "It is the lock file of an open Office document."
     if entry.name in _NOT_DOCUMENTS:

@@ -48,7 +48,9 @@ def to_metadata(
         if len(clean) > MAX_NAME:
             left_out(f"A field whose name has more than {MAX_NAME} characters is left out: {clean[:40]!r}…")
         elif len(metadata) == MAX_FIELDS and clean not in metadata:
-            left_out(f"More than {MAX_FIELDS} fields of one record are left out, as {clean[:40]!r}.")
+            left_out(
+                f"A record has more than {MAX_FIELDS} fields: the others are left out, for example {clean[:40]!r}."
+            )
         else:
             metadata[clean] = _held(clean, texts, left_out)
     return metadata
@@ -88,7 +90,10 @@ def scalar_text(value: object) -> str:
 def bounded(document: Document, source: Source) -> Document:
     """Return the document with its title and heading cut and its largest metadata left out, which is reported."""
     if max(len(document.title), len(document.heading)) > MOST_TITLE:
-        source.on_skip(source.relative, f"Of a title of more than {MOST_TITLE:,} characters the first are indexed.")
+        source.on_skip(
+            source.relative,
+            f"A title has more than {MOST_TITLE:,} characters: only the first {MOST_TITLE:,} are indexed.",
+        )
         document = replace(document, title=document.title[:MOST_TITLE], heading=document.heading[:MOST_TITLE])
     if sum(map(_size, document.metadata.values())) > MOST_METADATA:
         document = replace(document, metadata=_small(document.metadata, source))

@@ -26,13 +26,13 @@ class Reasons:
             self._source.fail(reason)
 
     def note(self, reason: str) -> None:
-        """Say once what is left out of records that are used."""
+        """Report once what is left out of records that are used."""
         if reason not in self._notes and len(self._notes) < MAX_NOTES:
             self._notes.add(reason)
             self._source.on_skip(self._source.relative, reason)
 
     def end(self) -> None:
-        """Say how many failures were not told one by one."""
+        """Return how many failures were not told one by one."""
         if self._failures > MAX_FAILURES:
             self._source.fail(f"{self._failures - MAX_FAILURES:,} more {self._what} cannot be used either.")
 
@@ -47,7 +47,7 @@ def reason_of(error: BaseException) -> str:
         case RecursionError():
             return f"The file is nested too deeply to be read: {error}."
         case MemoryError():
-            return "Reading the file takes more memory than it may, or than there is."
+            return "Reading the file takes more memory than it may, or than the machine has."
         case _:
             what = " ".join(str(error).split())[:_MAX_CHARS].rstrip(".")
             kind = type(error).__name__

@@ -84,7 +84,7 @@ def _head(rows: Iterator[Row]) -> tuple[str, Sequence[str], Iterator[Row]]:
 
 
 def _is_header(cells: Sequence[str], width: int) -> bool:
-    """Tell whether a row names columns: at least two short, different names, few numbers but years among them."""
+    """Return whether a row names columns: at least two short, different names, few numbers but years among them."""
     names = list(filter(None, cells))
     return (
         len(names) >= 2

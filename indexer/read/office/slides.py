@@ -69,7 +69,7 @@ def read_pptx(source: Source) -> Iterator[Document]:
     if hidden:
         source.on_skip(source.relative, f"{hidden} of {len(slides)} slides are hidden.")
     if again:
-        source.on_skip(source.relative, f"{again} of {len(slides)} slides are listed once more.")
+        source.on_skip(source.relative, f"{again} of {len(slides)} slides are listed a second time and read once.")
     if empty:
         source.on_skip(source.relative, f"{empty} of {len(slides)} slides have no text.")
 
@@ -106,7 +106,7 @@ def _shape(shape: Any) -> Iterator[str]:  # noqa: ANN401  (the classes of shapes
 
 
 def _merged(cell: Any) -> str:  # noqa: ANN401
-    """Take the text of a cell; what is merged into another shows nothing of its own."""
+    """Return the text of a cell; what is merged into another shows nothing of its own."""
     return "" if cell.is_spanned else str(cell.text_frame.text)
 
 
@@ -117,7 +117,7 @@ def _lines(frame: Any) -> str:  # noqa: ANN401
 
 
 def _diagram(data: bytes) -> Iterator[str]:
-    """Take the text of a SmartArt diagram: its points, a line each."""
+    """Return the text of a SmartArt diagram: its points, a line each."""
     root: etree._Element = parse_xml(data)
     points = ("".join(run.text or "" for run in point.iter(f"{_A}t")).strip() for point in root.iter(f"{_A}p"))
     yield "\n".join(filter(None, points))

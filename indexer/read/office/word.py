@@ -54,9 +54,7 @@ def read_docx(source: Source) -> Iterator[Document]:
         body = _Body(Package.open(str(source.path)).main_document_part)
         body.walk()
     if body.repeated > _MAX_REPEATED:
-        source.on_skip(
-            source.relative, "The text of merged cells is not repeated in all the rows that they reach into."
-        )
+        source.on_skip(source.relative, "The text of merged cells is not repeated in every row that they span.")
     text = "\n".join(body.lines)
     if is_statute(text):
         yield from read_statute(source, text)
@@ -79,7 +77,7 @@ class _Body:
 
     def __init__(self, part: Any) -> None:  # noqa: ANN401  (a generic part where the file is of another kind)
         if part.content_type not in {CONTENT_TYPE.WML_DOCUMENT_MAIN, _MACRO_MAIN}:
-            raise ReadError(f"The file is no Word document but {part.content_type!r}.")
+            raise ReadError(f"The file is not a Word document but {part.content_type!r}.")
         self.title = ""
         self.sections = [Section()]
         self.lines: list[str] = []
@@ -167,7 +165,7 @@ class _Body:
             self._blocks(element)
 
     def _cell(self, cell: Any) -> str:  # noqa: ANN401
-        """Take the text of a cell, with that of tables inside it."""
+        """Return the text of a cell, with that of tables inside it."""
         texts: list[str] = []
         for child in cell.iterchildren():
             if child.tag == f"{W}p":
@@ -181,7 +179,7 @@ class _Body:
         return " ".join(filter(None, texts))
 
     def _text(self, paragraph: Any) -> tuple[str, str]:  # noqa: ANN401
-        """Take the text of a paragraph and the page it begins on; note the text boxes and footnotes that hang on it."""
+        """Return the text of a paragraph and the page it begins on; note its text boxes and footnotes for later."""
         pieces: list[str] = []
         page = ""
 
@@ -297,7 +295,7 @@ def _within(parent: Any, name: str) -> Iterator[Any]:  # noqa: ANN401
 
 
 def _has_header(table: Any) -> bool:  # noqa: ANN401
-    """Tell whether the first row is a header: it repeats on each page, or the table's look sets it off."""
+    """Return whether the first row is a header: it repeats on each page, or the table's look sets it off."""
     first = next(_within(table, "tr"), None)
     if first is None:
         return False

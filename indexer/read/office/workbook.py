@@ -61,7 +61,7 @@ def read_xlsx(source: Source) -> Iterator[Document]:
         try:
             for place, sheet in enumerate(book.worksheets, start=1):
                 if sheet._worksheet_path in seen:
-                    source.on_skip(source.relative, f"Sheet {sheet.title!r} shows what another sheet does.")
+                    source.on_skip(source.relative, f"Sheet {sheet.title!r} shows the same data as another sheet.")
                     continue
                 seen.add(sheet._worksheet_path)
                 if sheet.sheet_state != "visible":
@@ -131,7 +131,7 @@ class _Xml:
         self.since = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Give the next bytes; too many without any element are a `ReadError`."""
+        """Return the next bytes; too many without any element are a `ReadError`."""
         data = self._file.read(size)
         self.since += len(data)
         if self.since > _LONGEST_ELEMENT:

@@ -108,7 +108,7 @@ def add(lines: list[Line], line: Line) -> None:
 
 
 def body(page: Page) -> list[Line]:
-    """Give the lines that stand between the margins."""
+    """Return the lines that stand between the margins."""
     return [line for line in page.lines if not _in_margin(line, page.height)]
 
 
@@ -134,7 +134,7 @@ def _is_running(line: Line, height: float, running: set[str]) -> bool:
 
 
 def is_page_number(text: str) -> bool:
-    """Tell whether a line is a page number: 12, - 12 -, 第 3 页 共 9 页, Page 3 / 9. Marks around it do not count.
+    """Return whether a line is a page number: 12, - 12 -, 第 3 页 共 9 页, Page 3 / 9. Marks around it do not count.
 
     Marks in a row are made two at most before they are looked at: a line of dots would be tried in all their divisions.
     """

@@ -67,7 +67,7 @@ def _documents(pdf: Any, pages: Iterator[Page], source: Source) -> Iterator[Docu
             return iter(sections)
     if not claimed:
         return _by_page(held, source)
-    source.on_skip(source.relative, "A case report whose sections are not found is read page by page.")
+    source.on_skip(source.relative, "The sections of this case report were not found: it is read page by page.")
     return _by_page(held, source, {"degraded": "sections"})
 
 
@@ -156,7 +156,7 @@ def _page(
 
 
 def _is_image(page: Any) -> bool:  # noqa: ANN401
-    """Tell whether images fill the page, as in a scan: one, or the strips that some scanners write."""
+    """Return whether images fill the page, as in a scan: one, or the strips that some scanners write."""
     area = sum(abs(pymupdf.Rect(image["bbox"]) & page.cropbox) for image in page.get_image_info())
     return bool(area >= _PAGE_FILLING * abs(page.cropbox))
 

@@ -115,11 +115,11 @@ def _goes_on(above: PageTable, columns: tuple[float, ...]) -> bool:
 
 
 def _cells(table: Any, characters: Sequence[_Character]) -> list[Cells]:  # noqa: ANN401
-    """Give the text of each cell; one that spans rows stands in each of them, one that spans columns in the first."""
+    """Return the text of each cell; one that spans rows stands in each of them, one that spans columns in the first."""
     cells: list[Cells] = []
     boxes: list[list[Any]] = []
     for row in table.rows:
-        inside = [one for one in characters if row.bbox[1] <= one.y <= row.bbox[3]]
+        inside = [character for character in characters if row.bbox[1] <= character.y <= row.bbox[3]]
         cells.append([None if box is None else _text(box, inside) for box in row.cells])
         boxes.append(list(row.cells))
         for column, box in enumerate(row.cells):
@@ -133,9 +133,9 @@ def _cells(table: Any, characters: Sequence[_Character]) -> list[Cells]:  # noqa
 def _text(box: Sequence[float], characters: Sequence[_Character]) -> str:
     """Write the characters whose middle is in a box, with its lines joined."""
     lines: dict[int, list[str]] = {}
-    for one in characters:
-        if box[0] <= one.x <= box[2] and box[1] <= one.y <= box[3]:
-            lines.setdefault(one.line, []).append(one.char)
+    for character in characters:
+        if box[0] <= character.x <= box[2] and box[1] <= character.y <= box[3]:
+            lines.setdefault(character.line, []).append(character.char)
     pieces: list[str] = []
     for line in filter(None, ("".join(chars).replace("\0", "").strip() for chars in lines.values())):
         if pieces:
@@ -158,7 +158,7 @@ def _characters(page: Any) -> list[_Character]:  # noqa: ANN401
 
 
 def _has_grid(page: Any) -> bool:  # noqa: ANN401
-    """Tell whether a page has ruling lines for two rows and two columns, and is not a drawing of thousands."""
+    """Return whether a page has ruling lines for two rows and two columns, and is not a drawing of thousands."""
     across: set[int] = set()
     down: set[int] = set()
     segments = 0

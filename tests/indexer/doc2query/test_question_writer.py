@@ -177,7 +177,7 @@ def test_a_model_that_has_answered_nothing_yet_is_set_up_wrong_and_not_refusing(
         def generate(self, prompt, **_):
             raise LLMError("HTTP 404")
 
-    with pytest.raises(LLMUnavailableError, match="look at its settings"):
+    with pytest.raises(LLMUnavailableError, match="check its settings"):
         QuestionWriter(Refuses(), cache, 3).write(chunk("甲"))
     QuestionWriter(FixedModel(), cache, 3).write(chunk("乙"))
     with pytest.raises(LLMError) as refused:

@@ -531,7 +531,7 @@ def slides() -> Iterator[Hostile]:
         ),
         reads="x",
     )
-    yield Hostile(name="slides.pptx", make=lambda: _many_slides(3_000), reads="text", skipped="listed once more")
+    yield Hostile(name="slides.pptx", make=lambda: _many_slides(3_000), reads="text", skipped="listed a second time")
 
 
 def _many_slides(number: int) -> bytes:

@@ -160,7 +160,7 @@ def test_a_report_without_its_sections_is_read_by_page_and_says_so(tmp_path: Pat
     [page] = reading.documents
     assert page.metadata == {"page": "1", "degraded": "sections"}
     assert FACTS_2 in page.blocks
-    assert reading.skipped == [("案.pdf", "A case report whose sections are not found is read page by page.")]
+    assert reading.skipped == [("案.pdf", "The sections of this case report were not found: it is read page by page.")]
     assert not reading.failures
 
 

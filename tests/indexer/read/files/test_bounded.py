@@ -15,7 +15,7 @@ def test_a_title_of_a_megabyte(tmp_path):
     (document,) = found.documents
     assert (document.title, document.heading) == ("题" * MOST_TITLE, "题" * MOST_TITLE)
     assert document.blocks == ("正文。",)
-    assert found.skipped == ["Of a title of more than 1,000 characters the first are indexed."]
+    assert found.skipped == ["A title has more than 1,000 characters: only the first 1,000 are indexed."]
 
 
 def test_metadata_of_a_megabyte(tmp_path):

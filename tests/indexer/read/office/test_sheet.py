@@ -106,13 +106,13 @@ def test_bad_csv(tmp_path: Path) -> None:
     assert Reading(csv_file(tmp_path, "")).failure == "The file is empty."
     assert Reading(csv_file(tmp_path, ",,\n,,\n")).failure == "The file is empty: it has no rows."
     unclosed = csv_file(tmp_path, '甲,乙\n1,"' + "长" * 140_000)
-    assert "Row 2 is no CSV: field larger than field limit" in Reading(unclosed).failure
+    assert "Row 2 is not valid CSV: field larger than field limit" in Reading(unclosed).failure
     path = tmp_path / "a.csv"
     path.write_bytes(b"PK\x03\x04" + b"\0" * 100)
     assert "binary data" in Reading(path).failure
     path.write_bytes("甲,乙\n".encode() * 200_000 + b"\xff\xfe,1\n")
     [failure] = Reading(path).failures
-    assert re.fullmatch(r"The file is not all utf-8, after row 199\d{3}; save it as UTF-8\.", failure)
+    assert re.fullmatch(r"The file is not valid utf-8 after row 199\d{3}; save it as UTF-8\.", failure)
 
 
 def test_sheets_of_a_workbook(tmp_path: Path) -> None:
