@@ -39,7 +39,7 @@ class Target:
 class Row:
     """One line of a table: we, what we are compared with, and a `ratio` that above 1 is always in our favour.
 
-    `third` is somebody else again, who is only shown.
+    `third` is a further side that is only shown.
     """
 
     name: str
@@ -57,7 +57,7 @@ def row_of(name: str, bothways: float, other: float) -> Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """One benchmark: what each side did, the table, the counts, every single measurement, and who the others are."""
+    """One benchmark: the results of each side, the table, the counts, all measurements, and the other sides' names."""
 
     name: str
     about: str

@@ -78,7 +78,7 @@ def study_vectors(
     `oversample` (1 to 10, or 0 for none) is tried on quantised types only, beside the server's default.
     The questions are gone through `repeats` times and each counts with its fastest search, so that what else the
     machine does at times decides nothing; p50 and p95 are over questions.
-    A build that the server refuses is told in `refused` and the others go on; raise `ElasticsearchError` if the
+    A build that the server refuses is listed in `refused`, and the others are tried; raise `ElasticsearchError` if the
     exact index cannot be built, `UsageError` for what cannot be searched with.
     """
     _check(collection, vectors, num_candidates, oversample, k, repeats)

@@ -126,7 +126,7 @@ class DocumentNotFoundError(BothwaysError):
 
 
 class AliasError(BothwaysError):
-    """A collection has versions, and its alias points to none of them or to several: HTTP 409."""
+    """A collection has versions, and its alias points to none or to several of them: HTTP 409."""
 
 
 class IncompatibleCollectionError(BothwaysError):

@@ -233,7 +233,7 @@ class Leases:
         return held, _Version(found["_seq_no"], found["_primary_term"])
 
     def write(self, name: str, held: Held, compare: _Version | None) -> _Version | None:
-        """Write a lease if its version is still `compare` (None: if there is none yet); return None if it is not."""
+        """Write a lease if its version is still `compare` (None: none yet); return None if it is another."""
         expected: dict[str, Any] = {"op_type": "create"}
         if compare is not None:
             expected = {"if_seq_no": compare.seq_no, "if_primary_term": compare.primary_term}

@@ -1,1 +1,1 @@
-"""This machine and process: private files, who holds something, no telemetry."""
+"""This machine and process: private files, holders of leases, no telemetry."""

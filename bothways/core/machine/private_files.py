@@ -30,7 +30,7 @@ def private_folder(path: Path, *, narrow: bool = True) -> Path:
 
 
 def private_file(path: Path) -> Path:
-    """Make a file with nothing in it where there is none, and narrow it where others may read it."""
+    """Make an empty file if there is none, and narrow its mode if others may read it."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE))
     narrow_mode(path, FILE)
     return path

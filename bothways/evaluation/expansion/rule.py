@@ -5,7 +5,7 @@ against, weighted by what is won or lost (cost-sensitive classification: Zadrozn
 kinds of rules are tried: never, always, one bound on the gap between the first hits, and a logistic regression of all
 signs with an L2 penalty. Of those whose cross-validated net gain is within one standard error of the best, the
 simplest is taken (Breiman et al., Classification and Regression Trees, 1984), and `never` within two. What is reported
-of it is nested: each fold is decided by a rule that was fitted *and chosen* on the others.
+is nested: each fold is decided by a rule that was fitted *and chosen* on the others.
 """
 
 from __future__ import annotations

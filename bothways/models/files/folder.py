@@ -78,7 +78,7 @@ def _without_prompt(config: dict[str, Any]) -> str:
 
 
 def read_query_prompt(folder: Path) -> str:
-    """Read the prompt that the model's makers put in front of queries; "" where there is none."""
+    """Read the prompt that the model's makers put in front of queries; "" if there is none."""
     config = read_json(folder / "config_sentence_transformers.json") or {}
     return str((config.get("prompts") or {}).get("query") or "")
 
