@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from bothways.api.readiness import LastSearches
 from bothways.api.security.keys import CurrentKeys, KeyRefusedError
 from bothways.api.security.wrong_keys import WrongKeys
-from bothways.core.access import Access
+from bothways.core.access.groups import Access
 from bothways.core.errors import AccessError
 from bothways.core.settings import Settings
 from bothways.indexer.run import JobRegistry

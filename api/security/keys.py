@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 from starlette.datastructures import Headers
 
 from bothways.api.security.key_file import Fingerprint, Key, fingerprint, is_settled, read_keys
-from bothways.core.access import ADMIN, Access
+from bothways.core.access.groups import ADMIN, Access
 from bothways.core.errors import SettingsError
 from bothways.core.settings import Settings
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.shared.machine import machine_facts, one_line
 from benchmarks.shared.measure import percentile
 from bothways.core.analysis import load_segmenter
-from bothways.core.logs import configure_logs
+from bothways.core.machine.logs import configure_logs
 from bothways.core.results import SearchResult
 from bothways.core.settings import Settings, load_settings
 from bothways.models.embed.encoder import load_encoder

@@ -63,7 +63,7 @@ def options(
     """Hybrid search on your own Elasticsearch that rewrites from both sides."""
     from structlog import get_logger
 
-    from bothways.core.logs import configure_logs
+    from bothways.core.machine.logs import configure_logs
     from bothways.core.settings import ignored_settings, settings
 
     configure_logs("debug" if debug else settings().log_level)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast, get_args
 
 import typer
 
-from bothways.core.access import ADMIN, Access
+from bothways.core.access.groups import ADMIN, Access
 from bothways.core.errors import UsageError
 from bothways.schemas.bounds import MAX_WINDOW
 from bothways.schemas.names import Fusion, Rewrite, Strategy

@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from elasticsearch import Elasticsearch
 
-from bothways.core.access import ADMIN, Access
+from bothways.core.access.groups import ADMIN, Access
 from bothways.core.analysis import Segmenter
 from bothways.core.datatypes import Leg
 from bothways.core.errors import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from elasticsearch import Elasticsearch
 
-from bothways.core.access import Access
+from bothways.core.access.groups import Access
+from bothways.core.access.guarded import guarded
 from bothways.core.collections.collection import Collection, open_collection
 from bothways.core.collections.visibility import as_visible, require_known
-from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import IncompatibleCollectionError
 from bothways.search.query.script import Scripts
 from bothways.search.query.self_query.vocabularies import Vocabularies

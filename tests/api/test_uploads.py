@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bothways.api.app import create_app
-from bothways.core.access import Access
-from bothways.core.elastic.guarded import guarded
+from bothways.core.access.groups import Access
+from bothways.core.access.guarded import guarded
 from bothways.core.elastic.lease import Leases
 from bothways.core.errors import CollectionNotFoundError, ElasticsearchUnavailableError, ModelError
 from bothways.core.settings import load_settings

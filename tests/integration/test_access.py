@@ -10,13 +10,13 @@ import pytest
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
-import bothways.core.elastic.guarded
+import bothways.core.access.guarded
 from bothways.api.app import create_app
 from bothways.api.deps import AccessDep, KeyedRoute
-from bothways.core.access import Access
+from bothways.core.access.groups import Access
+from bothways.core.access.guarded import guarded
 from bothways.core.collections.collection import open_collection
 from bothways.core.collections.visibility import as_visible
-from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import CollectionNotFoundError, IncompatibleCollectionError, UsageError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
@@ -94,7 +94,7 @@ def protected(make):
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(bothways.core.elastic.guarded, "TTL_S", 0.0)
+    monkeypatch.setattr(bothways.core.access.guarded, "TTL_S", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import uuid
 import pytest
 from fastapi.testclient import TestClient
 
+import bothways.core.access.guarded
 import bothways.core.collections.visibility
-import bothways.core.elastic.guarded
 from bothways.api.app import create_app
-from bothways.core.access import Access
+from bothways.core.access.groups import Access
+from bothways.core.access.guarded import guarded
 from bothways.core.collections.collection import Collection, delete_collection
 from bothways.core.collections.visibility import open_visible, require_known
-from bothways.core.elastic.guarded import guarded
 from bothways.core.errors import CollectionNotFoundError
 from bothways.core.settings import load_settings
 from bothways.indexer.job import index_path
@@ -80,7 +80,7 @@ def among(make):
 
 @pytest.fixture
 def http(es, segmenter, tmp_path, monkeypatch):
-    monkeypatch.setattr(bothways.core.elastic.guarded, "TTL_S", 0.0)
+    monkeypatch.setattr(bothways.core.access.guarded, "TTL_S", 0.0)
     client, server = es
     path = tmp_path / "keys.toml"
     entries = [f'[[keys]]\nsha256 = "{sha(key)}"\ngroups = ["{key}"]\n' for key in ("hr", "other")]
@@ -238,7 +238,7 @@ def test_a_hidden_collection_takes_the_requests_of_a_missing_one(counted, among,
 
 
 def test_a_collection_that_is_new_is_known_within_a_second(es, make, monkeypatch):
-    monkeypatch.setattr(bothways.core.elastic.guarded, "TTL_S", 0.2)
+    monkeypatch.setattr(bothways.core.access.guarded, "TTL_S", 0.2)
     seen = guarded(es[0], Access(frozenset({"hr"})))
     with pytest.raises(CollectionNotFoundError):
         require_known(seen, "missing")

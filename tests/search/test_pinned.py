@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from elasticsearch import Elasticsearch
 
-from bothways.core.access import ADMIN, Access
+from bothways.core.access.groups import ADMIN, Access
 from bothways.search.pinned import pinned
 from bothways.search.pipeline import Searcher
 from bothways.search.rank.rerank import Reranker

@@ -9,7 +9,7 @@ from rich.table import Column
 
 from bothways.cli.options import AsGroupsOption, JsonOption, parse_access
 from bothways.cli.output import err, listing, out, plain, print_json, printable
-from bothways.core.elastic.guarded import guarded
+from bothways.core.access.guarded import guarded
 from bothways.core.settings import settings
 from bothways.indexer.documents import list_documents
 from bothways.node.connect import connect

@@ -33,7 +33,7 @@ RESERVED = frozenset({"jobs", "leases", "shards", "feedback", "learning"})
 """No collection has these names, since indices of our own have: bothways-jobs and its like."""
 
 ACL_FIELD = "acl_field"
-"""Where `_meta` names the metadata field of the access groups (bothways/core/access.py)."""
+"""Where `_meta` names the metadata field of the access groups (bothways/core/access/groups.py)."""
 
 RERANKER = "reranker"
 """Where `_meta` names the folder of a reranker that was learnt for this collection."""

@@ -14,10 +14,10 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-import bothways.core.elastic.guarded
+import bothways.core.access.guarded
+from bothways.core.access.guarded import GuardedClient
 from bothways.core.collections.collection import Collection, alias_of, no_collection, open_collection, version_of
 from bothways.core.elastic.client import elasticsearch_errors
-from bothways.core.elastic.guarded import GuardedClient
 from bothways.core.errors import ElasticsearchError
 
 FIELDS_TTL_S = 5.0
@@ -41,7 +41,7 @@ def require_known(client: Elasticsearch, name: str) -> None:
         return
     alias_of(name)
     noted = client.noted
-    if name not in noted.names and time.monotonic() - noted.names_at >= bothways.core.elastic.guarded.TTL_S:
+    if name not in noted.names and time.monotonic() - noted.names_at >= bothways.core.access.guarded.TTL_S:
         _look_around(client)
     if name in noted.names:
         return

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from bothways.core.access import ADMIN, Access
+from bothways.core.access.groups import ADMIN, Access
 from bothways.core.errors import ModelError
 from bothways.core.results import Hit
 from bothways.core.text.passage import passage

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from bothways.core.access import ADMIN, Access
+from bothways.core.access.groups import ADMIN, Access
 from bothways.core.errors import MissingExtraError, ModelError
 from bothways.core.results import Reranking
 from bothways.search.options import RERANKED

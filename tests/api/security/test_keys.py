@@ -20,7 +20,7 @@ from bothways.api.security import wrong_keys
 from bothways.api.security.key_file import check_private
 from bothways.api.security.keys import FEWEST_CHARS, load_keys
 from bothways.api.security.wrong_keys import FREE_TRIES, LONGEST_DELAY_S, MOST_ADDRESSES, WrongKeys
-from bothways.core.access import ADMIN, Access
+from bothways.core.access.groups import ADMIN, Access
 from bothways.core.errors import SettingsError
 from bothways.core.settings import load_settings
 

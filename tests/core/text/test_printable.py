@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bothways.cli.output import Guarded, print_json
-from bothways.core.logs import configure_logs
+from bothways.core.machine.logs import configure_logs
 from bothways.core.text.printable import printable, printable_line
 
 EVIL = "a\x1b[31mb\x1b]0;title\x07c\0d\re\x9bf\u202eg\u2066h\u2028i\ud800j\x7fk\u200bl"

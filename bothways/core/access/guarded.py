@@ -16,9 +16,9 @@ from typing import Any
 from elastic_transport import ApiResponse
 from elasticsearch import Elasticsearch, NotFoundError
 
-from bothways.core.access import Access, visible
+from bothways.core.access.groups import Access, visible
+from bothways.core.access.restricted import params_without, restricted
 from bothways.core.collections.collection import ACL_FIELD
-from bothways.core.elastic.restricted import params_without, restricted
 from bothways.core.errors import AccessError
 
 TTL_S = 1.0

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from bothways.core.access import Access, visible
+from bothways.core.access.groups import Access, visible
 from bothways.core.errors import AccessError
 
 _BODY = frozenset(

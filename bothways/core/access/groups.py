@@ -2,7 +2,7 @@
 
 A collection may name a metadata field that holds the groups of each document (`acl_field` in its `_meta`). Callers with
 groups see the documents that have one of them, and no others; callers without (`ADMIN`) see all documents. The rule is
-applied in one place, where requests leave for Elasticsearch (bothways/core/elastic/guarded.py).
+applied in one place, where requests leave for Elasticsearch (bothways/core/access/guarded.py).
 """
 
 from __future__ import annotations

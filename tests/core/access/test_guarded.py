@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 
-from bothways.core.access import ADMIN, Access, visible
-from bothways.core.elastic.guarded import GuardedClient, guarded
-from bothways.core.elastic.restricted import restricted
+from bothways.core.access.groups import ADMIN, Access, visible
+from bothways.core.access.guarded import GuardedClient, guarded
+from bothways.core.access.restricted import restricted
 from bothways.core.errors import AccessError
 
 HR = Access(frozenset({"hr"}))
