@@ -8,7 +8,7 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 
 def training_precision() -> Precision:
-    """Give what the machine trains fastest with, weights and their updates staying fp32 (mixed precision).
+    """Return what the machine trains fastest with, weights and their updates staying fp32 (mixed precision).
 
     On a GPU bf16 where it has it, else fp16. On a CPU bf16 where AVX-512 or AMX multiply it; elsewhere it would be
     emulated, and slower than fp32.

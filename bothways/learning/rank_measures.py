@@ -19,7 +19,7 @@ Ranked = Mapping[str, Mapping[str, float]]
 
 
 def measured(judged: JudgedSet, ranked: Ranked) -> dict[str, float]:
-    """Give the means over all judged queries; a query that nothing was found for counts 0."""
+    """Return the means over all judged queries; a query that nothing was found for counts 0."""
     qrels = {query: dict(documents) for query, documents in judged.items()}
     sums = dict.fromkeys(MEASURES, 0.0)
     names = {measure: name for name, measure in MEASURES.items()}
@@ -30,7 +30,7 @@ def measured(judged: JudgedSet, ranked: Ranked) -> dict[str, float]:
 
 
 def measured_groups(groups: Sequence[Group], scores: Sequence[Sequence[float]]) -> dict[str, float]:
-    """Give the measures of groups in which the first passage answers, by a score for each passage.
+    """Return the measures of groups in which the first passage answers, by a score for each passage.
 
     Where scores are equal the answer comes last, so that a model that tells nothing apart gets nothing.
     """

@@ -166,7 +166,7 @@ def _finish(
     margin: float,
     judged: list[JudgedQuery],
 ) -> dict[str, Any]:
-    """Write report, rule and pairs; gives the report."""
+    """Write report, rule and pairs; returns the report."""
     examples = [_example(samples, query.query_id) for query in judged if query.query_id in samples.queries]
     told, rule = summarise(examples, frame)
     train = frozenset(query.query_id for query in judged if split_of(query.query_id) == "train")

@@ -77,7 +77,7 @@ def _with(settings: Settings, name: str | None) -> Settings:
 
 
 def _ms_a_pair(models: dict[str, CrossEncoder], groups: Sequence[Group]) -> dict[str, float]:
-    """Give the median ms that a pair took each model over the same groups, which take turns in going first."""
+    """Return the median ms that a pair took each model over the same groups, which take turns in going first."""
     times: dict[str, list[float]] = {name: [] for name in models}
     for turn, group in enumerate(groups):
         for name in sorted(models, reverse=bool(turn % 2)):

@@ -80,7 +80,7 @@ class Watch:
 
 
 def distill_reranker(settings: Settings, plan: Plan, watch: Watch | None = None) -> dict[str, Any]:
-    """Run the steps of a plan; gives what each of them says, by its name.
+    """Run the steps of a plan; returns what each of them says, by its name.
 
     Raises `UsageError` where a step lacks what an earlier one makes, or `out` is of another distillation; otherwise as
     loading models, mining and training do. `KeyboardInterrupt` leaves what is needed to go on.
@@ -199,7 +199,7 @@ def _evaluate(settings: Settings, plan: Plan) -> dict[str, Any]:
 
 
 def _facts(plan: Plan, teacher: TeacherArguments, teacher_in: Path, student: Path, mine: Mine | None) -> dict[str, Any]:
-    """Say by what two distillations' logits can be told apart: teacher, questions, and how passages were cut."""
+    """Return what tells two distillations' logits can be told apart: teacher, questions, and how passages were cut."""
     if mine is None:
         assert plan.groups is not None  # noqa: S101 - one of the two
         data: dict[str, Any] = {

@@ -79,7 +79,7 @@ class Teacher:
         return len(self._prefix) + len(self._suffix) if self.kind == "yes-no" else 0
 
     def score(self, pairs: Sequence[tuple[str, str]], *, batch_size: int) -> list[float]:
-        """Give one logit a pair, in the order of `pairs`; raises `ModelError` where one is no number."""
+        """Return one logit a pair, in the order of `pairs`; raises `ModelError` where one is no number."""
         logits = [0.0] * len(pairs)
         with self._torch.inference_mode():
             for places in _batches(pairs, batch_size):
@@ -108,7 +108,7 @@ class Teacher:
         return last[:, self._yes] - last[:, self._no]
 
     def _prompts(self, pairs: Sequence[tuple[str, str]]) -> Any:  # noqa: ANN401
-        """Give the prompts as token ids, padded on the left, so that the last place is the answer's in every row.
+        """Return the prompts as token ids, padded on the left, so that the last place is the answer's in every row.
 
         What is too long loses from its end, before the suffix: the passage comes last.
         """
@@ -134,7 +134,7 @@ def load_teacher(arguments: TeacherArguments, *, cache_dir: Path) -> Teacher:
 
 
 def teacher_folder(name: str, *, cache_dir: Path) -> Path:
-    """Give the folder of a model with torch weights; raises `ModelError`."""
+    """Return the folder of a model with torch weights; raises `ModelError`."""
     folder = resolve_model(name, cache_dir=cache_dir, weights="torch")
     if not has_torch_weights(folder):
         ensure_torch_weights(folder)
@@ -157,7 +157,7 @@ def kind_of(folder: Path) -> Kind:
 
 
 def can_serve(name: str, kind: Kind, *, cache_dir: Path) -> bool:
-    """Tell whether searches could be reranked with a teacher: a classification of one logit that is within reach."""
+    """Return whether searches could be reranked with a teacher: a classification of one logit that is within reach."""
     from transformers import AutoConfig
 
     if kind != "classification":
@@ -217,7 +217,7 @@ def _room(teacher: Teacher, arguments: TeacherArguments) -> int:
 
 
 def _batches(pairs: Sequence[tuple[str, str]], size: int) -> Iterator[list[int]]:
-    """Give the places of pairs in batches, the longest first, so that what does not fit into memory fails at once."""
+    """Return the places of pairs in batches, the longest first, so that what does not fit into memory fails at once."""
     order = sorted(range(len(pairs)), key=lambda place: -len(pairs[place][0]) - len(pairs[place][1]))
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -29,7 +29,7 @@ class Scorer(Protocol):
     """What gives one logit a pair, in the order of the pairs."""
 
     def score(self, pairs: Sequence[tuple[str, str]], *, batch_size: int) -> list[float]:
-        """Give the logits."""
+        """Return the logits."""
         ...
 
 
@@ -41,7 +41,7 @@ def write_logits(
     batch_size: int,
     progress: Progress = lambda _done, _of: None,
 ) -> int:
-    """Score the shards that are not there yet; gives their number. The teacher is loaded only where one is missing."""
+    """Score the shards that are missing and return their number; the teacher is loaded only if there are any."""
     private_folder(folder, narrow=False)
     missing = [(path, shard) for path, shard in _shards(groups, folder) if not path.is_file()]
     done = len(groups) - sum(len(shard) for _, shard in missing)
@@ -61,7 +61,7 @@ def write_logits(
 
 
 def read_logits(groups: Sequence[Group], folder: Path) -> tuple[list[Group], float]:
-    """Give the groups with their scores, and the ms that a pair took the teacher.
+    """Return the groups with their scores, and the ms that a pair took the teacher.
 
     Raises `UsageError` where a shard is missing, or is of other groups.
     """

@@ -59,7 +59,7 @@ class Bench:
     judged: Mapping[str, Mapping[str, int]]
 
     def measure(self, encode_texts: Encode, encode_queries: Encode) -> dict[str, float]:
-        """Give MAP, MRR@10 and nDCG@10 of a search by cosine over all texts."""
+        """Return MAP, MRR@10 and nDCG@10 of a search by cosine over all texts."""
         texts, queries = encode_texts(self.texts), encode_queries(list(self.queries.values()))
         ranked: dict[str, dict[str, float]] = {}
         for query_id, vector in zip(self.queries, queries, strict=True):
@@ -87,13 +87,13 @@ def read_corpus(client: Elasticsearch, index: str) -> Corpus:
 
 
 def searching_whole(searcher: Searcher, *, depth: int) -> Retrieve:
-    """Give what searches by `hybrid`, fused scores and all, without what depends on metadata or a language model."""
+    """Return what searches by `hybrid`, fused scores and all, without what depends on metadata or a language model."""
     options = SearchOptions(strategy="hybrid", top_k=depth, leg_k=depth, self_query=False)
     return lambda question: searcher.search(question.text, question.collection, options).hits
 
 
 def held_out(text: str, *, share: float = 0.1) -> bool:
-    """Tell whether a question is kept for choosing between models, by its letters: the same wherever it stands."""
+    """Return whether a question is kept for choosing between models, by its letters: the same wherever it stands."""
     digest = hashlib.sha256(letters_of(text).encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 

@@ -7,15 +7,12 @@ Top to bottom: mine questions and candidates, let the teacher score them, train,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bothways.core.collections.collection import open_collection
 from bothways.core.datatypes import Vector
 from bothways.core.errors import UsageError
 from bothways.core.settings import Settings
@@ -25,20 +22,18 @@ from bothways.learning.distill.teacher_logits import read_logits, write_logits
 from bothways.learning.encoder.data import (
     QUESTION,
     Bench,
-    Corpus,
     Progress,
     allowed,
     bench_of_questions,
     choose,
-    make_bench,
     mine_candidates,
     read_corpus,
     searching_whole,
 )
+from bothways.learning.encoder.measure import JudgedParts, StudentEncoder, measure_dev, tune
 from bothways.learning.encoder.report import write_encoder_report
 from bothways.learning.encoder.train import (
     add_graph,
-    interpolate,
     load_student,
     query_prompt,
     save_encoder,
@@ -48,17 +43,15 @@ from bothways.learning.encoder.train import (
 from bothways.learning.leakage import LeakageFilter
 from bothways.learning.reranker.build import Mine, Sources
 from bothways.learning.reranker.data.build import MiningOptions
-from bothways.learning.reranker.data.groups import Group, JudgedSet, read_groups, write_groups
+from bothways.learning.reranker.data.groups import Group, read_groups, write_groups
 from bothways.learning.reranker.train import OnLog, base_folder, check_extra
 from bothways.learning.training_arguments import EncoderArguments
 from bothways.models.embed.encoder import load_encoder
 from bothways.models.files.folder import read_json
 from bothways.models.protocols import Encoder
-from bothways.node.connect import connect
 
 SEARCH = "search"
 TEMPERATURES = {SEARCH: 0.1, "encoder": 0.02, "cross-encoder": 1.0}
-SHARES = (0.33, 0.67, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +66,7 @@ class EncoderPlan:
     domain: Sources
     general: Sources
     arguments: EncoderArguments
-    judged: tuple[Sequence[JudgedSet], Sequence[JudgedSet]] = ((), ())
+    judged: JudgedParts = ((), ())
     max_questions: int | None = None
     minutes: float | None = None
     resume: bool = False
@@ -95,9 +88,9 @@ def distill_encoder(
     *,
     progress: Progress = lambda _done, _of: None,
     on_log: OnLog = lambda _step, _of, _logs: None,
-    say: Any = lambda _text: None,  # noqa: ANN401 - Callable[[str], None]
+    say: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
-    """Run a plan; gives what report.json says.
+    """Run a plan; returns what report.json says.
 
     Raises `UsageError` where there is nothing to learn from or `out` is of another distillation; otherwise as loading
     models, searching and training do. `KeyboardInterrupt` leaves what is needed to go on.
@@ -109,14 +102,18 @@ def distill_encoder(
         Mine(settings, sources, MiningOptions()) if _named(sources) else None for sources in (plan.domain, plan.general)
     ]
     state = begin_logits(plan.out, _facts(plan, arguments, base, mines), command=plan.command, resume=plan.resume)
-    before = _measured_before(settings, plan, state, base, say)
+    size = {"texts": plan.arguments.final_texts, "seed": plan.arguments.seed}
+    if "before" not in state.counts:
+        say("measuring the base")
+        state.counts["before"] = measure_dev(settings, str(base), plan.judged, **size)
+        state.write(plan.out)
     material = _mine(plan, state, mines, progress)
     domain = _taught(settings, plan, material.domain, progress)
     taught = _teacher_vectors(settings, arguments, domain)
     prompt = query_prompt(base, settings.query_prompt)
     student, tokenizer = load_student(base, arguments)
     untouched = weights_of(student)
-    read = Read(student, tokenizer, prompt=prompt, max_length=arguments.max_length)
+    encoder = StudentEncoder(student, tokenizer, prompt=prompt, max_length=arguments.max_length)
     say(f"{len(domain)} questions to learn, {len(material.general)} general ones")
     done = train_encoder(
         student,
@@ -126,14 +123,18 @@ def distill_encoder(
         arguments,
         plan.out / FOLDER,
         taught=taught,
-        base_vectors=_vectors(read, material.general),
+        base_vectors=_vectors(encoder, material.general),
         prompt=prompt,
         minutes=plan.minutes,
         on_log=on_log,
     )
-    tuning = _tune(student, read, untouched, material.benches, plan, say=say)
+    tuning = tune(student, encoder, untouched, material.benches, max_loss=arguments.max_loss, say=say)
     save_encoder(student, base, plan.out)
-    after = _measured_after(settings, plan, say)
+    say("measuring what was made of it")
+    if settings.model_backend != "torch":
+        add_graph(plan.out, cache_dir=settings.cache_dir)
+    after = measure_dev(settings, str(plan.out), plan.judged, **size)
+    before = state.counts["before"]
     return write_encoder_report(plan.out, state, arguments.model_dump(), asdict(done), tuning, before, after)
 
 
@@ -152,10 +153,6 @@ def _kind(settings: Settings, teacher: str) -> str:
         not pooled and any("ForCausalLM" in name for name in architectures)
     )
     return "cross-encoder" if judges else "encoder"
-
-
-def _with(settings: Settings, model: str) -> Settings:
-    return settings.model_copy(update={"embedding_model": model})
 
 
 def _named(sources: Sources) -> bool:
@@ -223,7 +220,7 @@ def _mined(
 
 
 def _taught(settings: Settings, plan: EncoderPlan, groups: list[Group], progress: Progress) -> list[Group]:
-    """Give the groups with a cross-encoder's scores, where one teaches; else as they are."""
+    """Return the groups with a cross-encoder's scores, where one teaches; else as they are."""
     teacher = plan.arguments.teacher
     if teacher == SEARCH or _kind(settings, teacher) == "encoder":
         return groups
@@ -239,130 +236,13 @@ def _teacher_vectors(
 ) -> Mapping[str, Vector] | None:
     if arguments.teacher == SEARCH or _kind(settings, arguments.teacher) != "encoder":
         return None
-    return _vectors(load_encoder(_with(settings, arguments.teacher)), groups)
+    return _vectors(load_encoder(settings.model_copy(update={"embedding_model": arguments.teacher})), groups)
 
 
-class Read:
-    """What the student makes of texts, as long as it reads them in training; changes as it learns."""
-
-    def __init__(self, student: Any, tokenizer: Any, *, prompt: str, max_length: int) -> None:  # noqa: ANN401
-        self._student, self._tokenizer = student, tokenizer
-        self._prompt, self._max_length = prompt, max_length
-
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Vectors of passages, in the order of `texts`."""
-        from bothways.learning.encoder.trainer import encode_texts
-
-        return encode_texts(self._student, self._tokenizer, texts, max_length=self._max_length)
-
-    def encode_queries(self, texts: Sequence[str]) -> Vector:
-        """Vectors of questions, the prompt in front of each."""
-        return self.encode_documents([self._prompt + text for text in texts])
-
-
-def _vectors(encoder: Encoder | Read, groups: Sequence[Group]) -> dict[str, Vector]:
-    """Give the vectors of all passages by text, and of all questions by `QUESTION` and text."""
+def _vectors(encoder: Encoder | StudentEncoder, groups: Sequence[Group]) -> dict[str, Vector]:
+    """Return the vectors of all passages by text, and of all questions by `QUESTION` and text."""
     texts = list(dict.fromkeys(text for group in groups for text in group.passages))
     queries = list(dict.fromkeys(group.query for group in groups))
     found = dict(zip(texts, encoder.encode_documents(texts), strict=True)) if texts else {}
     asked: Sequence[Vector] = list(encoder.encode_queries(queries)) if queries else []
     return {**found, **{f"{QUESTION}{text}": vector for text, vector in zip(queries, asked, strict=True)}}
-
-
-def _tune(
-    student: Any,  # noqa: ANN401
-    read: Read,
-    base: Mapping[str, Any],
-    benches: tuple[Sequence[Bench], Sequence[Bench]],
-    plan: EncoderPlan,
-    *,
-    say: Any,  # noqa: ANN401
-) -> dict[str, Any]:
-    """Leave the student between base and learnt where the domain gains most and the general questions lose little."""
-    learnt = weights_of(student)
-    rows = []
-    for share in (0.0, *SHARES):
-        interpolate(student, base, learnt, share)
-        found = [
-            [bench.measure(read.encode_documents, read.encode_queries)["ndcg@10"] for bench in some] for some in benches
-        ]
-        rows.append({"share": share, **{n: _mean(v) for n, v in zip(("domain", "general"), found, strict=True)}})
-        say(f"share {share:g} of what was learnt: {rows[-1]}")
-    best = chosen_share(rows, max_loss=plan.arguments.max_loss)
-    interpolate(student, base, learnt, best)
-    return {"rows": rows, "share": best, "max_loss": plan.arguments.max_loss}
-
-
-def chosen_share(rows: Sequence[Mapping[str, Any]], *, max_loss: float) -> float:
-    """Choose the share by which the domain gains most, of those that lose at most `max_loss` of the general nDCG@10.
-
-    The smaller of equals; 0, the base itself, where nothing else qualifies.
-    """
-    floor = (rows[0]["general"] or 0.0) * (1 - max_loss)
-    allowed_rows = [row for row in rows if row["general"] is None or row["general"] >= floor]
-    best = max(allowed_rows, key=lambda row: (row["domain"] or 0.0, -row["share"]))
-    return float(best["share"])
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return round(float(np.mean(values)), 4) if values else None
-
-
-def _final_benches(settings: Settings, plan: EncoderPlan) -> dict[str, list[Bench]]:
-    client, _ = connect(settings)
-    corpora: dict[str, Corpus] = {}
-    found: dict[str, list[Bench]] = {"domain": [], "general": []}
-    for name, judged in zip(found, plan.judged, strict=True):
-        for one in judged:
-            if one.collection not in corpora:
-                corpora[one.collection] = read_corpus(client, open_collection(client, one.collection).index)
-            asked = [(text, relevant) for _, text, relevant in one.queries]
-            found[name].append(
-                make_bench(
-                    f"{one.name}@{one.collection}",
-                    corpora[one.collection],
-                    asked,
-                    queries=len(asked),
-                    texts=plan.arguments.final_texts,
-                    seed=plan.arguments.seed,
-                )
-            )
-    return found
-
-
-def _measure(benches: Mapping[str, Sequence[Bench]], encoder: Encoder) -> dict[str, list[dict[str, Any]]]:
-    return {
-        name: [
-            {
-                "name": bench.name,
-                "queries": len(bench.queries),
-                "texts": len(bench.texts),
-                **bench.measure(encoder.encode_documents, encoder.encode_queries),
-            }
-            for bench in some
-        ]
-        for name, some in benches.items()
-    }
-
-
-def _measured_before(
-    settings: Settings,
-    plan: EncoderPlan,
-    state: Distillation,
-    base: Path,
-    say: Any,  # noqa: ANN401
-) -> dict[str, Any]:
-    if "before" not in state.counts:
-        say("measuring the base")
-        state.counts["before"] = _measure(_final_benches(settings, plan), load_encoder(_with(settings, str(base))))
-        state.write(plan.out)
-    found: dict[str, Any] = state.counts["before"]
-    return found
-
-
-def _measured_after(settings: Settings, plan: EncoderPlan, say: Any) -> dict[str, Any]:  # noqa: ANN401
-    say("measuring what was made of it")
-    if settings.model_backend != "torch":
-        add_graph(plan.out, cache_dir=settings.cache_dir)
-    encoder = load_encoder(_with(settings, str(plan.out)))
-    return _measure(_final_benches(settings, plan), encoder)

@@ -25,7 +25,7 @@ def write_encoder_report(
     before: Measured,
     after: Measured,
 ) -> dict[str, Any]:
-    """Write report.json and the model card into the model's folder; gives what report.json says."""
+    """Write report.json and the model card into the model's folder; returns what report.json says."""
     report = {
         "command": state.command,
         "arguments": dict(arguments),
@@ -44,7 +44,7 @@ def write_encoder_report(
 
 
 def changes(before: Measured, after: Measured) -> list[dict[str, Any]]:
-    """Give the relative change of each measure by bench, None where it was 0 before."""
+    """Return the relative change of each measure by bench, None where it was 0 before."""
     rows = []
     for kind, some in before.items():
         for old, new in zip(some, after[kind], strict=True):

@@ -43,7 +43,7 @@ class TrainingResult:
 
 
 def load_student(base: Path, arguments: EncoderArguments) -> tuple[Any, Any]:
-    """Give the base as a student, and its tokenizer; raises `ModelError` where it cannot be trained."""
+    """Return the base as a student, and its tokenizer; raises `ModelError` where it cannot be trained."""
     from transformers import AutoModel, AutoTokenizer, set_seed
 
     from bothways.learning.encoder.trainer import Student
@@ -160,7 +160,7 @@ def train_encoder(
 
 
 def weights_of(student: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Give a copy of the student's weights."""
+    """Return a copy of the student's weights."""
     return {name: array.detach().clone() for name, array in student.model.state_dict().items()}
 
 
@@ -193,5 +193,5 @@ def add_graph(out: Path, *, cache_dir: Path) -> None:
 
 
 def query_prompt(base: Path, setting: str | None) -> str:
-    """Give what stands in front of questions: as set, else as the base's makers say."""
+    """Return what stands in front of questions: as set, else as the base's makers say."""
     return read_query_prompt(base) if setting is None else setting

@@ -48,7 +48,7 @@ class Student(torch.nn.Module):  # type: ignore[misc]
         return self
 
     def encode(self, tokens: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        """Give the vectors of a chunk of texts, shape (texts, d)."""
+        """Return the vectors of a chunk of texts, shape (texts, d)."""
         device = next(self.model.parameters()).device
         with torch.autocast(device.type, _AUTOCAST.get(self._precision), enabled=self._precision in _AUTOCAST):
             hidden = self.model(**{name: array.to(device) for name, array in tokens.items()}).last_hidden_state
@@ -69,7 +69,7 @@ class Student(torch.nn.Module):  # type: ignore[misc]
         teacher_t: float,
         hard: float,
     ) -> dict[str, Any]:
-        """Give the loss of a batch as `Collate` makes it."""
+        """Return the loss of a batch as `Collate` makes it."""
 
         def loss_of(vectors: Any) -> Any:  # noqa: ANN401
             with torch.autocast(vectors.device.type, enabled=False):  # bf16 rounds cosines too coarsely
@@ -101,7 +101,7 @@ def distillation_loss(
     teacher_t: float,
     hard: float,
 ) -> Any:  # noqa: ANN401
-    """Give the mean over questions of the divergence of the student's distribution over all texts from the teacher's.
+    """Return the mean over questions of the divergence of the student's distribution over all texts from the teacher's.
 
     `vectors`: of the questions, then of the texts. `scores`: the teacher's, shape (questions, texts), NaN where it gave
     none: there it expects nothing. `answers`: each question's, as the place of its text. `hard`: the share of the
@@ -127,7 +127,7 @@ class Batch:
 def schedule(
     domain: int, general: int, *, batch_size: int, epochs: float, general_share: float, seed: int
 ) -> list[Batch]:
-    """Give all batches of a training in their order: every epoch another, general ones in between, by the seed."""
+    """Return all batches of a training in their order: every epoch another, general ones in between, by the seed."""
     rng = random.Random(seed)  # noqa: S311 - no secret
     batches: list[Batch] = []
     others: list[int] = []
@@ -168,7 +168,7 @@ class Collate:
         self._hard_label = hard_label
 
     def __call__(self, batches: Sequence[Batch]) -> dict[str, Any]:
-        """Give what `Student.forward` takes, of the one batch of a step."""
+        """Return what `Student.forward` takes, of the one batch of a step."""
         (batch,) = batches
         groups = [(self._general if batch.general else self._domain)[place] for place in batch.places]
         texts = list(dict.fromkeys(text for group in groups for text in group.passages))
@@ -197,7 +197,7 @@ class Collate:
 
 
 def tokenized(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> tuple[list[Any], Any]:  # noqa: ANN401
-    """Give chunks of texts of like length, and where in their order each of `texts` stands."""
+    """Return chunks of texts of like length, and where in their order each of `texts` stands."""
     order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
     chunks = [
         dict(
@@ -217,7 +217,7 @@ def tokenized(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> tuple
 
 
 def encode_texts(student: Student, tokenizer: Any, texts: Sequence[str], *, max_length: int) -> Vector:  # noqa: ANN401
-    """Give the vectors of texts, in their order, as the student makes them now."""
+    """Return the vectors of texts, in their order, as the student makes them now."""
     chunks, order = tokenized(tokenizer, texts, max_length=max_length)
     with torch.inference_mode():
         vectors = torch.cat([student.encode(chunk) for chunk in chunks])

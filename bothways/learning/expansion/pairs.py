@@ -22,7 +22,7 @@ PAIRS = "preferences.jsonl"
 def write_pairs(
     folder: Path, samples: Samples, wanted: frozenset[str], *, margin: float, about: Mapping[str, Any]
 ) -> int:
-    """Write the pairs of the queries that are `wanted`, and the card, if there are any; gives their number.
+    """Write the pairs of the queries that are `wanted`, and the card, if there are any; returns their number.
 
     `margin` is what the chosen one's reward is above the rejected one's at least.
     """
@@ -38,7 +38,7 @@ def write_pairs(
 
 
 def preference_pairs(samples: Samples, wanted: frozenset[str], *, margin: float) -> Iterator[dict[str, Any]]:
-    """Give a pair for each wanted query whose samples differ by `margin`; of equal rewards the earlier sample."""
+    """Return a pair for each wanted query whose samples differ by `margin`; of equal rewards the earlier sample."""
     for query_id, some in samples.samples.items():
         written = [rewarded for rewarded in some if not rewarded.sample.error]
         if query_id not in wanted or len(written) < 2:

@@ -57,16 +57,16 @@ class Source(Protocol):
         ...
 
     def numbers(self, query_id: str, question: str) -> range:
-        """Give the numbers of the samples that a query can have."""
+        """Return the numbers of the samples that a query can have."""
         ...
 
     def samples(self, wanted: Iterable[SampleRequest]) -> Generator[Sample]:
-        """Give the samples, in order; closed before its end, it asks for no more."""
+        """Return the samples, in order; closed before its end, it asks for no more."""
         ...
 
 
 def prompt_of(question: str) -> str:
-    """Give the prompt as a search asks it."""
+    """Return the prompt as a search asks it."""
     asked = question[:MAX_QUESTION_CHARS]
     return QUERY2DOC.fill(asked, like=asked)
 
@@ -102,7 +102,7 @@ class ModelSamples:
         }
 
     def numbers(self, query_id: str, question: str) -> range:  # noqa: ARG002 – part of the interface
-        """Give 1 to n: the model can be asked about everything."""
+        """Return 1 to n: the model can be asked about everything."""
         return range(1, self._n + 1)
 
     def samples(self, wanted: Iterable[SampleRequest]) -> Generator[Sample]:
@@ -165,11 +165,11 @@ class RecordedSamples:
         return {"expansions": self._path.name, "samples": self._at_most}
 
     def numbers(self, query_id: str, question: str) -> range:
-        """Give the numbers of those that are recorded for a query."""
+        """Return the numbers of those that are recorded for a query."""
         return range(1, len(self._of(query_id, question)) + 1)
 
     def samples(self, wanted: Iterable[SampleRequest]) -> Generator[Sample]:
-        """Give them, each looked at as a language model's answer is."""
+        """Return them, each looked at as a language model's answer is."""
         for request in wanted:
             text = self._of(request.query_id, request.question)[request.number - 1]
             try:

@@ -202,7 +202,7 @@ def build_recorder(settings: Settings, client: Callable[[], Elasticsearch]) -> R
 
 
 def spool_folder(settings: Settings) -> Path:
-    """Give the folder in which feedback waits for Elasticsearch."""
+    """Return the folder in which feedback waits for Elasticsearch."""
     return settings.cache_dir / "feedback"
 
 

@@ -87,7 +87,7 @@ def event_row(
 
 
 def at(seconds: float) -> str:
-    """Give a time as rows have it: ISO 8601 in UTC, to the millisecond."""
+    """Return a time as rows have it: ISO 8601 in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 

@@ -189,7 +189,7 @@ class Spool:
         return name == self._name and int(number) <= ready
 
     def _is_dead(self, name: str) -> bool:
-        """Tell whether nobody holds a name any more. Two may find out at once: both ship, and the ids tell."""
+        """Return whether nobody holds a name any more. Two may find out at once: both ship, and the ids tell."""
         lock = self._lock_of(name)
         try:
             lock.acquire(timeout=0)
@@ -207,7 +207,7 @@ class Spool:
 
 
 def waiting_in(folder: Path) -> int:
-    """Give the bytes that wait in a spool's folder, of all processes."""
+    """Return the bytes that wait in a spool's folder, of all processes."""
     return _size_of(folder.glob("*.jsonl"))
 
 

@@ -60,7 +60,7 @@ class FeedbackStore:
         self._prepared: set[str] = set()
 
     def write(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
-        """Store rows once each, by their ids; gives those that are not acceptable, with the server's reason.
+        """Store rows once each, by their ids; returns those that are not acceptable, with the server's reason.
 
         Raises where the server takes nothing now, or not all: send the same rows again.
         """
@@ -69,7 +69,7 @@ class FeedbackStore:
         return list(self._send(rows)) if rows else []
 
     def remove_old(self, *, now: float, days: int) -> list[str]:
-        """Remove the months that ended `days` ago or earlier; gives their indices. `now`: seconds since 1970."""
+        """Remove the months that ended `days` ago or earlier; returns their indices. `now`: seconds since 1970."""
         with elasticsearch_errors("removing old feedback"):
             old = [index for index in self._months() if _end_of(index) <= now - days * DAY_S]
             for index in old:
@@ -103,7 +103,7 @@ class FeedbackStore:
         )
 
     def last(self, *, size: int, collection: str | None = None) -> list[dict[str, Any]]:
-        """Give the latest searches and events, newest first."""
+        """Return the latest searches and events, newest first."""
         with elasticsearch_errors("reading feedback"):
             found = self._client.search(
                 index=self._pattern,
@@ -182,7 +182,7 @@ class FeedbackStore:
                 yield row, why
 
     def _outcome(self, item: Mapping[str, Any]) -> str:
-        """Tell why a row is not acceptable, "" where it is stored; raises where it is worth another try."""
+        """Return why a row is not acceptable, "" where it is stored; raises where it is worth another try."""
         status = int(item["status"])
         if status < 300 or status == 409:  # 409: it was sent before, and the answer was lost
             return ""
@@ -215,7 +215,7 @@ def _of(collection: str) -> dict[str, Any]:
 
 
 def _end_of(index: str) -> float:
-    """Give the moment at which a month's index takes no more, in seconds since 1970."""
+    """Return the moment at which a month's index takes no more, in seconds since 1970."""
     year, month = (int(part) for part in index.rsplit("-", 1)[1].split("."))
     following = (year + 1, 1) if month == 12 else (year, month + 1)
     return datetime(*following, 1, tzinfo=UTC).timestamp()

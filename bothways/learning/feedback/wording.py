@@ -19,7 +19,7 @@ _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 def normalised(text: str) -> str:
-    """Give a question in the form in which equal ones meet: NFKC, lower case, single blanks, no marks at the ends."""
+    """Return a question in the form in which equal ones meet: NFKC, lower case, single blanks, no marks at the ends."""
     folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     return _EDGES.sub("", folded) or folded
 
@@ -32,7 +32,7 @@ class Wording:
         self._key = _key(folder) if kept == "hashed" else b""
 
     def of(self, text: str) -> str | None:
-        """Give the text, the HMAC-SHA256 of its normalised form in hexadecimal, or None."""
+        """Return the text, the HMAC-SHA256 of its normalised form in hexadecimal, or None."""
         if self.kept == "plain":
             return text
         if self.kept == "hashed":

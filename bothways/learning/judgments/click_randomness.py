@@ -36,7 +36,7 @@ class ClickRandomness:
 
     @property
     def by_chance(self) -> bool:
-        """Whether they tell neither chunks nor ranks apart."""
+        """Return whether they tell neither chunks nor ranks apart."""
         return self.dispersion < APART and self.flatness > FLAT
 
     def __str__(self) -> str:

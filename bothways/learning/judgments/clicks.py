@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bothways.learning.feedback.rows import ACTIONS
@@ -56,7 +56,7 @@ class Session:
 
     @property
     def is_indiscriminate(self) -> bool:
-        """Whether the user clicked nearly everything."""
+        """Return whether the user clicked nearly everything."""
         return len(self.clicked) >= INDISCRIMINATE and 2 * len(self.clicked) > len(self.shown)
 
     def passed_over(self) -> frozenset[str]:
@@ -87,10 +87,6 @@ class Tally:
     events_on_what_was_not_shown: int = 0
     events_twice: int = 0
     sessions: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """Give it as JSON has it."""
-        return asdict(self)
 
 
 def read_sessions(

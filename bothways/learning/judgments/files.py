@@ -44,7 +44,7 @@ class Outcome:
 
 
 def write_judgments(outcome: Outcome, folder: Path) -> dict[str, Any]:
-    """Write all files into a folder, over those of before; gives the report."""
+    """Write all files into a folder, over those of before; returns the report."""
     try:
         private_folder(folder, narrow=False)
         queries, lines, left_out = _beir(outcome.judged.judgments)
@@ -60,12 +60,12 @@ def write_judgments(outcome: Outcome, folder: Path) -> dict[str, Any]:
 
 
 def query_id(query: str) -> str:
-    """Give the id of a question: the same in every run, since splits go by it."""
+    """Return the id of a question: the same in every run, since splits go by it."""
     return f"clicks-{hashlib.sha1(query.encode(), usedforsecurity=False).hexdigest()[:16]}"
 
 
 def documents_of(judgments: Iterable[Judgment]) -> dict[str, int]:
-    """Give the judged documents of one question: 1 where a chunk is an answer, 0 where one is none and no other is."""
+    """Return a question's judged documents: 1 where a chunk is an answer, 0 where one is none and no other is."""
     judged: dict[str, int] = {}
     for judgment in judgments:
         if judgment.verdict != "undecided":
@@ -74,14 +74,14 @@ def documents_of(judgments: Iterable[Judgment]) -> dict[str, int]:
 
 
 def report_of(outcome: Outcome, *, queries: int, left_out: Mapping[str, int]) -> dict[str, Any]:
-    """Give all numbers: what was read, what it is worth, what was taken and what was left, by reason."""
+    """Return all numbers: what was read, what it is worth, what was taken and what was left, by reason."""
     judged = outcome.judged
     left = Counter(judgment.reason.split(":")[0] for judgment in judged.having("undecided"))
     return {
         "collection": outcome.collection,
         "since": outcome.since,
         "until": outcome.until,
-        "read": outcome.tally.as_dict() | {"sessions_over_an_hours_share": outcome.too_many},
+        "read": asdict(outcome.tally) | {"sessions_over_an_hours_share": outcome.too_many},
         "thresholds": outcome.thresholds.model_dump(),
         "clicks": None if outcome.click_randomness is None else asdict(outcome.click_randomness),
         "propensities": {
@@ -118,7 +118,7 @@ def _row(judgment: Judgment) -> tuple[str, ...]:
 
 
 def _beir(judgments: Sequence[Judgment]) -> tuple[list[str], list[str], Counter[str]]:
-    """Give the lines of both files, and count what they cannot hold."""
+    """Return the lines of both files, and count what they cannot hold."""
     by_query: dict[str, list[Judgment]] = {}
     for judgment in judgments:
         by_query.setdefault(judgment.query, []).append(judgment)

@@ -28,7 +28,7 @@ class Parts:
 
 
 def is_held_out(query: str, share: float) -> bool:
-    """Tell whether a question (in the form in which equal ones meet) belongs to the part that is held out."""
+    """Return whether a question (in the form in which equal ones meet) belongs to the part that is held out."""
     digest = hashlib.sha1(query_id(query).encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 

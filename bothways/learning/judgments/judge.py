@@ -64,7 +64,7 @@ class Judgment:
     missed: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return its fields, numbers rounded."""
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
@@ -76,7 +76,7 @@ class JudgedPairs:
     propensities: Propensities
 
     def having(self, verdict: Verdict) -> list[Judgment]:
-        """Give those of one verdict."""
+        """Return those of one verdict."""
         return [judgment for judgment in self.judgments if judgment.verdict == verdict]
 
 
@@ -125,7 +125,7 @@ def judge(
 
 
 def posterior(evidence: Evidence, propensities: Propensities, prior: tuple[float, float]) -> Floats:
-    """Give the weight of each point of the grid: the posterior of P(chosen | looked at), summing up to 1.
+    """Return the weight of each point of the grid: the posterior of P(chosen | looked at), summing up to 1.
 
     `prior` are the two parameters of a beta distribution.
     """
@@ -146,19 +146,19 @@ def _normal(log_weight: Floats) -> Floats:
 
 
 def _interval(weight: Floats, credible: float) -> tuple[float, float]:
-    """Give the ends of the central interval of that mass."""
+    """Return the ends of the central interval of that mass."""
     tail = (1 - credible) / 2
     ends = np.searchsorted(weight.cumsum(), [tail, 1 - tail]).clip(max=len(_GRID) - 1)
     return float(_GRID[ends[0]]), float(_GRID[ends[1]])
 
 
 def _summed_up(weight: Floats, thresholds: JudgmentThresholds) -> tuple[float, float, float]:
-    """Give mean and interval of a posterior: kept for each pair, a grid would take thousands of bytes."""
+    """Return mean and interval of a posterior: kept for each pair, a grid would take thousands of bytes."""
     return float(weight @ _GRID), *_interval(weight, thresholds.credible)
 
 
 def _best_two(lower_ends: Iterable[tuple[str, float]]) -> dict[str, tuple[float, float]]:
-    """Give the two highest lower ends of each question: the best of the others is the first, or the second."""
+    """Return the two highest lower ends of each question: the best of the others is the first, or the second."""
     best: dict[str, tuple[float, float]] = {}
     for query, low in lower_ends:
         first, second = best.get(query, (0.0, 0.0))
@@ -167,7 +167,7 @@ def _best_two(lower_ends: Iterable[tuple[str, float]]) -> dict[str, tuple[float,
 
 
 def _verdict(evidence: Evidence, low: float, rival: float, thresholds: JudgmentThresholds) -> tuple[Verdict, str]:
-    """Say what a pair is, and why. `rival` is the lower end of the best other chunk of the question."""
+    """Return the verdict on a pair and its reason. `rival` is the lower end of the best other chunk of the question."""
     for_it, against_it = evidence.speaks_for, evidence.speaks_against
     if max(for_it, against_it) < thresholds.evidence:
         return "undecided", f"little evidence: {for_it} for it, {against_it} against it, {thresholds.evidence} wanted"
@@ -203,7 +203,7 @@ def _verdict(evidence: Evidence, low: float, rival: float, thresholds: JudgmentT
 
 
 def _usual(evidence: Iterable[Evidence], propensities: Propensities) -> tuple[float, float]:
-    """Give the prior: a beta distribution that weighs as two looks, its mean being what is usual in this collection."""
+    """Return the prior: a beta distribution of the weight of two looks, with this collection's mean."""
     looks = clicks = 0.0
     for item in evidence:
         looks += sum(propensities.at(rank) * seen for rank, seen in item.seen.items())
@@ -213,5 +213,5 @@ def _usual(evidence: Iterable[Evidence], propensities: Propensities) -> tuple[fl
 
 
 def _as_typed(ledger: Ledger, query: str) -> str | None:
-    """Give the words in which a question was typed most often, None where only its hash is kept."""
+    """Return the words in which a question was typed most often, None where only its hash is kept."""
     return min(ledger.texts[query].items(), key=lambda item: (-item[1], item[0]), default=(None, 0))[0]

@@ -49,23 +49,23 @@ class Propensities:
     by_accident: float = 0.0
 
     def at(self, rank: int) -> float:
-        """Give P(looked at) of a rank, clipped from below."""
+        """Return P(looked at) of a rank, clipped from below."""
         return max(self.by_rank[min(rank, DEEPEST) - 1], FLOOR)
 
     @property
     def is_learnt(self) -> bool:
-        """Whether the data outweigh the fixed curve at any rank below the first."""
+        """Return whether the data outweigh the fixed curve at any rank below the first."""
         return any(seen > PRIOR for seen in self.impressions[1:])
 
 
 def fixed_curve() -> Floats:
-    """Give 1/rank for the ranks that are told apart."""
+    """Return 1/rank for the ranks that are told apart."""
     curve: Floats = 1.0 / np.arange(1, DEEPEST + 1)
     return curve
 
 
 def accidental(evidence: Iterable[Evidence]) -> float:
-    """Give the click rate of the last ranks that are shown, where a fifth of the impressions below the first rank are.
+    """Return the click rate of the last ranks, which have a fifth of the impressions below the first rank.
 
     Few users look there, so that it is hardly more than accidents. Where many do, it is too high, which makes
     judgments fewer and none wrong.
@@ -101,7 +101,7 @@ def estimate(evidence: Collection[Evidence]) -> Propensities:
 def _maximise(
     pair: npt.NDArray[np.int64], rank: npt.NDArray[np.int64], seen: Floats, clicked: Floats, curve: Floats
 ) -> Floats:
-    """Run expectation maximisation over cells (a pair at a rank) until nothing moves; gives P(looked at) by rank.
+    """Run expectation maximisation over cells (a pair at a rank) until nothing moves; returns P(looked at) by rank.
 
     Both factors have a beta prior, so that sparse pairs and ranks stay near what is usual.
     """
@@ -144,7 +144,7 @@ def relevance_by_propensity(item: Evidence, propensities: Propensities) -> float
 
 
 def as_table(propensities: Propensities) -> list[Mapping[str, float]]:
-    """Give the propensities as rows for a report, down to the last rank that was seen."""
+    """Return the propensities as rows for a report, down to the last rank that was seen."""
     last = max((rank for rank, seen in enumerate(propensities.impressions, 1) if seen), default=10)
     return [
         {"rank": rank, "looked_at": round(propensities.by_rank[rank - 1], 4), "learnt_from": seen}

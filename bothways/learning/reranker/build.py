@@ -95,7 +95,7 @@ class Mine:
             collection.require(embedding_model=settings.embedding_model, analyzer=self.searcher.segmenter.name)
 
     def facts(self, base: Path) -> dict[str, Any]:
-        """Say by what two trainings' data can be told apart."""
+        """Return what tells two trainings' data can be told apart."""
         return _facts(self.sources, self.mining, self.opened, base)
 
     def asked(self) -> Iterator[Question]:
@@ -136,7 +136,7 @@ def _collections(sources: Sources) -> list[str]:
 
 
 def _facts(sources: Sources, mining: MiningOptions, opened: dict[str, Collection], base: Path) -> dict[str, Any]:
-    """Say by what two trainings' data can be told apart; another version of a collection is other data."""
+    """Return what tells two trainings' data can be told apart; another version of a collection is other data."""
     kept_out = "\n".join(sorted(letters_of(text) for text in sources.keep_out))
     return {
         "collections": {name: collection.index for name, collection in opened.items()},

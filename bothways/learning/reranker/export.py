@@ -109,7 +109,7 @@ def _pairs(groups: list[Group]) -> list[tuple[str, str]]:
 
 
 def _difference(trained: Path, shipped: Path, pairs: list[tuple[str, str]], *, cache_dir: Path) -> float:
-    """Give the largest difference of a logit: the trained folder by torch, the small form by its ONNX graph."""
+    """Return the largest difference of a logit: the trained folder by torch, the small form by its ONNX graph."""
     torch_model = TorchCrossEncoder("trained", trained, batch_size=16)
     expected = np.array([torch_model.score(query, [text])[0] for query, text in pairs])
     folder = assemble(shipped, cache_dir=cache_dir)

@@ -9,8 +9,8 @@ from typing import Any
 from bothways.core.machine.private_files import write_json
 from bothways.learning.pages import CARD, render
 from bothways.learning.rank_measures import MEASURE
+from bothways.learning.reranker.result import TrainingResult
 from bothways.learning.reranker.state import Training
-from bothways.learning.reranker.train import TrainingResult
 from bothways.learning.run_folder import sha256_of
 from bothways.models.files.folder import read_json
 

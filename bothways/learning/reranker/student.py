@@ -10,7 +10,7 @@ NAMED = ("lowest", "spread", "ends")
 
 
 def chosen_layers(of: int, number: int, begin_with: str) -> list[int]:
-    """Say which of the layers 0 to `of` - 1 a student of `number` layers begins with.
+    """Return which of the layers 0 to `of` - 1 a student of `number` layers begins with.
 
     `lowest`; `spread`: evenly, the last among them, as DistilBERT (Sanh et al. 2019); `ends`: evenly, the first and the
     last among them; or numbers from 1 on, as in "1,4". Raises `ModelError` where there are fewer, `UsageError` where

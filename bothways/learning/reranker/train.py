@@ -7,12 +7,9 @@ aside is what is saved. The same groups, arguments and machine give the same num
 from __future__ import annotations
 
 import math
-import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from bothways.learning.rank_measures import MEASURE
 from bothways.learning.reranker.blending import Blending, best_share
 from bothways.learning.reranker.calibration import Calibration, fit
 from bothways.learning.reranker.data.groups import Group
+from bothways.learning.reranker.result import TrainingResult, measures_of, result_of
 from bothways.learning.reranker.state import FOLDER, Training
 from bothways.learning.reranker.student import keep_layers
 from bothways.learning.training_arguments import TAUGHT, RerankerArguments
@@ -31,28 +29,9 @@ from bothways.models.onnx.export import quiet
 from bothways.models.onnx.weights import ensure_torch_weights, has_torch_weights
 
 INSTALL_TRAIN = 'pip install "bothways[train]"'
-_LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets")
 
 OnLog = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step, the steps in all, and what was measured."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingResult:
-    """What a training did: losses and measures by step, the step that was saved, whether its time ended it."""
-
-    steps: int
-    planned: int
-    best_step: int
-    losses: Sequence[tuple[int, float]]
-    measures: Sequence[tuple[int, Mapping[str, float]]]
-    out_of_time: bool
-    device: str
-    precision: str
-    parameters: Mapping[str, int]
-    versions: Mapping[str, str] = field(default_factory=dict)
-    calibration: Calibration | None = None
-    blending: Blending | None = None
 
 
 def check_extra() -> None:
@@ -66,7 +45,7 @@ def check_extra() -> None:
 
 
 def base_folder(name: str, *, cache_dir: Path) -> Path:
-    """Give the folder of a base model with torch weights; raises `ModelError`."""
+    """Return the folder of a base model with torch weights; raises `ModelError`."""
     folder = resolve_model(name, cache_dir=cache_dir, weights="torch")
     if not has_torch_weights(folder):
         ensure_torch_weights(folder)
@@ -74,10 +53,9 @@ def base_folder(name: str, *, cache_dir: Path) -> Path:
 
 
 def residual_of(base: Path) -> float:
-    """Give the weight that the first stage's score had beside a base's logits when it was trained; 0 where it had none.
+    """Return the weight of the first stage's score beside a base's logits when it was trained; 0 for none.
 
-    It is `rerank_residual` in config.json, on the scale of the calibrated logits: what goes on from there learns beside
-    the same.
+    It is `rerank_residual` in config.json, on the scale of the calibrated logits.
     """
     found = (read_json(base / "config.json") or {}).get("rerank_residual")
     return float(found) if isinstance(found, int | float) and found > 0 else 0.0
@@ -135,7 +113,7 @@ def train(
         )
         remove_printers(trainer)
         if not training.untrained:
-            training.untrained = _measured(trainer.evaluate())
+            training.untrained = measures_of(trainer.evaluate())
             training.write(out)
         checkpoint = _last_checkpoint(out)
         set_seed(arguments.seed)
@@ -152,11 +130,11 @@ def train(
             raise KeyboardInterrupt
         calibration, blending = _fit(model, dev, residual=residual)
         _save(model, out, max_length=arguments.max_length)
-    return _trained(trainer, model, calibration=calibration, blending=blending, out_of_time=stop.out_of_time)
+    return result_of(trainer, model, calibration=calibration, blending=blending, out_of_time=stop.out_of_time)
 
 
 def _load(base: Path, arguments: RerankerArguments, start: Path) -> Any:  # noqa: ANN401 - torch is untyped here
-    """Give the base as a cross-encoder; the head that it lacks is drawn by the seed."""
+    """Return the base as a cross-encoder; the head that it lacks is drawn by the seed."""
     import torch
     from sentence_transformers import CrossEncoder
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
@@ -284,45 +262,3 @@ def _save(model: Any, out: Path, *, max_length: int) -> None:  # noqa: ANN401
     model.tokenizer.model_max_length = max_length
     model.model.save_pretrained(out)
     model.tokenizer.save_pretrained(out)
-
-
-def _measured(logs: Mapping[str, Any]) -> dict[str, float]:
-    names = ("map", "mrr@10", MEASURE)
-    return {name: round(float(logs[f"eval_{name}"]), 4) for name in names if f"eval_{name}" in logs}
-
-
-def _trained(
-    trainer: Any,  # noqa: ANN401
-    model: Any,  # noqa: ANN401
-    *,
-    calibration: Calibration | None,
-    blending: Blending | None,
-    out_of_time: bool,
-) -> TrainingResult:
-    state = trainer.state
-    best = state.best_model_checkpoint
-    parameters = list(model.parameters())
-    return TrainingResult(
-        steps=state.global_step,
-        planned=state.max_steps,
-        best_step=int(Path(best).name.rpartition("-")[2]) if best else state.global_step,
-        losses=[(row["step"], round(row["loss"], 4)) for row in state.log_history if "loss" in row],
-        measures=[(row["step"], _measured(row)) for row in state.log_history if f"eval_{MEASURE}" in row],
-        out_of_time=out_of_time,
-        device=str(model.device),
-        precision="bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "fp32",
-        parameters={
-            "all": sum(one.numel() for one in parameters),
-            "trained": sum(one.numel() for one in parameters if one.requires_grad),
-        },
-        versions={"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}},
-        calibration=calibration,
-        blending=blending,
-    )
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

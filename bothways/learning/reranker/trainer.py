@@ -55,7 +55,7 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
         prompt: str | None = None,
         task: str | None = None,
     ) -> Any:  # noqa: ANN401
-        """Give the loss of a batch: `inputs` are questions and their passages, the answer first.
+        """Return the loss of a batch: `inputs` are questions and their passages, the answer first.
 
         `labels` are 1 and 0 for each passage, or the teacher's scores. A third input are numbers beside the logits.
         """
@@ -94,7 +94,7 @@ class GroupLoss(torch.nn.Module):  # type: ignore[misc]
         return logits[places]
 
     def get_config_dict(self) -> dict[str, Any]:
-        """Say for a model card what the loss is."""
+        """Return for a model card what the loss is."""
         return {"kind": self._kind, "temperature": self._temperature, "hard_label": self._hard_label}
 
 
@@ -108,12 +108,12 @@ class GroupEvaluator(BaseEvaluator):  # type: ignore[misc]
         self._residual = residual
 
     def __call__(self, model: Any, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
-        """Give the measures by name."""
+        """Return the measures by name."""
         return measure(self._groups, partial(logits_of, model), residual=self._residual)
 
 
 def logits_of(model: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:  # noqa: ANN401
-    """Give the logits of pairs of question and passage."""
+    """Return the logits of pairs of question and passage."""
     found = model.predict(list(pairs), batch_size=32, activation_fn=torch.nn.Identity(), show_progress_bar=False)
     return [float(logit) for logit in found]
 
@@ -155,7 +155,7 @@ class GroupTrainer(CrossEncoderTrainer):  # type: ignore[misc]
     """sentence-transformers' trainer with batches of one length."""
 
     def get_batch_sampler(self, dataset: Any, **arguments: Any) -> Any:  # noqa: ANN401
-        """Give the sampler of a dataset with the columns `query` and `passages`."""
+        """Return the sampler of a dataset with the columns `query` and `passages`."""
         lengths = [
             max(len(text) for text in texts) + len(query)
             for query, texts in zip(dataset["query"], dataset["passages"], strict=True)

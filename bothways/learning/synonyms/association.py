@@ -80,7 +80,7 @@ def associate(
     max_terms: int = MAX_TERMS,
     max_pairs: int = MAX_PAIRS,
 ) -> list[Association]:
-    """Give the associated terms within the bounds, strongest first; `pairs` begins the stream anew each time."""
+    """Return the associated terms within the bounds, strongest first; `pairs` begins the stream anew each time."""
     chunks, asked_in, found_in = _count_terms(pairs(), stopwords, max_terms)
     most = thresholds.max_share * chunks
     asked = {term: times for term, times in asked_in.at_least(thresholds.min_chunks) if times <= most}
@@ -99,7 +99,7 @@ def associate(
 
 
 def is_term(word: str) -> bool:
-    """Whether a word can be a synonym: two to eight Chinese characters or three to twenty letters, no number."""
+    """Return whether a word can be a synonym: two to eight Chinese characters or three to twenty letters, no number."""
     return bool(_CJK.fullmatch(word) or _LATIN.fullmatch(word)) and not _NUMBER.fullmatch(word)
 
 

@@ -63,7 +63,7 @@ def mine_synonyms(
 
 
 def build_judge(settings: Settings) -> Judge | None:
-    """Give a judge where a language model is set, else None."""
+    """Return a judge where a language model is set, else None."""
     llm = load_llm(settings)
     if llm is None:
         return None
@@ -71,7 +71,7 @@ def build_judge(settings: Settings) -> Judge | None:
 
 
 def known_rules(client: Elasticsearch, settings: Settings, collection: str) -> list[Rule]:
-    """Give the rules that a collection searches with; where its server's file is out of reach, those that are set."""
+    """Return the rules that a collection searches with; where its server's file is out of reach, those that are set."""
     try:
         texts = [place.read() or "" for place in find_sources(client, settings, collection)]
     except SynonymsError:
@@ -80,6 +80,6 @@ def known_rules(client: Elasticsearch, settings: Settings, collection: str) -> l
 
 
 def packaged_stopwords() -> frozenset[str]:
-    """Give the stop words that come with the package: no synonyms, whatever they are associated with."""
+    """Return the stop words that come with the package: no synonyms, whatever they are associated with."""
     with as_file(files("bothways.es_mappings").joinpath("stopwords.txt")) as path:
         return read_stopwords(path)

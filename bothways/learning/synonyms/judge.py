@@ -41,7 +41,7 @@ class Judge:
         self.trouble = ""
 
     def judge(self, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-        """Give the candidates in order with their `verdict`; None stays where there was no answer."""
+        """Return the candidates in order with their `verdict`; None stays where there was no answer."""
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="judge") as pool:
             verdicts = pool.map(self._verdict, candidates)
             for candidate, verdict in zip(candidates, verdicts, strict=True):

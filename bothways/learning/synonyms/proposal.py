@@ -30,7 +30,7 @@ def write_proposal(
 def proposal_lines(
     candidates: Iterable[Candidate], collection: str, accept_above: float | None, path: Path
 ) -> Iterator[str]:
-    """Give the lines of the file. Evidence begins with `##`, a rule that is off with `# `."""
+    """Return the lines of the file. Evidence begins with `##`, a rule that is off with `# `."""
     yield f"## Synonyms proposed for the collection {collection} by `bothways learn synonyms`, strongest first."
     yield "## A rule acts when its line does not begin with #. Take the `# ` from those that are right, then:"
     yield f"##   bothways synonyms apply {_one_line(path.name)} --add"

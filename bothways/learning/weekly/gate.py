@@ -74,18 +74,18 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the candidate may go live, why not, and by what numbers."""
+    """Return whether the candidate may go live, why not, and by what numbers."""
 
     reasons: Sequence[str]
     sets: Sequence[Measured]
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Return whether nothing speaks against it."""
         return not self.reasons
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return it as JSON has it."""
         sets = [asdict(compared) for compared in self.sets]
         return {"accepted": self.accepted, "reasons": list(self.reasons), "sets": sets}
 

@@ -59,7 +59,7 @@ class History:
         return self.write(replace(record, state=state))
 
     def of(self, collection: str) -> list[Record]:
-        """Give a collection's records, oldest first."""
+        """Return a collection's records, oldest first."""
         with elasticsearch_errors("reading what was learnt"):
             try:
                 found = self._client.search(
@@ -74,7 +74,7 @@ class History:
 
 
 def used_pairs(records: Sequence[Record], *, live: str) -> set[tuple[str, str]]:
-    """Give the (chunk, question id) that were acted on; what was rolled back is not learnt again by the same words.
+    """Return the (chunk, question id) that were acted on; what was rolled back is not learnt again by the same words.
 
     A promotion that was cut off before the alias moved has not happened.
     """

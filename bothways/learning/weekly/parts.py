@@ -108,5 +108,5 @@ class Step:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return it as JSON has it."""
         return {"step": self.name, "state": self.state, "reason": self.reason, **self.details}

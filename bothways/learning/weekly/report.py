@@ -22,7 +22,7 @@ _NAMED = 30
 
 
 def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
-    """Give all numbers of a run. `ended`: done, or interrupted."""
+    """Return all numbers of a run. `ended`: done, or interrupted."""
     outcome, parts, demands = run.outcome, run.parts, run.options.demands
     return {
         "run": run.run_id,
@@ -33,7 +33,7 @@ def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
         "feedback": {
             "since": outcome.since,
             "until": outcome.until,
-            **outcome.tally.as_dict(),
+            **asdict(outcome.tally),
             "clicks": None if outcome.click_randomness is None else asdict(outcome.click_randomness),
             "answers": len(outcome.judged.having("positive")),
             "non_answers": len(outcome.judged.having("negative")),
@@ -43,11 +43,7 @@ def report_of(run: Run, steps: Sequence[Step], *, ended: str) -> dict[str, Any]:
         },
         "gate": {
             "strategy": run.options.search.strategy,
-            "measure": demands.measure,
-            "margin": demands.margin,
-            "margin_held_out": demands.margin_held_out,
-            "min_held_out": demands.min_held_out,
-            "min_regression": demands.min_regression,
+            **demands.model_dump(),
             "regression_queries": None if run.options.regression is None else len(run.options.regression),
             "max_share": run.options.limits.max_share,
         },

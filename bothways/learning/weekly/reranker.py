@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from bothways.core.collections.collection import Collection, open_collection
@@ -37,22 +38,18 @@ def learn_to_rerank(run: Run) -> Step:
     details: dict[str, Any] = {"questions_with_an_answer": len(chosen), "wanted": run.options.limits.min_positives}
     base = live.reranker or run.settings.reranker_model
     why = _why_not(run, live, base, len(chosen))
+    step = partial(Step, name="reranker", details=details)
     if why or base is None:
-        return Step(name="reranker", state="skipped", reason=why, details=details)
+        return step(state="skipped", reason=why)
     details["base"] = base
     if run.options.dry_run:
-        return Step(
-            name="reranker",
-            state="planned",
-            reason=f"{base} would be trained on by {len(chosen)} questions",
-            details=details,
-        )
+        return step(state="planned", reason=f"{base} would be trained on by {len(chosen)} questions")
     folder = (run.folder / "reranker").resolve()
     try:
         run.progress("training the reranker")
         report = _train(run, live, base, chosen)
     except (UsageError, MissingExtraError) as error:
-        return Step(name="reranker", state="skipped", reason=str(error), details=details)
+        return step(state="skipped", reason=str(error))
     groups = report["data"]["groups"]
     details |= {"folder": str(folder), "groups": groups, "untrained": report["untrained"].get(MEASURE)}
     details["trained"] = report["best"].get(MEASURE)
@@ -60,19 +57,9 @@ def learn_to_rerank(run: Run) -> Step:
     decision = _measure(run, live, str(folder))
     details["gate"] = decision.as_dict()
     if not decision.accepted:
-        return Step(
-            name="reranker",
-            state="refused",
-            reason=f"{'; '.join(decision.reasons)}. It stays in {folder}, not in use",
-            details=details,
-        )
+        return step(state="refused", reason=f"{'; '.join(decision.reasons)}. It stays in {folder}, not in use")
     promote_reranker(run.client, run.collection, str(folder), measured_on=live.index, record=run.record)
-    return Step(
-        name="reranker",
-        state="promoted",
-        reason=f"searches in {run.collection} are reranked by {folder}",
-        details=details,
-    )
+    return step(state="promoted", reason=f"searches in {run.collection} are reranked by {folder}")
 
 
 def _why_not(run: Run, live: Collection, base: str | None, questions: int) -> str:
@@ -88,7 +75,7 @@ def _why_not(run: Run, live: Collection, base: str | None, questions: int) -> st
 
 
 def _chosen(run: Run) -> list[tuple[str, str, frozenset[str]]]:
-    """Give the questions to learn from as (id, text, documents that answer), in the order of their ids."""
+    """Return the questions to learn from as (id, text, documents that answer), in the order of their ids."""
     by_query: dict[str, list[Judgment]] = {}
     for one in run.parts.learn:
         if one.text is not None:

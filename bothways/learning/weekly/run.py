@@ -105,7 +105,7 @@ def _step(name: StepName, run: Run) -> Step:
 
 
 def _nothing_to_learn(run: Run) -> tuple[State, str] | None:
-    """Say why feedback teaches nothing now: there is too little of it, or its clicks fall by chance."""
+    """Return why feedback teaches nothing now: there is too little of it, or its clicks fall by chance."""
     outcome = run.outcome
     if not any(one.verdict != "undecided" for one in outcome.judged.judgments):
         why = (

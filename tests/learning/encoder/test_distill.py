@@ -14,7 +14,7 @@ import torch
 from bothways.core.errors import UsageError
 from bothways.core.settings import Settings
 from bothways.learning.encoder.data import QUESTION
-from bothways.learning.encoder.distill import chosen_share
+from bothways.learning.encoder.measure import chosen_share
 from bothways.learning.encoder.report import changes
 from bothways.learning.encoder.train import (
     interpolate,
@@ -61,7 +61,7 @@ def base(tmp_path_factory):
 
 
 def trained(base, work, *, general=(), base_vectors=None, on_log=lambda *_: None, **changed):
-    arguments = EncoderArguments(**{**{n: getattr(ARGUMENTS, n) for n in ARGUMENTS.__slots__}, **changed})
+    arguments = ARGUMENTS.model_copy(update=changed)
     student, tokenizer = load_student(base, arguments)
     learnt = train_encoder(
         student,

@@ -84,7 +84,7 @@ class Counts:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, object]:
-        """Give the counts as they stand in a report."""
+        """Return the counts as they stand in a report."""
         return {
             "questions": dict(self.read),
             "kept_out": dict(self.kept_out),
@@ -96,7 +96,7 @@ class Counts:
 
 
 def searching(searcher: Searcher, *, depth: int) -> Retrieve:
-    """Give what asks a collection's legs as `hybrid` does, without what depends on metadata or a language model."""
+    """Return what asks a collection's legs as `hybrid` does, without what depends on metadata or a language model."""
     options = SearchOptions(strategy="hybrid", top_k=depth, leg_k=depth, self_query=False)
 
     def retrieve(question: Question) -> Retrieved:

@@ -19,7 +19,7 @@ Score = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
 
 
 def first_stage(hits: Sequence[Hit], legs: Legs, shares: Mapping[str, float], *, kind: Kind) -> tuple[float, ...]:
-    """Give what the search says of passages; of one that it did not bring, what it says of the last that it did.
+    """Return what the search says of passages; of one that it did not bring, what it says of the last that it did.
 
     Of people's questions that is the share of the best hit's fused score (`shares`, by chunk), as it is blended when it
     serves. Pseudo-questions are in the index themselves, which would flatter their chunk: of those it is the cosine
@@ -31,7 +31,7 @@ def first_stage(hits: Sequence[Hit], legs: Legs, shares: Mapping[str, float], *,
 
 
 def measure(groups: Sequence[Group], score: Score, *, residual: float) -> dict[str, float]:
-    """Give MAP, MRR@10 and nDCG@10 of groups by logits, with `residual` times the first stage's score beside."""
+    """Return MAP, MRR@10 and nDCG@10 of groups by logits, with `residual` times the first stage's score beside."""
     logits = iter(score([(group.query, text) for group in groups for text in group.passages]))
     scores = [
         [float(next(logits)) + (residual * group.first[at] if residual else 0.0) for at in range(len(group.passages))]

@@ -99,7 +99,7 @@ def pseudo_questions(client: Elasticsearch, index: str, *, collection: str) -> I
 
 
 def judged_questions(client: Elasticsearch, index: str, judged: JudgedSet) -> Iterator[Question]:
-    """Give judged queries with their documents' chunks, one `Asked` a document that answers.
+    """Return judged queries with their documents' chunks, one `Asked` a document that answers.
 
     Of a document of several chunks the one that shares most words with the question is the answer. A document that is
     not in the collection gives nothing.
@@ -125,7 +125,7 @@ def judged_questions(client: Elasticsearch, index: str, judged: JudgedSet) -> It
 
 
 def answering(query: str, hits: Sequence[Hit]) -> Hit:
-    """Give the chunk that shares most words (pairs of characters in Chinese) with a question, the first of equals."""
+    """Return the chunk that shares most words (pairs of characters in Chinese) with a question, the first of equals."""
     words = terms(query)
     return max(
         sorted(hits, key=lambda hit: hit.position), key=lambda hit: len(words & terms(f"{hit.title}\n{hit.text}"))
@@ -168,7 +168,7 @@ def _shared(every: list[Question], at_most: int | None) -> list[Question]:
 
 
 def part_of(question: Question, *, dev_share: float) -> Part:
-    """Tell whether a question's group is trained on or measured.
+    """Return whether a question's group is trained on or measured.
 
     Pseudo-questions of one answer stay together, and so do all answers to one question of people, in all collections.
     """

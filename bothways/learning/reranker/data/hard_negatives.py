@@ -72,7 +72,7 @@ def choose_negatives(
 
 
 def cosine(hit: Hit) -> float:
-    """Give the cosine of a hit of the leg `text_sem`, whose score is (1 + cosine) / 2 (Elasticsearch's `cosine`)."""
+    """Return the cosine of a hit of the leg `text_sem`, whose score is (1 + cosine) / 2 (Elasticsearch's `cosine`)."""
     return 2 * hit.legs["text_sem"].score - 1 if "text_sem" in hit.legs else 2 * hit.score - 1
 
 

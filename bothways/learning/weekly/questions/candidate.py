@@ -168,7 +168,7 @@ def _is_same(then: Known, now: Known | None) -> bool:
 
 
 def _body(client: Elasticsearch, live: Collection) -> dict[str, Any]:
-    """Give settings and mappings to create an index that is as the live one is."""
+    """Return settings and mappings to create an index that is as the live one is."""
     with elasticsearch_errors(f"reading the settings of {live.index}"):
         settings = client.indices.get_settings(index=live.index)[live.index]["settings"]["index"]
         mappings = client.indices.get_mapping(index=live.index)[live.index]["mappings"]
@@ -185,7 +185,7 @@ def _now() -> str:
 
 
 def _copy(client: Elasticsearch, live: str, index: str, lease: Lease) -> int:
-    """Copy all chunks inside Elasticsearch; gives their number. Ctrl-C ends the copying there, too."""
+    """Copy all chunks inside Elasticsearch; returns their number. Ctrl-C ends the copying there, too."""
     with elasticsearch_errors(f"copying {live}"):
         client.indices.refresh(index=live)
         expected = int(client.count(index=live)["count"])

@@ -107,7 +107,7 @@ class HintedWriter:
         return self._llm.usage
 
     def write(self, task: Task, chunk: Known) -> Rewritten:
-        """Give a chunk new questions; raises `LLMError` where the answer has none that may be used."""
+        """Return a chunk new questions; raises `LLMError` where the answer has none that may be used."""
         material = material_of(task, chunk)
         key = cache_key("rewritten", material, REWRITE.version, self._llm.name, str(self._n))
         kept = self._cache.get(key)

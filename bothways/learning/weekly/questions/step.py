@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bothways.core.collections.collection import Collection, open_collection
@@ -38,14 +39,15 @@ def learn_questions(run: Run) -> Step:
     used = used_pairs(History(run.client).of(run.collection), live=live.index)
     work = make_worklist(run.parts.learn, used=used, at_most=at_most)
     details = _about(work, chunks, at_most)
+    outcome = partial(Step, name="questions", details=details)
     if not work.tasks:
-        return Step(name="questions", state="nothing", reason=_nothing(work, at_most), details=details)
+        return outcome(state="nothing", reason=_nothing(work, at_most))
     if run.llm is None:
         why = f"{len(work.tasks)} chunks need new questions, and no language model is set (BOTHWAYS_LLM_BASE_URL)"
-        return Step(name="questions", state="skipped", reason=why, details=details)
+        return outcome(state="skipped", reason=why)
     if unfinished := _unfinished_rebuild(run, live):
         why = f"a rebuild was begun and is not finished ({unfinished}): finish it with `bothways index`, then run again"
-        return Step(name="questions", state="skipped", reason=why, details=details)
+        return outcome(state="skipped", reason=why)
     known = read_chunks(run.client, live.index, [task.chunk_id for task in work.tasks])
     with AnswerCache(run.settings.cache_dir / "answers.sqlite") as cache:
         writer = _writer(run, run.llm, cache)
@@ -60,12 +62,7 @@ def learn_questions(run: Run) -> Step:
         )
     details |= _rewritten(run, rewriting)
     if not rewriting.done:
-        return Step(
-            name="questions",
-            state="nothing",
-            reason="no chunk got a question that is not a copy of what users asked",
-            details=details,
-        )
+        return outcome(state="nothing", reason="no chunk got a question that is not a copy of what users asked")
     with alone_on(run.client, run.collection) as lease:
         return _decide(run, rewriting, chunks, details, lease)
 
@@ -121,12 +118,8 @@ def _plan(run: Run, work: Worklist, known: dict[str, Known], writer: HintedWrite
     details["changes"] = [_change(task) for task in work.tasks]
     cost = Prices(run.settings.llm_price_prompt, run.settings.llm_price_completion).cost(usage)
     about = f"about {usage.prompt:,} + {usage.completion:,} tokens" + (f", cost {cost:.4g}" if cost is not None else "")
-    return Step(
-        name="questions",
-        state="planned",
-        reason=f"{len(work.tasks)} chunks would get new questions ({about})",
-        details=details,
-    )
+    why = f"{len(work.tasks)} chunks would get new questions ({about})"
+    return Step(name="questions", state="planned", reason=why, details=details)
 
 
 def _about(work: Worklist, chunks: int, at_most: int) -> dict[str, Any]:

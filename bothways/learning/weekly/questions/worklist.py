@@ -71,7 +71,7 @@ def make_worklist(judgments: Iterable[Judgment], *, used: Collection[tuple[str, 
 
 
 def why(judgment: Judgment) -> str | None:
-    """Say why a judgment asks for new questions, None where it does not."""
+    """Return why a judgment asks for new questions, None where it does not."""
     if judgment.verdict == "positive":
         if judgment.mean_rank is not None and judgment.mean_rank > LOW:
             return f"chosen although it stood at rank {judgment.mean_rank:.1f} on average"
