@@ -21,14 +21,14 @@ from bothways.learning.rank_measures import MEASURE
 A = TypeVar("A", bound=Arguments)
 
 OutOption: TypeAlias = Annotated[Path, typer.Option("--out", help="folder of the model; a new one unless --resume")]
-EpochsOption: TypeAlias = Annotated[float, typer.Option(help="times that every question is learnt")]
+EpochsOption: TypeAlias = Annotated[float, typer.Option(help="times that each question is learnt")]
 QuestionsOption: TypeAlias = Annotated[
-    int | None, typer.Option("--max-questions", help="questions that are drawn; people's first")
+    int | None, typer.Option("--max-questions", help="learn from at most so many questions; people's first")
 ]
 MinutesOption: TypeAlias = Annotated[
-    float | None, typer.Option(min=0.01, help="end the training then, with the best model so far")
+    float | None, typer.Option(min=0.01, help="stop the training after so many minutes; the best model so far is kept")
 ]
-ResumeOption: TypeAlias = Annotated[bool, typer.Option("--resume", help="go on with what was interrupted in --out")]
+ResumeOption: TypeAlias = Annotated[bool, typer.Option("--resume", help="continue the interrupted run in --out")]
 
 
 class Settable:
@@ -55,7 +55,7 @@ class Settable:
         return typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="one of the rarer arguments, which `--set help` lists; repeatable",
+            help="set a rarer argument; `--set help` lists them; repeatable",
             callback=self._check,
             is_eager=True,
         )
@@ -112,7 +112,7 @@ def training_bars(*tasks: str) -> Iterator[tuple[Callable[..., None], ...]]:
         try:
             yield (*(counter(number) for number in range(len(tasks) - 1)), on_log)
         except KeyboardInterrupt:
-            err.print("Add --resume to go on with what is in --out.")
+            err.print("Add --resume to continue with what is in --out.")
             raise
 
 

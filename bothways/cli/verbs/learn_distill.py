@@ -61,7 +61,7 @@ def distill(
     groups: Annotated[
         Path | None, typer.Option(help="folder of `bothways learn reranker`: take its groups instead of mining")
     ] = None,
-    steps: Annotated[str, typer.Option(help="which of logits, triplets, train, evaluate to run")] = ",".join(STEPS),
+    steps: Annotated[str, typer.Option(help="steps to run")] = ",".join(STEPS),
     max_questions: QuestionsOption = None,
     epochs: EpochsOption = STUDENT.epochs,
     set_: Annotated[list[str] | None, SETTABLE.option()] = None,

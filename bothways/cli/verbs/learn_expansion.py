@@ -58,26 +58,33 @@ _COMPARED = (
 def expansion(
     queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="BEIR queries.jsonl, or JSON lines with gold")],
     collection: CollectionOption,
-    out_dir: Annotated[Path, typer.Option("--out", help="folder of samples, report, rule and pairs; a new one")],
+    out_dir: Annotated[Path, typer.Option("--out", help="new folder of samples, report, rule and pairs")],
     qrels: QrelsOption = None,
     split: Annotated[str, typer.Option(help="`train`, `dev` (a fifth, by hash of the id) or `all`")] = "train",
-    strategy: Annotated[str, typer.Option(help="the strategy that is served, without expansion")] = "hybrid",
+    strategy: Annotated[str, typer.Option(help="strategy that users search with, without expansion")] = "hybrid",
     n: Annotated[
-        int | None, typer.Option("--samples", min=1, max=100, help="of a query: 4, or all that are recorded")
+        int | None,
+        typer.Option(
+            "--samples", min=1, max=100, help="pseudo-documents for each query; unset: 4, or all recorded ones"
+        ),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, max=2, help="of the language model")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="temperature of the language model")] = 1.0,
     expansions: Annotated[
-        Path | None, typer.Option(help="recorded ones instead: JSON lines query_id, text; several a query")
+        Path | None,
+        typer.Option(help="read pseudo-documents from JSON lines (query_id, text); the language model is not called"),
     ] = None,
-    price: Annotated[float, typer.Option(min=0, max=1, help="nDCG@10 that a call has to bring")] = 0.01,
-    margin: Annotated[float, typer.Option(min=0.001, max=1, help="of reward between chosen and rejected")] = 0.1,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was cut off")] = False,
+    price: Annotated[float, typer.Option(min=0, max=1, help="gain in nDCG@10 from which a call pays off")] = 0.01,
+    margin: Annotated[
+        float, typer.Option(min=0.001, max=1, help="least difference in reward of a preference pair")
+    ] = 0.1,
+    resume: Annotated[bool, typer.Option("--resume", help="continue an interrupted run")] = False,
     allow_leaks: AllowLeaksOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn when pseudo-documents help, and which ones to prefer.
 
-    Learn what pseudo-documents bring, when to ask for one, and which the language model should prefer to write.
+    It measures what they bring to judged queries, learns a rule for when to write one, and writes preference pairs to
+    fine-tune the language model with.
     """
     chosen = settings()
     part = None if split == "all" else parse_split(split)

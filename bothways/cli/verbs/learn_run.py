@@ -34,16 +34,17 @@ LOG_EVERY_S = 10.0
 
 OutOption = Annotated[Path, typer.Option("--out", help="folder of the reports; the same for all runs")]
 RegressionOption = Annotated[
-    list[Path] | None, typer.Option(help="frozen judged queries: BEIR folder or JSON lines with gold; repeatable")
+    list[Path] | None,
+    typer.Option(help="judged queries that never change: BEIR folder or JSON lines with gold; repeatable"),
 ]
 NoRegressionOption = Annotated[
     bool, typer.Option("--no-regression", help="let held-out judgments alone decide what goes live")
 ]
-DaysOption = Annotated[float, typer.Option(min=0.01, help="feedback of the last so many days")]
-StrategyOption = Annotated[str, typer.Option(help="the strategy that is in use, by which the gate measures")]
+DaysOption = Annotated[float, typer.Option(min=0.01, help="use feedback of the last so many days")]
+StrategyOption = Annotated[str, typer.Option(help="strategy that users search with; the gate measures it")]
 SetOption = Annotated[list[str] | None, SETTABLE.option()]
-RemoveOption = Annotated[bool, typer.Option("--remove-refused", help="remove a candidate that is refused")]
-DryOption = Annotated[bool, typer.Option("--dry-run", help="say what would be done; nothing is written or asked")]
+RemoveOption = Annotated[bool, typer.Option("--remove-refused", help="remove a candidate that the gate refuses")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="print what would be done, and change nothing")]
 
 
 def run(
@@ -55,7 +56,8 @@ def run(
     strategy: StrategyOption = "hybrid_rerank",
     set_: SetOption = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="end fine-tuning then, with the best model so far")
+        float | None,
+        typer.Option(min=0.01, help="stop fine-tuning after so many minutes; the best model so far is kept"),
     ] = None,
     remove_refused: RemoveOption = False,
     dry_run: DryOption = False,

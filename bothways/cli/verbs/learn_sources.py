@@ -27,7 +27,8 @@ BeirOption: TypeAlias = Annotated[
     ),
 ]
 GeneralOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="FOLDER@COLLECTION: judged queries of other texts, to stay good at; repeatable")
+    list[str] | None,
+    typer.Option(help="FOLDER@COLLECTION: judged queries of other texts, in which searches must stay good; repeatable"),
 ]
 JudgmentsOption: TypeAlias = Annotated[
     list[str] | None,
@@ -36,7 +37,8 @@ JudgmentsOption: TypeAlias = Annotated[
 ExcludeOption: TypeAlias = Annotated[
     list[Path] | None,
     typer.Option(
-        "--exclude-queries", help="evaluation queries, never trained on, nor what is nearly equal (JSON lines, BEIR)"
+        "--exclude-queries",
+        help="evaluation queries (JSON lines, BEIR): they and near-copies of them are not trained on; repeatable",
     ),
 ]
 

@@ -6,7 +6,6 @@ search's own scores. A bench is a corpus, or a part of it, with judged queries: 
 
 from __future__ import annotations
 
-import hashlib
 import random
 import threading
 from collections import Counter
@@ -21,7 +20,9 @@ from bothways.core.datatypes import Vector
 from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import UsageError
 from bothways.core.results import Hit
+from bothways.core.text.passage import passage
 from bothways.indexer.workers.overlap import overlapped
+from bothways.learning.hash_split import in_share
 from bothways.learning.leakage import LeakageFilter, letters_of
 from bothways.learning.rank_measures import measured
 from bothways.learning.reranker.data.groups import Group, Part, Question, draw
@@ -80,8 +81,7 @@ def read_corpus(client: Elasticsearch, index: str) -> Corpus:
     with elasticsearch_errors("reading the texts of a collection"):
         for found in scan(client, index=index, query=body, size=_PAGE):
             source = found["_source"]
-            heading = source.get("heading") or ""
-            rows.append((found["_id"], source["doc_id"], f"{heading}\n{source['text']}" if heading else source["text"]))
+            rows.append((found["_id"], source["doc_id"], passage(source.get("heading"), source["text"])))
     rows.sort()
     return Corpus([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
 
@@ -94,8 +94,7 @@ def searching_whole(searcher: Searcher, *, depth: int) -> Retrieve:
 
 def held_out(text: str, *, share: float = 0.1) -> bool:
     """Return whether a question is kept for choosing between models, by its letters: the same wherever it stands."""
-    digest = hashlib.sha256(letters_of(text).encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return in_share(letters_of(text), share)
 
 
 def allowed(questions: Iterable[Question], leakage: LeakageFilter, counts: Counter[str]) -> Iterator[Question]:

@@ -6,7 +6,6 @@ same form. `Asked` is a question that is not mined yet, `Group` is what the trai
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +21,8 @@ from bothways.core.elastic.client import elasticsearch_errors
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import write_private
 from bothways.core.results import Hit
+from bothways.core.text.passage import passage
+from bothways.learning.hash_split import in_share
 from bothways.search.rank.window import terms
 
 Kind = Literal["questions", "judged", "clicks"]
@@ -128,7 +129,7 @@ def answering(query: str, hits: Sequence[Hit]) -> Hit:
     """Return the chunk that shares most words (pairs of characters in Chinese) with a question, the first of equals."""
     words = terms(query)
     return max(
-        sorted(hits, key=lambda hit: hit.position), key=lambda hit: len(words & terms(f"{hit.title}\n{hit.text}"))
+        sorted(hits, key=lambda hit: hit.position), key=lambda hit: len(words & terms(passage(hit.title, hit.text)))
     )
 
 
@@ -174,8 +175,7 @@ def part_of(question: Question, *, dev_share: float) -> Part:
     """
     of_chunk = f"{question.collection}/{question.positive.chunk_id}"
     together = of_chunk if question.kind == "questions" else question.text
-    digest = hashlib.sha256(together.encode()).digest()
-    return "dev" if int.from_bytes(digest[:8], "big") < dev_share * 2**64 else "train"
+    return "dev" if in_share(together, dev_share) else "train"
 
 
 def write_groups(path: Path, groups: Iterable[Group]) -> None:

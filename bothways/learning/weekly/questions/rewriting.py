@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from bothways.core.datatypes import Failure
 from bothways.core.errors import LLMError, LLMUnavailableError
 from bothways.core.prompts import Prompt
+from bothways.core.text.passage import passage
 from bothways.indexer.doc2query.expand import next_learnt
 from bothways.indexer.doc2query.parse_questions import clean_questions, split_answer
 from bothways.indexer.doc2query.question_writer import QUESTIONS_SCHEMA, TOKENS_A_QUESTION
@@ -55,8 +56,7 @@ class Known:
     @property
     def passage(self) -> str:
         """What questions are asked about: heading or title, then the text."""
-        heading = self.heading or self.title
-        return f"{heading}\n{self.text}" if heading else self.text
+        return passage(self.heading or self.title, self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
