@@ -211,7 +211,7 @@ def test_the_whole_command(judged, run, collection, server, tmp_path):
     assert code == 0, err
     assert json.loads(told)["expansion"]["rule"] == json.loads((out / "rule.json").read_text("utf-8"))["kind"]
     code, _, err = run(*words, "--temperature", "0.7", **environment)
-    assert (code, "is taken" in err) == (2, True)
+    assert (code, "is not empty" in err) == (2, True)
 
 
 def test_a_language_model_that_dies_and_comes_back(judged, run, collection, server, tmp_path):

@@ -365,7 +365,7 @@ def test_learn_from_a_collection(run, build, collection, tmp_path, es_settings):
         (folder / f"b{number}.txt").write_text(f"用人单位应当支付劳动报酬，编号{number}。", encoding="utf-8")
     build(folder, writer=AsksOf())
     proposal = tmp_path / "proposal.txt"
-    wanted = ("--min-score", "0.2", "--no-check", "--json")
+    wanted = ("--set", "min_score=0.2", "--no-check", "--json")
     code, out, err = run("learn", "synonyms", "-c", collection, "--out", proposal, *wanted)
     assert code == 0, err
     pairs = {(one["asked"], one["found"]) for one in json.loads(out)["candidates"]}

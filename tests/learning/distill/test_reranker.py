@@ -204,7 +204,7 @@ def test_what_is_there_is_gone_on_with_or_refused(tmp_path, trained_in, settings
     rows = [json.loads(line) for line in before.splitlines()[1:]]
     assert [json.loads(line) for line in shard.read_bytes().splitlines()[1:]] == rows
     other = replace(plan, resume=True, teacher=plan.teacher.model_copy(update={"instruction": "other"}))
-    with pytest.raises(UsageError, match="another teacher"):
+    with pytest.raises(UsageError, match="other arguments or data: teacher was"):
         distill_reranker(settings, other)
 
 

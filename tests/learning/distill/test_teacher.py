@@ -53,7 +53,7 @@ def test_what_is_too_long_loses_its_end_and_keeps_the_prompt(tmp_path):
     assert ids[0].tolist() == ids[1].tolist()
     assert ids[0, -len(one._suffix) :].tolist() == one._suffix
     assert ids[0, : len(one._prefix)].tolist() == one._prefix
-    with pytest.raises(UsageError, match="--teacher-max-length 80"):
+    with pytest.raises(UsageError, match="teacher_max_length=80"):
         teacher(causal_folder(tmp_path / "other"), tmp_path, max_length=80)
 
 

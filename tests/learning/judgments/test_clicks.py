@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from bothways.learning.judgments.clicks import Seen, Session, Tally, read_sessions
 from bothways.learning.judgments.evidence import A_QUERY_AN_HOUR, gather
 
@@ -55,7 +57,7 @@ def test_what_tells_nothing_is_counted_by_its_reason():
     ]  # fmt: skip
     found, tally = sessions_of(queries, events)
     assert [dict(one.actions) for one in found] == [{"c-0": {"click", "up"}}]
-    assert tally.as_dict() == {
+    assert asdict(tally) == {
         "searches": 4, "events": 10, "searches_without_event": 1, "searches_without_text": 1,
         "searches_indiscriminate": 1, "events_of_other_searches": 1, "events_on_what_was_not_shown": 1,
         "events_twice": 1, "sessions": 1,
