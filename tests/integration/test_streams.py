@@ -169,10 +169,10 @@ def test_the_first_words_do_not_wait_for_the_next(served, llm, shelf):
     llm.script = [Gated(())]
     with httpx.stream("POST", f"{served.url}/api/v1/ask", json=asked(shelf), timeout=300) as answer:
         lines = answer.iter_lines()
-        assert [next(lines), next(lines)] == ["event: delta", 'data: {"text": "提前三天"}']
+        assert [next(lines), next(lines)] == ["event: delta", 'data: {"text":"提前三天"}']
         read_first.set()
         rest = [line for line in lines if line]
-    assert rest[0:2] == ["event: delta", 'data: {"text": "[1]"}']
+    assert rest[0:2] == ["event: delta", 'data: {"text":"[1]"}']
     assert rest[2] == "event: done"
 
 
