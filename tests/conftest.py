@@ -19,7 +19,7 @@ from bothways.node.connect import connect
 from tests.fakes import Clock
 from tests.run_node import Node, elasticsearch
 
-pytest_plugins = ["tests.turns", "tests.own_node"]
+pytest_plugins = ["tests.turns", "tests.own_node", "tests.warm_models"]
 
 _STACK, _NODE, _TURNS = pytest.StashKey[ExitStack](), pytest.StashKey["Node"](), pytest.StashKey[str]()
 _KEPT = {"BOTHWAYS_CACHE_DIR", *(f"BOTHWAYS_ES_{name}" for name in ("URL", "USER", "PASSWORD", "API_KEY", "CA_CERTS"))}
