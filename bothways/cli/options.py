@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from bothways.core.access.groups import ADMIN, Access
 from bothways.core.errors import UsageError
 from bothways.schemas.bounds import MAX_WINDOW
 from bothways.schemas.names import Fusion, Rewrite, Strategy
-from bothways.search.query.filters import FilterValue
+
+if TYPE_CHECKING:
+    from bothways.core.access.groups import Access
 
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
 AsGroupsOption = Annotated[
@@ -33,18 +34,17 @@ MinScoreOption = Annotated[float | None, typer.Option(help="drop hits that score
 RankWindowOption = Annotated[
     int | None, typer.Option(min=1, max=MAX_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
 ]
+StrategyOption = Annotated[Strategy, typer.Option(help="which legs search, and whether their hits are reranked")]
 RewriteOption = Annotated[
-    str | None, typer.Option(metavar="|".join(get_args(Rewrite)), help="pseudo-document for the dense legs")
+    Rewrite | None, typer.Option(help="search also with a passage that a language model writes as an answer")
 ]
-FusionOption = Annotated[
-    str | None, typer.Option(metavar="|".join(get_args(Fusion)), help="how BM25 and dense become one")
-]
+FusionOption = Annotated[Fusion | None, typer.Option(help="how the rankings of BM25 and of the vectors are combined")]
 
 _FILTER = re.compile(r"(?P<no>!?)(?P<field>[^=<>!?]+)(?:(?P<op>!=|>=|<=|=|>|<)(?P<value>.+)|(?P<has>\?))", re.DOTALL)
 _BOUNDS = {">=": "gte", ">": "gt", "<=": "lte", "<": "lt"}
 
 
-def parse_filters(pairs: Sequence[str]) -> dict[str, FilterValue]:
+def parse_filters(pairs: Sequence[str]) -> dict[str, Any]:
     """Read `--filter` options into bothways/search/query/filters.py's form.
 
     `law=民法典` (given twice: either), `law!=刑法` (given twice: neither), `year>=2020`, `year<2023`, `signed?`
@@ -72,7 +72,7 @@ def _put(condition: dict[str, Any], operator: str, value: object, pair: str) -> 
     condition[operator] = value
 
 
-def _simple(condition: dict[str, Any]) -> FilterValue:
+def _simple(condition: dict[str, Any]) -> Any:  # noqa: ANN401 – a value, a list, or operators
     if condition.keys() != {"any"}:
         return condition
     values: list[str] = condition["any"]
@@ -80,7 +80,9 @@ def _simple(condition: dict[str, Any]) -> FilterValue:
 
 
 def parse_access(groups: str | None) -> Access:
-    """Read `--as-groups hr,legal`; without it the command line sees all, since it has Elasticsearch itself."""
+    """Read `--as-groups hr,legal`; without it the command line sees everything, since it asks Elasticsearch itself."""
+    from bothways.core.access.groups import ADMIN, Access
+
     if groups is None:
         return ADMIN
     return Access(frozenset(group.strip() for group in groups.split(",") if group.strip()))
@@ -92,19 +94,3 @@ def parse_strategy(name: str) -> Strategy:
         if strategy == name.strip():
             return strategy  # type: ignore[no-any-return]
     raise UsageError(f"There is no strategy {name[:40]!r}; there are: {', '.join(get_args(Strategy))}.")
-
-
-def parse_rewrite(name: str | None) -> Rewrite | None:
-    """Read `--rewrite`."""
-    return None if name is None else cast("Rewrite", _one_of(get_args(Rewrite), name, "--rewrite"))
-
-
-def parse_fusion(name: str | None) -> Fusion | None:
-    """Read `--fusion`."""
-    return None if name is None else cast("Fusion", _one_of(get_args(Fusion), name, "--fusion"))
-
-
-def _one_of(names: Sequence[str], name: str, option: str) -> str:
-    if name not in names:
-        raise UsageError(f"{option} wants {', '.join(names)}, not {name[:40]!r}.")
-    return name

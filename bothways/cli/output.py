@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from pydantic import BaseModel
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -82,6 +81,6 @@ def print_json(data: object) -> None:
 
 
 def _fields(model: object) -> dict[str, Any]:
-    if isinstance(model, BaseModel):
-        return model.model_dump()
+    if hasattr(model, "model_dump"):  # pydantic takes long to import, and help needs none
+        return dict(model.model_dump())
     raise TypeError(f"{type(model).__name__} is no JSON.")

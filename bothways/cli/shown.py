@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from bothways.cli.output import out, printable
-from bothways.core.results import Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult, SelfQuery
+from bothways.schemas.search import Expansion, Facet, Hit, LegExplain, Neighbour, SearchResult, SelfQuery
 
 _INDENT = "   "
 _MARK = re.compile(r"</?em>")
+_DIGITS = {"rrf": 4, "convex": 3, "cross_encoder": 2}
 
 
 def show(result: SearchResult, *, explain: bool) -> None:
@@ -74,27 +75,23 @@ def _neighbour(sign: str, neighbour: Neighbour, hit: Hit) -> None:
 
 
 def _explain(hit: Hit) -> Iterator[str]:
-    for leg, placed in hit.legs.items():
-        yield f"{leg:<10}{f'#{placed.rank}':<5}{placed.score:<9.3f}{'; '.join(_matched(placed))}".rstrip()
-    if hit.rrf is not None:
-        yield f"{'rrf':<15}{hit.rrf:.4f}"
-    if hit.convex is not None:
-        yield f"{'convex':<15}{hit.convex:.3f}"
-    if hit.cross_encoder is not None:
-        yield f"{'cross-encoder':<15}{hit.cross_encoder:.2f}"
+    for stage, placed in (hit.explain or {}).items():
+        if isinstance(placed, LegExplain):
+            yield f"{stage:<10}{f'#{placed.rank}':<5}{placed.score:<9.3f}{'; '.join(_matched(placed))}".rstrip()
+        else:
+            yield f"{stage.replace('_', '-'):<15}{placed:.{_DIGITS.get(stage, 3)}f}"
 
 
-def _matched(placed: LegScore) -> Iterator[str]:
+def _matched(placed: LegExplain) -> Iterator[str]:
     if placed.matched:
         yield f"“{placed.matched}”"
-    words = placed.words or MatchedWords()
-    told = [(word, word) for word in words.words]
-    told += [(found, f"{found} (for {asked})") for found, asked in words.synonyms.items()]
-    in_questions = set(words.in_questions)
+    matched = [(word, word) for word in placed.words or ()]
+    matched += [(found, f"{found} (for {asked})") for found, asked in (placed.synonyms or {}).items()]
+    in_questions = set(placed.in_questions or ())
     groups = {
-        "words": [shown for found, shown in told if found not in in_questions],
-        "in its questions": [shown for found, shown in told if found in in_questions],
-        "characters": words.bigrams,
+        "words": [shown for found, shown in matched if found not in in_questions],
+        "in its questions": [shown for found, shown in matched if found in in_questions],
+        "characters": placed.bigrams or (),
     }
     yield from (f"{name}: {' '.join(group)}" for name, group in groups.items() if group)
 
@@ -120,7 +117,7 @@ def _few(values: Sequence[str], most: int = 5) -> str:
 
 
 def _counts(facet: Facet) -> str:
-    named = [f"{value} {count}" for value, count in facet.values]
+    named = [f"{one.value} {one.count}" for one in facet.values]
     rest = [f"{count} {name}" for name, count in (("others", facet.others), ("without", facet.missing)) if count]
     return ", ".join([*named, *rest]) or "–"
 

@@ -38,7 +38,7 @@ class AsyncClient:
             base_url=self.url,
             headers=sending.headers(api_key),
             timeout=sending.timeouts(timeout_s),
-            verify=sending.certificates(),
+            verify=sending.certificates(self.url),
         )
 
     async def __aenter__(self) -> AsyncClient:

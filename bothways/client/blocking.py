@@ -53,7 +53,7 @@ class Client:
             base_url=self.url,
             headers=sending.headers(api_key),
             timeout=sending.timeouts(timeout_s),
-            verify=sending.certificates(),
+            verify=sending.certificates(self.url),
         )
 
     def __enter__(self) -> Client:

@@ -55,9 +55,13 @@ def timeouts(timeout_s: float) -> httpx.Timeout:
     return httpx.Timeout(timeout_s, connect=min(5.0, timeout_s))
 
 
+def certificates(url: str) -> ssl.SSLContext | bool:
+    """Return what the server's certificate is checked by; reading it takes 20 ms, and plain HTTP needs none."""
+    return _known_certificates() if url.lower().startswith("https:") else False
+
+
 @cache
-def certificates() -> ssl.SSLContext:
-    """Give the certificates that servers are checked by; reading them takes 20 ms, so once will do."""
+def _known_certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 

@@ -7,7 +7,18 @@ from dataclasses import replace
 import pytest
 
 from bothways.cli.shown import show
-from bothways.core.results import Context, Expansion, Facet, Hit, LegScore, MatchedWords, Neighbour, SearchResult
+from bothways.core.results import (
+    Context,
+    Expansion,
+    Facet,
+    FacetValue,
+    Hit,
+    LegScore,
+    MatchedWords,
+    Neighbour,
+    SearchResult,
+)
+from bothways.schemas import search as schemas
 
 TOLD = MatchedWords(words=("昏倒", "怎么办"), synonyms={"丈夫": "老公"}, in_questions=("怎么办",), bigrams=("老公昏",))
 HIT = Hit(
@@ -49,14 +60,14 @@ def result(*hits, **more):
 @pytest.fixture
 def printed(capsys):
     def run(result, *, explain=False):
-        show(result, explain=explain)
+        show(schemas.SearchResult.model_validate(result, context={"explain": explain}), explain=explain)
         return capsys.readouterr().out
 
     return run
 
 
 def test_everything(printed):
-    law = Facet((("甲法", 2), ("乙法", 1)), others=3, missing=4)
+    law = Facet((FacetValue("甲法", 2), FacetValue("乙法", 1)), others=3, missing=4)
     text = printed(result(HIT, offset=5, total=70, facets={"law": law, "year": Facet(())}), explain=True)
     assert (
         text

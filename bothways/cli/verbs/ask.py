@@ -22,11 +22,9 @@ from bothways.cli.options import (
     RankWindowOption,
     RewriteOption,
     SelfQueryOption,
+    StrategyOption,
     parse_access,
     parse_filters,
-    parse_fusion,
-    parse_rewrite,
-    parse_strategy,
 )
 from bothways.cli.output import err, out, print_json, printable
 from bothways.core.errors import BothwaysError
@@ -48,7 +46,7 @@ def ask(
         str | None, typer.Argument(metavar="QUESTION", help="what to ask; none: a conversation, until Ctrl-D")
     ] = None,
     collection: CollectionOption = "default",
-    strategy: Annotated[str, typer.Option(help="how to search")] = "hybrid_rerank",
+    strategy: StrategyOption = "hybrid_rerank",
     top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to answer from, as far as the budget goes")] = 5,
     context: Annotated[int, typer.Option(min=0, max=MAX_CONTEXT, help="chunks to read before and after a hit")] = 0,
     rank_window_size: RankWindowOption = None,
@@ -63,15 +61,15 @@ def ask(
     """Answer a question from a collection, with citations."""
     defaults = settings().search
     options = defaults.replace(
-        strategy=parse_strategy(strategy),
+        strategy=strategy,
         top_k=top_k,
         context=context,
         leg_k=rank_window_size or defaults.leg_k,
         min_score=min_score,
         filters=parse_filters(filter_ or []),
         self_query=defaults.self_query if self_query is None else self_query,
-        rewrite=parse_rewrite(rewrite) or defaults.rewrite,
-        fusion=parse_fusion(fusion) or defaults.fusion,
+        rewrite=rewrite or defaults.rewrite,
+        fusion=fusion or defaults.fusion,
     )
     searcher, _ = build_searcher(settings())
     chat = Lazy(lambda: load_chat(settings()))

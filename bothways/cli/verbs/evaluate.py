@@ -16,8 +16,6 @@ from bothways.cli.options import (
     FusionOption,
     JsonOption,
     RewriteOption,
-    parse_fusion,
-    parse_rewrite,
     parse_strategy,
 )
 from bothways.cli.output import err, out, print_json, printable
@@ -68,8 +66,8 @@ def evaluate(
     rankings = dict(_named_run(pair) for pair in runs or [])
     defaults = settings().search
     options = defaults.replace(
-        rewrite=parse_rewrite(rewrite) or defaults.rewrite,
-        fusion=parse_fusion(fusion) or defaults.fusion,
+        rewrite=rewrite or defaults.rewrite,
+        fusion=fusion or defaults.fusion,
     )
     part = parse_split(split)
     judged = take_split(load_queries(queries, qrels), part)
