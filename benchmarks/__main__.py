@@ -1,6 +1,6 @@
 """`python -m benchmarks`: runs the benchmarks, prints one table of targets, and fails on a target missed.
 
-Parts: indexing, search, serve, footprint, encoding, bulk; `--only search,serve` runs some of them.
+Parts: indexing, search, serve, footprint, startup, encoding, bulk; `--only search,serve` runs some of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from benchmarks.search.footprint import run_footprint
 from benchmarks.search.searching import run_searching
 from benchmarks.search.serving import run_serving
 from benchmarks.search.setting import plan_search, remove, set_up
+from benchmarks.search.startup import run_startup
 from benchmarks.shared.alone import say, verdict
 from benchmarks.shared.corpus import ROOT, copy_limited, find_corpus
 from benchmarks.shared.machine import machine_facts, one_line
@@ -34,7 +35,7 @@ from bothways.core.errors import BothwaysError
 from bothways.core.settings import Settings, settings
 from bothways.node.connect import connect
 
-PARTS = ("indexing", "search", "serve", "footprint", "encoding", "bulk")
+PARTS = ("indexing", "search", "serve", "footprint", "startup", "encoding", "bulk")
 SAMPLE = 8
 """Texts whose vectors are compared between the sides."""
 
@@ -98,7 +99,7 @@ def _benchmarks(
             yield run_indexing(plan, client, say)
         finally:
             remove_indices(plan, client)
-    if {"search", "serve", "footprint"}.intersection(wanted.only):
+    if {"search", "serve", "footprint", "startup"}.intersection(wanted.only):
         yield from _on_one_collection(wanted, folder, chosen, client, es_url)
     if "encoding" in wanted.only:
         yield encoding.run(argparse.Namespace(limit=wanted.texts, repeat=1), chosen, client)
@@ -125,6 +126,7 @@ def _on_one_collection(
             "search": lambda: run_searching(plan, client, counts, say),
             "serve": lambda: run_serving(plan, say),
             "footprint": lambda: run_footprint(plan, say),
+            "startup": lambda: run_startup(plan, say),
         }
         for name, step in steps.items():
             if name in wanted.only:

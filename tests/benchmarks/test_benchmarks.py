@@ -21,6 +21,7 @@ from benchmarks.search.footprint import compare as compare_footprint
 from benchmarks.search.searching import added_by_server, added_ms
 from benchmarks.search.searching import compare as compare_searching
 from benchmarks.search.serving import compare as compare_serving
+from benchmarks.search.startup import compare as compare_startup
 from benchmarks.shared.corpus import ROOT, Corpus, copy_limited, first_articles, read_queries
 from benchmarks.shared.judged import first_of_each
 from benchmarks.shared.made_up import clauses, near, separate, varied
@@ -424,3 +425,10 @@ OTHERS = {"haystack_index", "haystack_search", "langchain"}  # of an environment
 def test_every_benchmark_can_be_imported(module):
     if module.rpartition("/")[2] not in OTHERS:
         importlib.import_module(module.replace("/", "."))
+
+
+def test_the_table_of_starting_commands():
+    seconds = {"pass": [0.02, 0.03, 0.02], "httpx": [0.2], "client": [0.3], "help": [0.4, 0.4, 9.0], "search": [0.5]}
+    benchmark = compare_startup(seconds)
+    assert [target.value for target in benchmark.targets] == pytest.approx([20.0, 25.0, 1.5])
+    assert [target.met for target in benchmark.targets] == [True, False, True]
