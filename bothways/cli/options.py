@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 
 CollectionOption = Annotated[str, typer.Option("--collection", "-c", help="the collection's name")]
 AsGroupsOption = Annotated[
-    str | None, typer.Option(metavar="A,B", help="see what an API key of these access groups would see")
+    str | None, typer.Option(metavar="A,B", help="search as an API key with these access groups would")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print only JSON")]
 FilterOption = Annotated[
     list[str] | None,
     typer.Option(
         "--filter",
-        help="FIELD=VALUE that hits must have; also != > >= < <=, 'FIELD?' for any value, '!FIELD?' for none",
+        help="FIELD=VALUE that hits must have; also != > >= < <=, 'FIELD?' (has any value), '!FIELD?' (has none)",
     ),
 ]
 SelfQueryOption = Annotated[
-    bool | None, typer.Option("--self-query/--no-self-query", help="names and numbers in QUESTION act on metadata")
+    bool | None,
+    typer.Option("--self-query/--no-self-query", help="let names and numbers in QUESTION filter by metadata"),
 ]
-MinScoreOption = Annotated[float | None, typer.Option(help="drop hits that score less, on the strategy's scale")]
+MinScoreOption = Annotated[
+    float | None, typer.Option(help="drop hits with a lower score, on the scale of the strategy")
+]
 RankWindowOption = Annotated[
     int | None, typer.Option(min=1, max=MAX_WINDOW, help="hits that each leg brings; unset: BOTHWAYS_LEG_K")
 ]

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 from bothways.core.elastic.lease import Leases
-from bothways.core.errors import UsageError
 from bothways.core.settings import Settings
 from bothways.indexer.workers.shards import Questions, Shards
 from bothways.indexer.workers.workers import Leader
@@ -22,7 +21,6 @@ from bothways.models.onnx.graph import cores
 from bothways.node.connect import connect
 
 Engine = Literal["local", "ray"]
-ENGINES: tuple[Engine, ...] = ("local", "ray")
 
 _JOIN = "from bothways.cli.main import main; main()"
 _LEAVES_WITHIN_S = 10.0
@@ -90,11 +88,9 @@ def writing(
     collection: str,
     questions: Questions,
     workers: int | None,
-    engine: str,
+    engine: Engine,
 ) -> Write:
     """Return what brings the chunks of a job into the index: this process, workers on this machine, or Ray."""
-    if engine not in ENGINES:
-        raise UsageError(f"There is no engine {engine[:40]!r}; there are: {', '.join(ENGINES)}.")
     if engine == "local" and workers is None:
         return write
     client, _ = connect(settings)

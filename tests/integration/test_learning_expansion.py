@@ -252,7 +252,7 @@ def test_bad_usage_says_what_to_do(judged, run, collection, tmp_path):
     code, _, err = run(*words, "--expansions", good, "--strategy", "bm25")
     assert (code, "Expansion changes nothing" in err) == (2, True)
     code, _, err = run(*words, "--expansions", good, "--split", "test")
-    assert (code, "--split wants" in err) == (2, True)
+    assert (code, "'test' is not one of" in err) == (2, True)
     bad.write_text('{"format": 7}', "utf-8")
     code, _, err = run(*words, "--expansions", good, BOTHWAYS_EXPANSION_RULE=str(bad))
     assert (code, "its format is 7" in err) == (2, True)

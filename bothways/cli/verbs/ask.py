@@ -43,11 +43,13 @@ _PROMPT = "? "
 
 def ask(
     question: Annotated[
-        str | None, typer.Argument(metavar="QUESTION", help="what to ask; none: a conversation, until Ctrl-D")
+        str | None, typer.Argument(metavar="QUESTION", help="what to ask; without it, a conversation until Ctrl-D")
     ] = None,
     collection: CollectionOption = "default",
     strategy: StrategyOption = "hybrid_rerank",
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="hits to answer from, as far as the budget goes")] = 5,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=100, help="hits to answer from, as far as they fit into the prompt")
+    ] = 5,
     context: Annotated[int, typer.Option(min=0, max=MAX_CONTEXT, help="chunks to read before and after a hit")] = 0,
     rank_window_size: RankWindowOption = None,
     min_score: MinScoreOption = None,

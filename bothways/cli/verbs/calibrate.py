@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from bothways.cli.options import CollectionOption, JsonOption, parse_strategy
+from bothways.cli.options import CollectionOption, JsonOption
 from bothways.cli.output import out, print_json
-from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOption, parse_split
+from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOption
 from bothways.cli.verbs.tune import bars, refuse_to_overwrite
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import settings
@@ -19,18 +19,23 @@ from bothways.evaluation.judged.queries import load_queries, take_split
 from bothways.evaluation.report.markdown import between
 from bothways.evaluation.tune.calibrate import Calibration, Threshold
 from bothways.evaluation.tune.calibrate import calibrate as find_threshold
+from bothways.schemas.names import Strategy
 from bothways.search.build import build_searcher
 
 SETTINGS_HEAD = "# Chosen by `bothways eval calibrate`"
 
 
 def calibrate(
-    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="judged queries to choose on: a train split")],
+    queries: Annotated[
+        Path, typer.Argument(metavar="QUERIES", help="judged queries to choose by; not those that you report on")
+    ],
     collection: CollectionOption,
     qrels: QrelsOption = None,
     split: SplitOption = None,
-    strategy: Annotated[str, typer.Option(help="whose scores")] = "hybrid_rerank",
-    precision: Annotated[float, typer.Option(min=0, max=1, help="share of first hits that should be relevant")] = 0.9,
+    strategy: Annotated[Strategy, typer.Option(help="strategy whose scores are used")] = "hybrid_rerank",
+    precision: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the first hits that should be relevant")
+    ] = 0.9,
     folds: Annotated[int, typer.Option(min=2, max=50, help="folds of the cross-validation")] = 5,
     allow_leaks: AllowLeaksOption = False,
     write: Annotated[Path, typer.Option("--write", help="settings file to write")] = Path("calibrated.env"),
@@ -41,14 +46,14 @@ def calibrate(
     It is chosen so that the first hit is relevant as often as `--precision` says, and written to a settings file.
     """
     refuse_to_overwrite(write, SETTINGS_HEAD)
-    judged = take_split(load_queries(queries, qrels), parse_split(split))
+    judged = take_split(load_queries(queries, qrels), split)
     searcher, _ = build_searcher(settings())
     with bars() as advance:
         found = find_threshold(
             searcher,
             collection,
             judged,
-            options=settings().search.replace(strategy=parse_strategy(strategy)),
+            options=settings().search.replace(strategy=strategy),
             precision=precision,
             folds=folds,
             allow_leaks=allow_leaks,

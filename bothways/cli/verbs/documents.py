@@ -18,8 +18,10 @@ from bothways.schemas.documents import DocumentRow
 
 def documents(
     collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="the collection's name")],
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many, in the order of their ids")] = 50,
-    after: Annotated[str | None, typer.Option(metavar="DOC_ID", help="begin behind this id: the next page")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many documents, in the order of their ids")] = 50,
+    after: Annotated[
+        str | None, typer.Option(metavar="DOC_ID", help="begin after this id, which gives the next page")
+    ] = None,
     as_groups: AsGroupsOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -22,8 +22,8 @@ _ASK_TIMEOUT_S = 5.0
 
 
 def up_command(
-    docker: Annotated[bool, typer.Option("--docker", help="only in Docker")] = False,
-    local: Annotated[bool, typer.Option("--local", help="only as a local node, even where Docker runs")] = False,
+    docker: Annotated[bool, typer.Option("--docker", help="start it in Docker only")] = False,
+    local: Annotated[bool, typer.Option("--local", help="start it as a local process, even where Docker runs")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start an Elasticsearch on this machine, and leave it running.
@@ -46,7 +46,9 @@ def _segment(rules: str) -> str:
 
 
 def down_command(
-    remove_data: Annotated[bool, typer.Option("--purge", help="also remove its indexes, config and logs")] = False,
+    remove_data: Annotated[
+        bool, typer.Option("--purge", help="also delete its indexes, configuration and logs")
+    ] = False,
 ) -> None:
     """Stop the Elasticsearch that `up` started; its indexes stay."""
     stopped = purge(settings()) if remove_data else down(settings())

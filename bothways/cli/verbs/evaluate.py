@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from rich.progress import Progress
@@ -29,31 +29,47 @@ from bothways.evaluation.report.markdown import between, degraded_lines, not_sig
 from bothways.evaluation.report.values import Plan, Report, figure
 from bothways.search.build import build_searcher
 
-OutOption = Annotated[Path | None, typer.Option("--out", help="folder for report.json, .md, .html, rows and TREC runs")]
-QrelsOption = Annotated[Path | None, typer.Option(help="BEIR or TREC judgements")]
-CutoffsOption = Annotated[str, typer.Option("--k", help="cut-offs of hit@k, mrr@k, ndcg@k and recall@k, by commas")]
-MeasureOption = Annotated[str, typer.Option(help="the measure that decides: intervals, tests and slices are of it")]
-SplitOption = Annotated[
-    str | None, typer.Option(help="only a part of the queries: `dev` (a fifth, by hash of the id) or `train`")
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="folder for the report (JSON, Markdown, HTML), its rows and TREC runs")
 ]
-AllowLeaksOption = Annotated[bool, typer.Option(help="go on although judged queries are indexed questions")]
-SliceOption = Annotated[list[str] | None, typer.Option("--slice", help="a field of the queries to group by")]
+QrelsOption = Annotated[Path | None, typer.Option(help="relevance judgments in the form of BEIR or TREC")]
+CutoffsOption = Annotated[
+    str, typer.Option("--k", help="cut-offs of hit@k, mrr@k, ndcg@k and recall@k, separated by commas")
+]
+MeasureOption = Annotated[str, typer.Option(help="the measure that intervals, tests and slices are computed for")]
+SplitOption = Annotated[
+    Split | None, typer.Option(help="use only a part of the queries: dev is a fifth of them, train the rest")
+]
+AllowLeaksOption = Annotated[
+    bool, typer.Option("--allow-leaks", help="go on although some judged queries are indexed as pseudo-questions")
+]
+SliceOption = Annotated[
+    list[str] | None, typer.Option("--slice", help="field of the queries to group the results by; repeatable")
+]
 
 
 def evaluate(
-    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="BEIR queries.jsonl, or JSON lines with gold")],
+    queries: Annotated[
+        Path, typer.Argument(metavar="QUERIES", help="BEIR's queries.jsonl, or JSON lines with `query` and `gold`")
+    ],
     collection: CollectionOption,
     out_dir: OutOption = None,
     qrels: QrelsOption = None,
-    strategies: Annotated[str, typer.Option(help="names, by commas")] = "bm25,dense,questions,hybrid,dedup",
+    strategies: Annotated[
+        str, typer.Option(help="strategies to measure, separated by commas")
+    ] = "bm25,dense,questions,hybrid,dedup",
     k: CutoffsOption = "1,3,5,10",
     measure: MeasureOption = "ndcg@10",
-    baseline: Annotated[str | None, typer.Option(help="what the others are tested against; else the first")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="strategy that the others are compared with; unset: the first")
+    ] = None,
     slices: SliceOption = None,
     split: SplitOption = None,
-    runs: Annotated[list[str] | None, typer.Option("--run", help="NAME=FILE: a TREC run as another row")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Option("--run", help="NAME=FILE: a TREC run to measure beside them; repeatable")
+    ] = None,
     pseudo_docs: Annotated[
-        Path | None, typer.Option(help="recorded pseudo-documents for the q2d strategies, as JSON lines")
+        Path | None, typer.Option(help="JSON lines with pseudo-documents, instead of a language model")
     ] = None,
     rewrite: RewriteOption = None,
     fusion: FusionOption = None,
@@ -69,8 +85,7 @@ def evaluate(
         rewrite=rewrite or defaults.rewrite,
         fusion=fusion or defaults.fusion,
     )
-    part = parse_split(split)
-    judged = take_split(load_queries(queries, qrels), part)
+    judged = take_split(load_queries(queries, qrels), split)
     searcher, _ = build_searcher(settings(), rewrites=pseudo_docs)
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("searching", total=(len(wanted) + len(rankings)) * len(judged))
@@ -91,12 +106,14 @@ def evaluate(
 
 
 def trec(
-    qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="TREC or BEIR judgements")],
+    qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="relevance judgments in the form of TREC or BEIR")],
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="TREC runs: FILE or NAME=FILE")],
     out_dir: OutOption = None,
     k: CutoffsOption = "1,3,5,10",
     measure: MeasureOption = "ndcg@10",
-    baseline: Annotated[str | None, typer.Option(help="what the others are tested against; else the first")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="strategy that the others are compared with; unset: the first")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure TREC runs of any system; needs no Elasticsearch."""
@@ -109,8 +126,8 @@ def trec(
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A/report.json", help="the report to compare with")],
-    second: Annotated[Path, typer.Argument(metavar="B/report.json", help="the report of the other build")],
-    measure: Annotated[str | None, typer.Option(help="another measure than the first report's")] = None,
+    second: Annotated[Path, typer.Argument(metavar="B/report.json", help="the other report")],
+    measure: Annotated[str | None, typer.Option(help="measure to compare by; unset: that of the first report")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two reports on the queries that both have."""
@@ -130,16 +147,6 @@ def parse_cutoffs(text: str) -> list[int]:
     if not cutoffs or cutoffs[0] < 1:
         raise UsageError("--k wants numbers from 1 on.")
     return cutoffs
-
-
-def parse_split(name: str | None) -> Split | None:
-    """Read `--split`."""
-    if name is None:
-        return None
-    for split in get_args(Split):
-        if split == name:
-            return split  # type: ignore[no-any-return]
-    raise UsageError(f"--split wants dev or train, not {name[:40]!r}.")
 
 
 def _named_run(pair: str) -> tuple[str, Run]:

@@ -19,8 +19,10 @@ from bothways.node.connect import connect
 
 
 def feedback(
-    collection: Annotated[str | None, typer.Option("--collection", "-c", help="only of this collection")] = None,
-    limit: Annotated[int, typer.Option(min=0, max=1000, help="latest searches and events to show")] = 10,
+    collection: Annotated[str | None, typer.Option("--collection", "-c", help="count only this collection")] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, max=1000, help="how many of the latest searches and clicks to show")
+    ] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Count the searches and clicks that the API recorded, and show the latest."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -17,7 +17,7 @@ from bothways.cli.ending import ended_by_sigterm
 from bothways.cli.options import CollectionOption, JsonOption
 from bothways.cli.outages import patience_of
 from bothways.cli.output import err, print_json, printable
-from bothways.cli.workers import LocalHelpers, environment_of, shared, writing
+from bothways.cli.workers import Engine, LocalHelpers, environment_of, shared, writing
 from bothways.core.datatypes import ChunkerName
 from bothways.core.errors import LeaseHeldError, UsageError
 from bothways.core.machine.private_files import private_folder, write_private
@@ -42,34 +42,41 @@ def index(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="a file or folder of documents")],
     collection: CollectionOption,
-    recreate: Annotated[bool, typer.Option(help="build a new version beside the old one, then swap")] = False,
-    no_questions: Annotated[bool, typer.Option("--no-questions", help="write no pseudo-questions")] = False,
-    questions: Annotated[Path | None, typer.Option(help="recorded questions: JSON lines of text, questions")] = None,
-    chunker: Annotated[
-        str | None, typer.Option(help=f"where documents are cut: {', '.join(get_args(ChunkerName))}")
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="build a new version beside the old one, then search the new one")
+    ] = False,
+    no_questions: Annotated[bool, typer.Option("--no-questions", help="index without pseudo-questions")] = False,
+    questions: Annotated[
+        Path | None, typer.Option(help="JSON lines with `text` and `questions`, instead of a language model")
     ] = None,
+    chunker: Annotated[ChunkerName | None, typer.Option(help="where documents are cut into chunks")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=256, help="processes that share the job; others may `jobs join` it")
+        int | None, typer.Option(min=1, max=256, help="processes that share the job; more can `jobs join` it")
     ] = None,
-    engine: Annotated[str, typer.Option(metavar="local|ray", help="where the workers run")] = "local",
-    concurrency: Annotated[int | None, typer.Option(min=1, max=256, help="requests to the LLM at once")] = None,
+    engine: Annotated[Engine, typer.Option(help="where the workers run")] = "local",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=256, help="requests to the language model at once")
+    ] = None,
     filter_questions: Annotated[
-        str | None,
-        typer.Option(metavar="none|round-trip|cross-encoder", help="drop questions that miss their own chunk"),
+        Literal["none", "round-trip", "cross-encoder"] | None,
+        typer.Option(help="drop questions that do not find their own chunk"),
     ] = None,
     filter_top_k: Annotated[
-        int | None, typer.Option(help="round-trip: a question has to find its chunk among so many")
+        int | None, typer.Option(help="round-trip: keep questions that find their chunk among the first N")
     ] = None,
     filter_min_score: Annotated[
-        float | None, typer.Option(help="cross-encoder: the least score (a logit) of a question with its chunk")
+        float | None, typer.Option(help="cross-encoder: keep questions with at least this score (a logit)")
     ] = None,
     acl_field: Annotated[
-        str | None, typer.Option(help="metadata field of the access groups: who has none of a document's sees it not")
+        str | None,
+        typer.Option(help="metadata field with access groups; keys outside these groups cannot see the document"),
     ] = None,
-    retry_failed: Annotated[bool, typer.Option(help="ask again for chunks that the LLM had no answer to")] = False,
-    dry_run: Annotated[bool, typer.Option(help="say what would be done, and do nothing")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="ask again for chunks that the language model had no answer to")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="with --recreate: leave out what was indexed from other folders")
+        bool, typer.Option("--yes", "-y", help="with --recreate: drop what was indexed from other folders")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="wait while another job writes the collection")] = False,
     as_json: JsonOption = False,
@@ -82,7 +89,7 @@ def index(
         raise UsageError(f"There is no file or folder {path}.")
     chosen = load_settings(
         llm_concurrency=concurrency,
-        chunker=_chunker(chunker),
+        chunker=chunker,
         filter_questions=filter_questions,
         filter_top_k=filter_top_k,
         filter_min_score=filter_min_score,
@@ -156,12 +163,6 @@ def typed_words(ctx: typer.Context) -> list[str]:
 
 def _say_waiting(error: LeaseHeldError) -> None:
     err.print(f"Waiting: {error}", markup=False)
-
-
-def _chunker(name: str | None) -> str | None:
-    if name is not None and name not in get_args(ChunkerName):
-        raise UsageError(f"There is no chunker {name!r}; there are {', '.join(get_args(ChunkerName))}.")
-    return name
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
 
 def join(
     job_id: JobId,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="processes on this machine that help")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="how many processes on this machine help")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Help with a job that was started with --workers, on this or another machine."""

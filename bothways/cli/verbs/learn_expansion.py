@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from bothways.cli.ending import ended_by_sigterm
 from bothways.cli.options import CollectionOption, JsonOption, parse_strategy
 from bothways.cli.output import err, out, print_json
-from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, parse_split
+from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption
 from bothways.cli.verbs.tune import bars
 from bothways.core.errors import ElasticsearchError, EvaluationError, LLMError, UsageError
 from bothways.core.machine.private_files import write_json
@@ -60,7 +60,9 @@ def expansion(
     collection: CollectionOption,
     out_dir: Annotated[Path, typer.Option("--out", help="new folder of samples, report, rule and pairs")],
     qrels: QrelsOption = None,
-    split: Annotated[str, typer.Option(help="`train`, `dev` (a fifth, by hash of the id) or `all`")] = "train",
+    split: Annotated[
+        Literal["train", "dev", "all"], typer.Option(help="which of the queries; dev is a fifth")
+    ] = "train",
     strategy: Annotated[str, typer.Option(help="strategy that users search with, without expansion")] = "hybrid",
     n: Annotated[
         int | None,
@@ -87,8 +89,7 @@ def expansion(
     fine-tune the language model with.
     """
     chosen = settings()
-    part = None if split == "all" else parse_split(split)
-    judged = take_split(load_queries(queries, qrels), part)
+    judged = take_split(load_queries(queries, qrels), None if split == "all" else split)
     source = _source(chosen, expansions, n, temperature)
     given = Given()
     searcher, _ = build_searcher(chosen, rewriter=given)

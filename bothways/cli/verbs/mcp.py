@@ -25,17 +25,19 @@ PORT = 8001
 
 
 def mcp(
-    server: Annotated[str | None, typer.Option(metavar="URL", help="the API to ask, instead of the one set")] = None,
-    collection: Annotated[str | None, typer.Option(help="the collection that is meant where a call names none")] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help="address of the API; unset: BOTHWAYS_SERVER_URL")
+    ] = None,
+    collection: Annotated[str | None, typer.Option(help="collection to search where a call names none")] = None,
     http: Annotated[bool, typer.Option("--http", help="serve streamable HTTP at /mcp instead of stdio")] = False,
     host: Annotated[str, typer.Option(help="address to listen on with --http")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="its port")] = PORT,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port with --http")] = PORT,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="a name, beside this machine's, by which it may be reached with --http"),
+        typer.Option(metavar="NAME", help="another host name by which it may be reached with --http; repeatable"),
     ] = None,
     without_keys: Annotated[
-        bool, typer.Option("--without-keys", help="serve where other machines reach it, though the API has no keys")
+        bool, typer.Option("--without-keys", help="allow other machines to reach it although the API has no keys")
     ] = False,
 ) -> None:
     """Serve search and ask as MCP tools, until stdin ends or Ctrl-C.

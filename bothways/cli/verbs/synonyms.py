@@ -22,14 +22,14 @@ from bothways.node.connect import connect
 NOBODY = "no collection yet"
 
 OneCollection = Annotated[
-    str | None, typer.Option("--collection", "-c", help="only where this collection reads its synonyms")
+    str | None, typer.Option("--collection", "-c", help="only the synonyms that this collection uses")
 ]
 
 
 def apply_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="rules: `a, b, c` or `a, b => c`, one a line")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="rules, one on each line: `a, b, c` or `a, b => c`")],
     collection: OneCollection = None,
-    add: Annotated[bool, typer.Option("--add", help="keep the rules in force; else FILE replaces them")] = False,
+    add: Annotated[bool, typer.Option("--add", help="add to the rules in force; otherwise FILE replaces them")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Put the rules of a file into force, and prove that each of them acts.

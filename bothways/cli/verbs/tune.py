@@ -13,7 +13,7 @@ from rich.progress import Progress, TaskID
 
 from bothways.cli.options import CollectionOption, JsonOption
 from bothways.cli.output import err, out, print_json
-from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOption, parse_split
+from bothways.cli.verbs.evaluate import AllowLeaksOption, QrelsOption, SplitOption
 from bothways.core.errors import UsageError
 from bothways.core.machine.private_files import private_folder
 from bothways.core.settings import settings
@@ -28,17 +28,20 @@ _SHOWN = 10
 
 
 def tune_fusion(
-    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="judged queries to choose on: a train split")],
+    queries: Annotated[
+        Path, typer.Argument(metavar="QUERIES", help="judged queries to choose by; not those that you report on")
+    ],
     collection: CollectionOption,
     qrels: QrelsOption = None,
     split: SplitOption = None,
-    params: Annotated[str, typer.Option(help=f"what to tune, by commas: {', '.join(GRIDS)}")] = (
+    params: Annotated[str, typer.Option(help=f"what to tune, separated by commas: {', '.join(GRIDS)}")] = (
         "fusion,convex.weight,rrf.weights,rank_constant"
     ),
     values: Annotated[
-        list[str] | None, typer.Option("--values", help="PARAM=V,V,...: other values than the usual ones")
+        list[str] | None,
+        typer.Option("--values", help="PARAM=V,V,...: values to try instead of the usual ones; repeatable"),
     ] = None,
-    measure: Annotated[str, typer.Option(help="what to maximise")] = "ndcg@10",
+    measure: Annotated[str, typer.Option(help="measure to maximise")] = "ndcg@10",
     folds: Annotated[int, typer.Option(min=2, max=50, help="folds of the cross-validation")] = 5,
     allow_leaks: AllowLeaksOption = False,
     write: Annotated[Path, typer.Option("--write", help="settings file to write")] = Path("tuned.env"),
@@ -50,8 +53,7 @@ def tune_fusion(
     grid = make_grid(
         [name.strip() for name in params.split(",")], options, dict(_values(pair) for pair in values or [])
     )
-    part = parse_split(split)
-    judged = take_split(load_queries(queries, qrels), part)
+    judged = take_split(load_queries(queries, qrels), split)
     searcher, _ = build_searcher(settings())
     with bars() as advance:
         found = tune(
