@@ -14,7 +14,7 @@ import typer
 from bothways import __version__
 from bothways.cli.commands import COMMANDS
 from bothways.cli.lazy import Verbs
-from bothways.cli.output import fail, out, printable
+from bothways.cli.output import fail, out
 from bothways.core.errors import BothwaysError, UsageError
 from bothways.core.machine.private_files import private_umask
 
@@ -26,13 +26,15 @@ class Root(Verbs):
         super().__init__(verbs=COMMANDS, **attributes)
 
     def invoke(self, ctx: Any) -> object:  # noqa: ANN401 – typer keeps the type private
-        """Run what was typed."""
+        """Run what was typed; bad usage is one line, as every other error is."""
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if hasattr(error, "format_message"):  # of bad usage: names of files that `*` stands for may hold anything
-                error.message = printable(str(getattr(error, "message", "")))  # type: ignore[attr-defined]
-            raise
+            if not hasattr(error, "format_message") or "NoArgsIsHelp" in type(error).__name__:
+                raise
+            what = " ".join(str(error.format_message()).replace("Value error, ", "").split())
+            path = getattr(getattr(error, "ctx", None), "command_path", "bothways")
+            fail(f"{what} See `{path} --help`.", getattr(error, "exit_code", 2))
         except KeyboardInterrupt:
             fail("Interrupted. Nothing is lost: run the same command again to go on.", 1)
 

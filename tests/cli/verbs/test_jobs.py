@@ -109,7 +109,7 @@ def test_bad_usage(run):
     code, _, err = run("jobs", "show", "nothing")
     assert (code, "no job 'nothing'" in err) == (1, True)
     code, _, err = run("jobs", "--state", "sleeping")
-    assert (code, "queued, running" in err) == (2, True)
+    assert (code, "'sleeping' is not one of 'queued', 'running'" in err) == (2, True)
     code, _, err = run("documents", "nobody-has-this")
     assert (code, "no collection" in err) == (1, True)
 
