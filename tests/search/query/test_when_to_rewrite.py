@@ -48,20 +48,20 @@ def rule(kind="gap", intercept=0.1, terms=None, strategy="hybrid"):
 
 def test_signs_by_hand():
     bm25, dense = leg("bm25", falling(10, 1)), leg("text_sem", falling(0.9, 0.81))
-    told = signs("水泵 过热", {"bm25": bm25, "text_sem": dense}, depth=12)
-    assert told["length"] == pytest.approx(math.log(5))
-    assert told["dense_top"] == pytest.approx(0.9)
-    assert told["dense_gap"] == pytest.approx(0.09)
+    values = signs("水泵 过热", {"bm25": bm25, "text_sem": dense}, depth=12)
+    assert values["length"] == pytest.approx(math.log(5))
+    assert values["dense_top"] == pytest.approx(0.9)
+    assert values["dense_gap"] == pytest.approx(0.09)
     # Ten scores 0.01 apart: their variance is 0.0001 · (10² - 1) / 12.
-    assert told["dense_spread"] == pytest.approx(0.01 * math.sqrt(99 / 12))
-    assert told["bm25_top"] == pytest.approx(10)
-    assert told["bm25_gap"] == pytest.approx(0.9)
-    assert told["bm25_spread"] == pytest.approx(math.sqrt(99 / 12) / 5.5)
-    assert told["agreement"] == 1.0
+    assert values["dense_spread"] == pytest.approx(0.01 * math.sqrt(99 / 12))
+    assert values["bm25_top"] == pytest.approx(10)
+    assert values["bm25_gap"] == pytest.approx(0.9)
+    assert values["bm25_spread"] == pytest.approx(math.sqrt(99 / 12) / 5.5)
+    assert values["agreement"] == 1.0
     # Fused: .2 of BM25's fall as a share of its best, .8 of the vectors' as a share of .9 - .5.
-    assert told["gap_10"] == pytest.approx(0.2 * 0.9 + 0.8 * 0.09 / 0.4)
-    assert told["gap_2"] == pytest.approx(told["gap_10"] / 9)
-    assert told["gap_5"] == pytest.approx(told["gap_10"] * 4 / 9)
+    assert values["gap_10"] == pytest.approx(0.2 * 0.9 + 0.8 * 0.09 / 0.4)
+    assert values["gap_2"] == pytest.approx(values["gap_10"] / 9)
+    assert values["gap_5"] == pytest.approx(values["gap_10"] * 4 / 9)
 
 
 def test_legs_that_agree_in_part():
@@ -74,7 +74,7 @@ def test_legs_that_agree_in_part():
     assert signs("问", legs, depth=12)["agreement"] == 0
 
 
-def test_of_few_hits_only_what_is_there_is_told():
+def test_of_few_hits_only_what_is_there_is_known():
     assert signs("问题", {}, depth=12).keys() == {"length"}
     few = {"bm25": leg("bm25", [3.0]), "text_sem": leg("text_sem", falling(0.9, 0.8))}
     assert not {"bm25_top", "bm25_gap", "bm25_spread"} & signs("问题", few, depth=12).keys()
@@ -92,9 +92,9 @@ def test_without_a_rule_the_built_in_bound_decides(bm25, tenth):
 
 def test_a_rule_decides_by_its_score():
     legs = {"bm25": leg("bm25", falling(10, 10)), "text_sem": leg("text_sem", falling(0.9, 0.86))}  # a gap of .08
-    told = decide(rule(intercept=0.07), "问题", legs, depth=12)
-    assert (told.wanted, told.rule) == (False, "gap")
-    assert told.score == pytest.approx(-0.01)
+    expansion = decide(rule(intercept=0.07), "问题", legs, depth=12)
+    assert (expansion.wanted, expansion.rule) == (False, "gap")
+    assert expansion.score == pytest.approx(-0.01)
     assert decide(rule(intercept=0.09), "问题", legs, depth=12).wanted is True
     assert decide(rule("always", 1.0, {}), "问题", legs, depth=12).wanted is True
     assert decide(rule("never", -1.0, {}), "问题", legs, depth=12).wanted is False
@@ -107,8 +107,8 @@ def test_where_a_rule_cannot_be_applied_the_built_in_bound_decides():
     assert decide(rule(intercept=9.0), "问题", dense, depth=12).rule == "built-in"  # learnt with BM25
     assert decide(rule(intercept=9.0, strategy="dense"), "问题", dense, depth=12).rule == "gap"
     few = {"bm25": leg("bm25", [1.0]), "text_sem": leg("text_sem", [0.9] * 4)}
-    told = decide(rule(intercept=9.0), "问题", few, depth=12)
-    assert (told.wanted, told.rule, told.score) == (False, "built-in", None)
+    expansion = decide(rule(intercept=9.0), "问题", few, depth=12)
+    assert (expansion.wanted, expansion.rule, expansion.score) == (False, "built-in", None)
 
 
 def test_words_alone_never_want_a_pseudo_document():
@@ -162,7 +162,7 @@ def test_a_broken_rule_says_what_is_wrong(tmp_path, content, message):
     assert "BOTHWAYS_EXPANSION_RULE" in str(raised.value)
 
 
-def test_a_rule_that_is_not_there_is_told_before_anything_is_searched(tmp_path):
+def test_a_rule_that_is_not_there_is_an_error_before_anything_is_searched(tmp_path):
     with pytest.raises(SettingsError, match=r"gone\.json cannot be read"):
         build_searcher(load_settings(expansion_rule=tmp_path / "gone.json", es_url="http://127.0.0.1:1"))
 

@@ -35,7 +35,7 @@ BOOKS = learn(
 )
 
 
-def told(question, vocabulary=LAW):
+def reading(question, vocabulary=LAW):
     """The mode, and each citation's or name's values in the order of the question."""
     understood = understand(question, vocabulary)
     if understood.self_query is None:
@@ -64,7 +64,7 @@ def told(question, vocabulary=LAW):
 )
 def test_a_question_that_is_nothing_but_a_citation_is_filtered(question):
     understood = understand(question, LAW)
-    assert told(question) == ("filter", [CIVIL, "第五百九十条"])
+    assert reading(question) == ("filter", [CIVIL, "第五百九十条"])
     both = [{"terms": {"metadata.law": [CIVIL]}}, {"terms": {"metadata.article": ["第五百九十条"]}}]
     assert understood.filters == [{"bool": {"filter": both}}]
     assert not understood.boosts
@@ -94,7 +94,7 @@ def test_a_question_that_is_nothing_but_a_citation_is_filtered(question):
     ],
 )
 def test_what_is_less_filters_less(question, expected):
-    assert told(question) == expected
+    assert reading(question) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_what_is_less_filters_less(question, expected):
     ],
 )
 def test_what_names_nothing_is_left_alone(question):
-    assert told(question) is None
+    assert reading(question) is None
 
 
 def test_two_citations_are_alternatives():
@@ -150,14 +150,14 @@ def test_relaxing_says_so():
     ],
 )  # fmt: skip
 def test_english(question, expected):
-    assert told(question, BOOKS) == expected
+    assert reading(question, BOOKS) == expected
 
 
 def test_a_year_beside_a_cue_of_another_field():
     vocabulary = learn({"year": {"2023": 4, "2024": 5}, "article": {"第三条": 1, "第四条": 1}})
-    assert told("2024年", vocabulary) == ("filter", ["2024"])
-    assert told("第三条", vocabulary) == ("filter", ["第三条"])
-    assert told("三年以后怎么办", vocabulary) is None
+    assert reading("2024年", vocabulary) == ("filter", ["2024"])
+    assert reading("第三条", vocabulary) == ("filter", ["第三条"])
+    assert reading("三年以后怎么办", vocabulary) is None
 
 
 @given(st.text(alphabet="第条五百九十1２、，和至之民法典刑编() section12§of", max_size=60))
