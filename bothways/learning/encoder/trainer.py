@@ -231,5 +231,5 @@ class BatchTrainer(Trainer):  # type: ignore[misc]
         return SequentialSampler(self.train_dataset)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
-        """Measure nothing: what a model is worth is told by benches, when it is made."""
+        """Measure nothing: benches measure the model when it is made."""
         return {}

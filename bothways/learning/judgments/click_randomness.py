@@ -1,8 +1,8 @@
-"""Do clicks tell anything? The look at feedback that stands before everything that is learnt from it.
+"""Whether clicks are random, measured before anything is learnt from them.
 
-Users who look for something read from the top and go away content, and click some chunks of a rank more often than
-others. Clicks by chance, of a script or of somebody who poisons the record, do neither: they fall on all chunks of a
-rank alike, and on the last ranks as often as on any.
+Users read from the top, stop when they are content, and click some chunks of a rank more often than others. Random
+clicks, those of a script or of an attacker, fall on all chunks of a rank alike, and on the last ranks as often as on
+the first ones.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SEEN = 5
 CELLS = 30
 """Pairs, beyond one a rank, that are needed for a verdict."""
 APART = 1.5
-"""Dispersion from which chunks are told apart for certain; chance alone gives about 1."""
+"""Dispersion above which clicks certainly distinguish chunks; random clicks give about 1."""
 FLAT = 0.5
-"""Share of the best rank's clicks that the last ranks have, from which ranks are not told apart."""
+"""Clicks of the last ranks as a share of the best rank's, above which clicks do not distinguish ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class ClickRandomness:
 
     @property
     def by_chance(self) -> bool:
-        """Return whether they tell neither chunks nor ranks apart."""
+        """Return whether they distinguish neither chunks nor ranks."""
         return self.dispersion < APART and self.flatness > FLAT
 
     def __str__(self) -> str:
-        """Say it in numbers."""
+        """Return the two numbers in words."""
         return (
             f"dispersion at equal ranks {self.dispersion:.2f} (chance alone gives 1), clicks at the last ranks "
             f"{self.flatness:.2f} for each at the best one (by chance: about 1)"

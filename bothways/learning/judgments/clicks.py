@@ -76,7 +76,7 @@ class Session:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What the record held, and what of it tells nothing, by reason."""
+    """What the record held, and what of it was not used, by reason."""
 
     searches: int = 0
     events: int = 0

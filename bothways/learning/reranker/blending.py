@@ -14,7 +14,7 @@ from bothways.learning.reranker.data.groups import Group
 from bothways.search.rank.rerank import blended
 
 FEW = 30
-"""Groups of fewer people's questions tell nothing; then no share is written, and the reranker has all."""
+"""With fewer groups of people's questions no share is measured, and the reranker's score counts alone."""
 SHARES = tuple(round(0.05 * step, 2) for step in range(21))
 
 

@@ -85,7 +85,7 @@ class Decision:
         return not self.reasons
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return what report.json says of the decision."""
         sets = [asdict(compared) for compared in self.sets]
         return {"accepted": self.accepted, "reasons": list(self.reasons), "sets": sets}
 

@@ -1,4 +1,4 @@
-"""What the steps of a weekly run are told and work with, and what each of them gives back."""
+"""What the steps of a weekly run work with, and what each of them returns."""
 
 from __future__ import annotations
 
@@ -108,5 +108,5 @@ class Step:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return what report.json says of the step."""
         return {"step": self.name, "state": self.state, "reason": self.reason, **self.details}
