@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 from elasticsearch import ConflictError, Elasticsearch, NotFoundError
 
@@ -27,11 +27,10 @@ INDEX = "bothways-jobs"
 NAMED = 50
 """Failures, and skipped files, that a record names; the others are counted."""
 KEEP_DAYS = 90
-"""Records of jobs that ended so long ago are removed when a new one is made."""
+"""Days after which the records of ended jobs are removed, when a new one is made."""
 LOST_AFTER_S = 60.0
-"""A running job that was not heard of for so long is lost."""
+"""A running job whose record was not written for so long is lost."""
 
-STATES: tuple[JobState, ...] = get_args(JobState)
 
 _ID = re.compile(r"[0-9a-z-]{1,64}")
 

@@ -162,7 +162,7 @@ def read_only(client, index):
 
 
 @pytest.mark.parametrize(
-    ("blocked", "status", "says"), [(full_disk, 507, "Make room"), (read_only, 409, "Take the block off")]
+    ("blocked", "status", "says"), [(full_disk, 507, "Make room"), (read_only, 409, "Remove the block")]
 )
 def test_an_index_that_takes_no_writes_is_said_at_once(troubled, es, blocked, status, says):
     _, served, name = troubled

@@ -206,7 +206,7 @@ def test_an_index_that_somebody_set_read_only_is_said_at_once(job, es, collectio
     index = f"bothways-{collection}-v1"
     es[0].indices.put_settings(index=index, settings={"index.blocks.write": True})
     try:
-        with pytest.raises(ElasticsearchError, match="Take the block off"):
+        with pytest.raises(ElasticsearchError, match="Remove the block"):
             job(writer=FixedWriter())
     finally:
         es[0].indices.put_settings(index=index, settings={"index.blocks.write": None})

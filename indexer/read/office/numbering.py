@@ -17,7 +17,6 @@ W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STEMS = "甲乙丙丁戊己庚辛壬癸"
 _ROMAN = {"m": 1000, "cm": 900, "d": 500, "cd": 400, "c": 100, "xc": 90, "l": 50, "xl": 40}
 _ROMAN |= {"x": 10, "ix": 9, "v": 5, "iv": 4, "i": 1}
-_MAX_LEVELS = 9
 _MAX_TEXT = 100
 """Characters of what stands around a number: each paragraph of the list has it."""
 
