@@ -26,7 +26,7 @@ class Reader(Protocol):
     """Whoever reads a ranking."""
 
     def react(self, shown: Sequence[str], relevant: Mapping[str, int], chance: np.random.Generator) -> Acted:
-        """Give what this user does with a ranking of chunks, best first; `relevant` are the grades, 0 if missing."""
+        """Return what this user does with a ranking of chunks, best first; `relevant` are the grades, 0 if missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class CascadeReader:
     patience: float = 0.85
 
     def react(self, shown: Sequence[str], relevant: Mapping[str, int], chance: np.random.Generator) -> Acted:
-        """Give what this user does."""
+        """Return what this user does."""
         acted: Acted = []
         for chunk in shown:
             is_relevant = relevant.get(chunk, 0) > 0
@@ -65,7 +65,7 @@ class RandomReader:
     click: float = 0.2
 
     def react(self, shown: Sequence[str], relevant: Mapping[str, int], chance: np.random.Generator) -> Acted:  # noqa: ARG002
-        """Give what this user does."""
+        """Return what this user does."""
         return [(chunk, "click") for chunk in shown if chance.random() < self.click]
 
 
@@ -86,7 +86,7 @@ def simulated_rows(
     wording: Wording,
     now: float,
 ) -> list[Row]:
-    """Give a search and what a reader did with its answer, as the API records them, at a time of one's choice.
+    """Return a search and what a reader did with its answer, as the API records them, at a time of one's choice.
 
     `relevant` are grades by chunk id, `now` is in seconds since 1970.
     """

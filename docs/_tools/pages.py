@@ -100,7 +100,7 @@ def find_pages(root: Path = ROOT) -> list[Page]:
 
 
 def site_path(name: str) -> str:
-    """Give the path in the site of a file of the repository."""
+    """Return the path in the site of a file of the repository."""
     return RENAMED.get(name, name.removeprefix("docs/"))
 
 

@@ -35,7 +35,7 @@ def stage() -> tuple[dict[str, str], list[str]]:
 
 
 def title_of(text: str) -> str:
-    """Give a page's title: its first heading."""
+    """Return a page's title: its first heading."""
     match = re.search(r"^# (.+)$", text, re.MULTILINE)
     return match[1].strip() if match else ""
 

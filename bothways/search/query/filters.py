@@ -63,7 +63,7 @@ class _Reader:
     conditions: int = field(default=0)
 
     def condition(self, name: str, condition: object, *, depth: int) -> list[Clause]:
-        """Give the clauses of one condition on one field, all of which must hold."""
+        """Return the clauses of one condition on one field, all of which must hold."""
         path = self._path(name)
         self.conditions += 1
         if self.conditions > MAX_CONDITIONS:
@@ -178,7 +178,7 @@ def _keyword(name: str, value: object) -> str:
 
 
 def _is_huge(value: object) -> bool:
-    """Tell whether a whole number has more bits than any that is meant: Python writes none of 4,300 digits."""
+    """Return whether a whole number has more bits than any that is meant: Python writes none of 4,300 digits."""
     return isinstance(value, int) and value.bit_length() > _MOST_BITS
 
 
