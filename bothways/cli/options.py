@@ -92,7 +92,7 @@ def parse_access(groups: str | None) -> Access:
 
 
 def parse_strategy(name: str) -> Strategy:
-    """Give a strategy by its name."""
+    """Return a strategy by its name."""
     for strategy in get_args(Strategy):
         if strategy == name.strip():
             return strategy  # type: ignore[no-any-return]

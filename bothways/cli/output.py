@@ -57,7 +57,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def plain(text: str) -> Text:
-    """Give foreign text as a cell of a table that shows it as it is: brackets are no markup, controls no commands."""
+    """Return foreign text as a cell of a table that shows it as it is: brackets are no markup, controls no commands."""
     return Text(printable(text))
 
 

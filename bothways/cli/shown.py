@@ -97,7 +97,7 @@ def _matched(placed: LegExplain) -> Iterator[str]:
 
 
 def _self_query(told: SelfQuery) -> str:
-    """Say what the question's own words did, as in `self-query (filter): 刑法 = law 中华人民共和国刑法`."""
+    """Return what the question's own words did, as in `self-query (filter): 刑法 = law 中华人民共和国刑法`."""
     meant = "; ".join(
         f"{each.text} = " + ", ".join(f"{name} {_few(values)}" for name, values in each.values.items())
         for each in told.recognised

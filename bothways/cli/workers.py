@@ -58,7 +58,7 @@ class LocalHelpers:
 
 
 def shared(settings: Settings, workers: int) -> Settings:
-    """Give the settings of each of several workers on one machine: together they ask no more than one would.
+    """Return the settings of each of several workers on one machine: together they ask no more than one would.
 
     Sets `OMP_NUM_THREADS` for this process and its children, so that their models share the cores.
     """
@@ -75,7 +75,7 @@ def shared(settings: Settings, workers: int) -> Settings:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """Give what the settings of a worker are on top of the environment that all have."""
+    """Return what the settings of a worker are on top of the environment that all have."""
     rate = settings.llm_requests_per_minute
     shares = {"BOTHWAYS_LLM_CONCURRENCY": str(settings.llm_concurrency)}
     return shares | ({"BOTHWAYS_LLM_REQUESTS_PER_MINUTE": str(rate)} if rate else {})

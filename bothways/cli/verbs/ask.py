@@ -141,7 +141,7 @@ def _talk(conversation: Conversation) -> None:
 
 
 def _questions() -> Iterator[str]:
-    """Give the lines that are typed, or that come through a pipe, until their end (Ctrl-D)."""
+    """Yield the lines that are typed, or that come through a pipe, until their end (Ctrl-D)."""
     typed = sys.stdin.isatty()
     if typed:
         import readline  # noqa: F401 – gives `input` its editing keys

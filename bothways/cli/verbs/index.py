@@ -147,7 +147,7 @@ def index(
 
 
 def typed_words(ctx: typer.Context) -> list[str]:
-    """Give the options that were typed, as words, for the record: what a retry has to repeat, and paths in full."""
+    """Return the options that were typed, as words, for the record: what a retry has to repeat, and paths in full."""
     words: list[str] = []
     for parameter in ctx.command.params:
         source = ctx.get_parameter_source(parameter.name or "")
@@ -206,7 +206,7 @@ def _keep_failures(report: JobReport, chosen: Settings) -> Path | None:
 
 
 def _tokens(report: JobReport, about: str = "") -> str:
-    """Say what the calls took, as in " (1,200 + 300 tokens, cost 0.0021)"; nothing where there were none."""
+    """Return what the calls took, as in " (1,200 + 300 tokens, cost 0.0021)"; nothing where there were none."""
     known = report.llm_prompt_tokens + report.llm_completion_tokens
     if not known:
         return " (tokens unknown)" if report.llm_uncounted else ""

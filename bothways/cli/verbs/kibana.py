@@ -65,7 +65,7 @@ def _write(ndjson: str, objects: int, path: Path) -> None:
 
 
 def _kibana(chosen: Settings, url: str | None) -> Kibana:
-    """Say how Kibana is entered: by its own key, else as Elasticsearch is, whose users it takes."""
+    """Return how Kibana is entered: by its own key, else as Elasticsearch is, whose users it takes."""
     key = chosen.kibana_api_key or chosen.es_api_key
     user, password = chosen.es_user, _plain(chosen.es_password)
     url = url or chosen.kibana_url
@@ -75,7 +75,7 @@ def _kibana(chosen: Settings, url: str | None) -> Kibana:
 
 
 def _login_of_our_node(chosen: Settings, url: str) -> Login | None:
-    """Give the login of the node of our own where both it and Kibana are on this machine: it is shown to no other."""
+    """Return the login of the node of our own where both it and Kibana are on this machine: it is shown to no other."""
     try:
         is_here = urlsplit(url).hostname in LOOPBACK
     except ValueError:  # no address: the import says so

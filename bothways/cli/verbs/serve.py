@@ -62,7 +62,7 @@ def _check_keys(chosen: Settings, listening: socket.socket) -> None:
 
 
 def is_loopback(listening: socket.socket) -> bool:
-    """Tell whether this machine alone reaches the address that a socket listens on."""
+    """Return whether this machine alone reaches the address that a socket listens on."""
     address = ipaddress.ip_address(listening.getsockname()[0].partition("%")[0])
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
