@@ -27,9 +27,6 @@ class Fixed(BaseModel):
     """`round-trip` keeps questions that find their chunk so high, on the first page. An option of `bothways index`."""
     filter_min_score: float = 0.0
     """`cross-encoder` keeps questions from this logit on: more likely right than not. An option of `bothways index`."""
-    segmentation_model: str | None = None
-    """A document-segmentation model for the chunker `semantic`, name or folder; None: sentence vectors, which need no
-    second model."""
     case_sections: tuple[CaseSection, ...] = Field(("基本案情", "裁判理由"), min_length=1)
     """Sections of a case report that are indexed: the facts and the reasons, which questions are about."""
     read_timeout_s: float = Field(60.0, gt=0)

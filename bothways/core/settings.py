@@ -44,7 +44,7 @@ class _Settable(PydanticBaseSettingsSource):
 
 
 class Settings(SearchDefaults, FixedOptions, Fixed, BaseSettings):
-    """What can be set from outside. Field descriptions are the README's wording; a test keeps the two together."""
+    """What can be set from outside. The descriptions stand in docs/reference/settings.md."""
 
     model_config = SettingsConfigDict(
         env_prefix="BOTHWAYS_", env_file=".env", env_ignore_empty=True, extra="ignore", allow_inf_nan=False, frozen=True
@@ -95,6 +95,9 @@ class Settings(SearchDefaults, FixedOptions, Fixed, BaseSettings):
 
     chunker: ChunkerName = Field("sentence", description="where documents are cut (docs/decisions/chunking.md)")
     chunk_max_chars: int = Field(300, ge=50, le=8000, description="longest chunk, in characters")
+    segmentation_model: str | None = Field(
+        None, description="document-segmentation model for `semantic`: name or folder; unset: sentence vectors"
+    )
     max_file_mb: float = Field(200.0, gt=0, description="a larger single file (other than JSON lines) is refused")
     user_dict_path: Path | None = Field(None, description="jieba user dictionary: a word a line")
     stopwords_path: Path | None = Field(None, description="stop words, one a line; unset: none are removed")

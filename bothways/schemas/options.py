@@ -38,6 +38,9 @@ class SearchDefaults(BaseModel):
     weight_questions: float = Field(
         0.5, ge=0, le=1, description="share of the questions in the dense ranking; the text has the rest"
     )
+    leg_cutoff: float = Field(
+        0.0, ge=0, le=1, description="a hit below this share of its leg's best score is dropped; 0: none is"
+    )
     rerank_top_n: int = Field(30, ge=1, le=200, description="fused hits that the cross-encoder scores")
     rerank_budget_ms: float = Field(
         1000.0,
@@ -58,7 +61,6 @@ class SearchDefaults(BaseModel):
     rewrite_deadline_ms: float = Field(
         300.0, ge=0, le=60_000, description="milliseconds that a search waits for Query2Doc's pseudo-document"
     )
-    self_query: bool = Field(True, description="names and numbers in a question act as filters on metadata")
 
 
 class FixedOptions(BaseModel):
@@ -72,8 +74,8 @@ class FixedOptions(BaseModel):
     oversample: float = Field(2.0, ge=0, le=100)
     """Quantised vectors: so many times the hits are scored with full vectors
     (docs/decisions/elasticsearch-index.md)."""
-    leg_cutoff: float = Field(0.0, ge=0, le=1)
-    """A hit under this share of its leg's best score is dropped: none is (docs/decisions/fusion.md)."""
+    self_query: bool = True
+    """Names and numbers in a question act on metadata, which measured better. A request may switch it off."""
     deduplicate: bool = True
     """Show the same text of several documents once, naming its copies: twice it helps nobody. A request may ask."""
     rank_constant: int = Field(60, ge=1)
