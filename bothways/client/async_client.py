@@ -1,4 +1,4 @@
-"""The client for an event loop: `client.py`, with `await`. Both send the same `calls.py`."""
+"""The client for an event loop: blocking.py, with `await`. Both send the requests of http/calls.py."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, TypeVar, Unpack
 
 import httpx
 
-from bothways.client import calls, sending
-from bothways.client.calls import Call, File
-from bothways.client.events import EventReader
+from bothways.client.http import calls, sending
+from bothways.client.http.calls import Call, File
+from bothways.client.http.events import EventReader
 from bothways.schemas.ask import Answer, Delta, MessageDict
 from bothways.schemas.collections import Collection
 from bothways.schemas.documents import Document, DocumentRow, NewDocumentDict

@@ -7,7 +7,7 @@
             print(hit.rank, hit.title, hit.text)
 
 Nothing but httpx is behind it. Without an address and a key, those of BOTHWAYS_SERVER_URL and BOTHWAYS_SERVER_API_KEY
-are taken. Every method raises `bothways.client.errors.BothwaysError`. What is sent again after an error: `sending.py`.
+are taken. Every method raises `bothways.client.errors.BothwaysError`. http/sending.py says what is sent again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any, TypeVar, Unpack
 
 import httpx
 
-from bothways.client import calls, sending
 from bothways.client.async_client import AsyncClient
-from bothways.client.calls import Call, File
-from bothways.client.events import EventReader
+from bothways.client.http import calls, sending
+from bothways.client.http.calls import Call, File
+from bothways.client.http.events import EventReader
 from bothways.schemas.ask import Answer, Delta, MessageDict
 from bothways.schemas.collections import Collection
 from bothways.schemas.documents import Document, DocumentRow, NewDocumentDict

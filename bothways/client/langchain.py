@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from bothways.client import AsyncClient, Client, sending
+from bothways.client import AsyncClient, Client
 from bothways.client.as_text import passages_text
 from bothways.client.errors import BothwaysError
+from bothways.client.http import sending
 from bothways.schemas.names import Rewrite, Strategy
 from bothways.schemas.options import SearchKeywords
 from bothways.schemas.search import Hit, SearchResult

@@ -14,7 +14,7 @@ from bothways.cli.verbs.serve import is_loopback, listen
 from bothways.client import Client
 from bothways.client.errors import AuthenticationError, ProblemError
 from bothways.client.errors import BothwaysError as ClientError
-from bothways.client.sending import address
+from bothways.client.http.sending import address
 from bothways.core.errors import MissingExtraError, UsageError
 from bothways.core.settings import load_settings
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bothways.client.calls import Call, opened
 from bothways.client.errors import BothwaysError, ResponseError, TimedOutError, UnreachableError, problem_error
+from bothways.client.http.calls import Call, opened
 from bothways.schemas.jobs import Job
 
 T = TypeVar("T")

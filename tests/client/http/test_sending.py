@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from bothways.client import Client, sending
+from bothways.client import Client
 from bothways.client.errors import ResponseError, ServerError, TimedOutError, UnavailableError, UnreachableError
+from bothways.client.http import sending
 from tests.http_server import LocalServer
 
 COLLECTIONS = "GET /api/v1/collections"
