@@ -55,9 +55,9 @@ serve: .venv/.base
 	$(BIN)/bothways es up
 	$(BIN)/bothways serve --port $(PORT)
 
-# Two processes, each with whole files, over one Elasticsearch of the run's own (BOTHWAYS_ES_URL names another one);
-# `make test TESTS="tests/core -n 0"` for less.
-TESTS ?= -n 2 --dist loadfile
+# Two processes, each with whole files (the longest first: tests/conftest.py), over one Elasticsearch of the run's own
+# (BOTHWAYS_ES_URL names another one); `make test TESTS="tests/core -n 0"` for less.
+TESTS ?= -n 2 --dist loadfile --no-loadscope-reorder
 test: .venv/.test
 	$(BIN)/python -m pytest --own-node $(TESTS)
 

@@ -25,6 +25,27 @@ _STACK, _NODE, _TURNS = pytest.StashKey[ExitStack](), pytest.StashKey["Node"](),
 _KEPT = {"BOTHWAYS_CACHE_DIR", *(f"BOTHWAYS_ES_{name}" for name in ("URL", "USER", "PASSWORD", "API_KEY", "CA_CERTS"))}
 
 
+LONGEST_FIRST = (
+    "integration/test_law.py",
+    "integration/test_node_health.py",
+    "integration/test_node_lifecycle.py",
+    "indexer/hostile/test_hostile.py",
+    "integration/test_outages.py",
+    "integration/test_schemathesis.py",
+    "integration/test_no_telemetry.py",
+    "learning/reranker/test_train.py",
+)
+"""Files of tests that take a minute or so: begun last, one process would wait for the other to end them."""
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        name = item.path.relative_to(item.config.rootpath / "tests").as_posix()
+        return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def _no_dotenv(monkeypatch, tmp_path_factory, request):
     """Keep the developer's own settings out of the tests, all but the place of Elasticsearch and the cache."""

@@ -27,6 +27,8 @@ from bothways.indexer.write import Target
 INDEX = "bothways-shards"
 SIZE = 128
 """Chunks in a shard: what a worker that dies leaves to be looked at again, and one window of the encoder."""
+CLEAR_ATTEMPTS = 10
+"""How often the shards of a job are deleted while workers still change some of them; each ends one shard."""
 LOOKED_AT = 16
 """Shards that are tried in one look for a free one."""
 
@@ -159,9 +161,13 @@ class Shards:
             for hit in response["hits"]["hits"]:
                 self._leases.forget(f"shard {hit['_id']}")
         with elasticsearch_errors("clearing the shards of a job"):
-            self._client.delete_by_query(
-                index=self._index, query=query, conflicts="proceed", refresh=True, ignore_unavailable=True
-            )
+            # A worker that ends its shard at this moment changes it under the deletion, which then leaves it there.
+            for _ in range(CLEAR_ATTEMPTS):
+                response = self._client.delete_by_query(
+                    index=self._index, query=query, conflicts="proceed", refresh=True, ignore_unavailable=True
+                )
+                if not response.get("version_conflicts"):
+                    return
 
     def _numbers(self, job: str, state: str, *, most: int) -> list[int]:
         query = {"bool": {"filter": [{"term": {"job": job}}, {"term": {"state": state}}]}}

@@ -84,7 +84,7 @@ def test_a_session_writes_in_its_own_folders_and_speaks_to_its_own_servers(
 @pytest.mark.parametrize(
     "room",
     [
-        "core",
+        "bothways.core",
         "bothways.indexer.job",
         "bothways.search.pipeline",
         "bothways.learning.synonyms.build",

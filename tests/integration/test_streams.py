@@ -76,7 +76,9 @@ class Served:
         """What the loop works on, by name; sse-starlette's one watcher of the process's end is always there."""
 
         async def count():
-            names = (task.get_coro().__qualname__ for task in asyncio.all_tasks() - {asyncio.current_task()})
+            # The loop closes generators that were left half-read in tasks of its own, whose coroutines have no name.
+            coroutines = [task.get_coro() for task in asyncio.all_tasks() - {asyncio.current_task()}]
+            names = [one.__qualname__ for one in coroutines if hasattr(one, "__qualname__")]
             return sorted(name for name in names if name != "_shutdown_watcher")
 
         return asyncio.run_coroutine_threadsafe(count(), self.loop).result(10)
