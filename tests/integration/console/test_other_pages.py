@@ -102,7 +102,9 @@ def test_the_same_page_gets_in_where_its_origin_is_allowed(browser, own, elsewhe
     server = own(cors_origins=elsewhere)
     said = attacked(browser, elsewhere, server.root, fresh)
     assert said["metrics"][:2] == ["cors", 200]
-    assert said["search"][:2] == ["cors", 404]
+    # Let in; what it finds depends on how far the upload of the same page has come.
+    assert said["search"][0] == "cors"
+    assert said["search"][1] in {200, 404, 409}
     assert jobs(es, fresh) == 1
 
 
