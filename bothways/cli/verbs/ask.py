@@ -32,6 +32,7 @@ from bothways.core.lazy import Lazy
 from bothways.core.settings import settings
 from bothways.models.llm.chat import load_chat
 from bothways.schemas.bounds import MAX_CONTEXT
+from bothways.schemas.options import options
 from bothways.search.answering.answer import Answerer
 from bothways.search.answering.build import answer_options
 from bothways.search.answering.types import Answer, Ask, Delta, Turn
@@ -61,23 +62,22 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from a collection, with citations."""
-    defaults = settings().search
-    options = defaults.replace(
-        strategy=strategy,
-        top_k=top_k,
-        context=context,
-        leg_k=rank_window_size or defaults.leg_k,
-        min_score=min_score,
-        filters=parse_filters(filter_ or []),
-        self_query=defaults.self_query if self_query is None else self_query,
-        rewrite=rewrite or defaults.rewrite,
-        fusion=fusion or defaults.fusion,
-    )
+    given = {
+        "strategy": strategy,
+        "top_k": top_k,
+        "context": context,
+        "leg_k": rank_window_size,
+        "min_score": min_score,
+        "filters": parse_filters(filter_ or []),
+        "self_query": self_query,
+        "rewrite": rewrite,
+        "fusion": fusion,
+    }
     searcher, _ = build_searcher(settings())
     chat = Lazy(lambda: load_chat(settings()))
     answerer = Answerer(searcher.seen_by(parse_access(as_groups)), chat, answer_options(settings()))
     with asyncio.Runner() as runner:
-        conversation = Conversation(answerer, collection, options, runner, as_json=as_json)
+        conversation = Conversation(answerer, collection, options(settings().search, given), runner, as_json=as_json)
         try:
             if question is not None:
                 conversation.ask(question)

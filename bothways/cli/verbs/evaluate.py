@@ -27,6 +27,7 @@ from bothways.evaluation.judged.qrels import Run, load_qrels, load_run
 from bothways.evaluation.judged.queries import Split, load_queries, take_split
 from bothways.evaluation.report.markdown import between, degraded_lines, not_significant, p_value, signed
 from bothways.evaluation.report.values import Plan, Report, figure
+from bothways.schemas.options import options
 from bothways.search.build import build_searcher
 
 OutOption = Annotated[
@@ -80,11 +81,6 @@ def evaluate(
     wanted = list(dict.fromkeys(parse_strategy(name) for name in strategies.split(",") if name.strip()))
     plan = Plan(ks=parse_cutoffs(k), measure=measure, baseline=baseline, slices=slices or ())
     rankings = dict(_named_run(pair) for pair in runs or [])
-    defaults = settings().search
-    options = defaults.replace(
-        rewrite=rewrite or defaults.rewrite,
-        fusion=fusion or defaults.fusion,
-    )
     judged = take_split(load_queries(queries, qrels), split)
     searcher, _ = build_searcher(settings(), rewrites=pseudo_docs)
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
@@ -94,7 +90,7 @@ def evaluate(
             collection,
             judged,
             wanted,
-            options=options,
+            options=options(settings().search, {"rewrite": rewrite, "fusion": fusion}),
             plan=plan,
             runs=rankings,
             out=out_dir,

@@ -31,6 +31,7 @@ from bothways.client import Client
 from bothways.client.errors import BothwaysError as ClientError
 from bothways.core.settings import Settings, settings
 from bothways.schemas.bounds import MAX_CONTEXT, MAX_OFFSET
+from bothways.schemas.options import options
 from bothways.schemas.search import SearchResult
 
 
@@ -81,19 +82,19 @@ def search(
 def _ask_server(chosen: Settings, question: str, collection: str, given: dict[str, Any]) -> SearchResult | None:
     """Return a server's answer; None where none runs, and where one that was not named by the user refuses."""
     wanted = {"rank_window_size" if name == "leg_k" else name: value for name, value in given.items()}
-    options = {name: value for name, value in wanted.items() if value is not None}
+    keywords = {name: value for name, value in wanted.items() if value is not None}
     if chosen.server_url:
         key = chosen.server_api_key.get_secret_value() if chosen.server_api_key else ""
         try:
             with Client(chosen.server_url, api_key=key) as client:
-                return client.search(question, collection, **options)
+                return client.search(question, collection, **keywords)
         except ClientError as error:
             fail(f"The server of BOTHWAYS_SERVER_URL: {error}", 1)
     if (url := running_server(chosen)) is None:
         return None
     try:
         with Client(url, api_key="") as client:  # a key is for the server that it was set for
-            return client.search(question, collection, **options)
+            return client.search(question, collection, **keywords)
     except ClientError:
         return None  # what is wrong with the question or the collection is said by the search in this process
 
@@ -102,6 +103,6 @@ def _search_here(question: str, collection: str, given: dict[str, Any], as_group
     from bothways.search.build import build_searcher
 
     searcher, _ = build_searcher(settings())
-    options = settings().search.replace(**{name: value for name, value in given.items() if value is not None})
-    result = searcher.seen_by(parse_access(as_groups)).search(question, collection, options)
+    how = options(settings().search, given)
+    result = searcher.seen_by(parse_access(as_groups)).search(question, collection, how)
     return SearchResult.model_validate(result, context={"explain": given["explain"]})
