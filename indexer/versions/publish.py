@@ -194,7 +194,7 @@ def _view(options: JobOptions, parts: Parts) -> AliasView:
 
 def _sound(view: AliasView, parts: Parts) -> AliasView:
     """Raise `AliasError` where the alias points to none of the versions; an unfinished first build may continue."""
-    if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
+    if view.is_broken:
         raise AliasError(view.problem(chunks_of(parts.client, view)))
     return view
 

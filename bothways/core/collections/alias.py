@@ -67,6 +67,14 @@ class AliasView:
         return states == {"building"} and not self.behind and not self.in_the_way
 
     @property
+    def is_broken(self) -> bool:
+        """Whether there are versions, or an index in the way, and no version that searches go to.
+
+        An unfinished first build is not broken: it may continue.
+        """
+        return self.live is None and not self.is_missing and not self.is_unfinished_first_build
+
+    @property
     def newer_once_live(self) -> list[str]:
         """Versions newer than the live one that were live and were not rolled back."""
         live = number_of(self.live or "")

@@ -142,7 +142,7 @@ def require_alias(client: Elasticsearch, name: str) -> None:
     A collection that does not exist yet, or whose first build was interrupted before its alias was set, may be written.
     """
     view = view_alias(client, name, alias_of(name))
-    if view.live is None and not view.is_missing and not view.is_unfinished_first_build:
+    if view.is_broken:
         raise AliasError(view.problem(chunks_of(client, view)))
 
 
@@ -244,7 +244,7 @@ def list_broken(client: Elasticsearch) -> list[AliasView]:
     """List the collections that have versions, but no alias that points to one of them, by name."""
     with elasticsearch_errors("listing the collections"):
         found = client.indices.get(index="bothways-*", features=["aliases", "mappings"], expand_wildcards="open").body
-    broken = [view for view in _views(found) if view.live is None and not view.is_unfinished_first_build]
+    broken = [view for view in _views(found) if view.is_broken]
     # A user's own alias over the versions of several collections is not a broken collection.
     return [
         view
