@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from bothways.cli.main import app
-from docs._tools.reference.tables import table
+from bothways.core.text.markdown import markdown_table
 
 Command = Any
 """A command or group of typer's own copy of click, which has no public name."""
@@ -30,8 +30,8 @@ def cli_page() -> str:
     """Return the page as Markdown."""
     root = typer.main.get_command(app)
     commands = list(_walk(root, typer.Context(root, info_name="bothways")))
-    lines = [INTRODUCTION]
-    lines += table(("command", "does"), ((_link(path), _first_sentence(command)) for path, command in commands))
+    rows = ((_link(path), _first_sentence(command)) for path, command in commands)
+    lines = [INTRODUCTION, markdown_table(("command", "does"), rows), ""]
     for path, command in commands:
         lines += _section(path, command)
     return "\n".join(lines).rstrip() + "\n"
@@ -58,11 +58,13 @@ def _section(path: str, command: Command) -> Iterator[str]:
     shown = [one for one in command.params if not getattr(one, "hidden", False) and one.name != "help"]
     arguments = [one for one in shown if isinstance(one, TyperArgument)]
     if arguments:
-        yield from table(("argument", "what it is"), ((f"`{_metavar(one)}`", _help(one)) for one in arguments))
+        yield markdown_table(("argument", "what it is"), ((f"`{_metavar(one)}`", _help(one)) for one in arguments))
+        yield ""
     options = [one for one in shown if isinstance(one, TyperOption)]
     if options:
         rows = ((_names(one), _default(one), _help(one)) for one in options)
-        yield from table(("option", "default", "what it does"), rows)
+        yield markdown_table(("option", "default", "what it does"), rows)
+        yield ""
 
 
 def _link(path: str) -> str:

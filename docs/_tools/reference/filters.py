@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bothways.core.text.markdown import markdown_table
 from bothways.schemas.filters import OPERATORS
-from docs._tools.reference.tables import table
 
 INTRODUCTION = """# Filters
 
@@ -43,4 +43,4 @@ def filters_page(openapi: Mapping[str, Any]) -> str:
     if fields.keys() != set(OPERATORS):
         raise ValueError(f"the API describes {sorted(fields)}, and searches know {sorted(OPERATORS)}")
     rows = ((f"`{name}`", field["description"]) for name, field in fields.items())
-    return "\n".join([INTRODUCTION, *table(("operator", "matches"), rows), RULES])
+    return "\n".join([INTRODUCTION, markdown_table(("operator", "matches"), rows), "", RULES])

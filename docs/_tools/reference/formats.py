@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bothways.core.text.markdown import markdown_table
 from bothways.indexer.read import READERS
-from docs._tools.reference.tables import table
 
 FORMATS: Mapping[str, str] = {
     "txt text log": "one document a file; a Chinese statute becomes one document an article",
@@ -49,4 +49,4 @@ def formats_page() -> str:
     if named != READERS.keys():
         raise ValueError(f"FORMATS and the readers differ in {sorted(named ^ READERS.keys())}")
     rows = ((", ".join(f"`.{suffix}`" for suffix in suffixes.split()), text) for suffixes, text in FORMATS.items())
-    return "\n".join([INTRODUCTION, *table(("extensions", "become"), rows), RECORDS])
+    return "\n".join([INTRODUCTION, markdown_table(("extensions", "become"), rows), "", RECORDS])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docs._tools.reference.tables import table
+from bothways.core.text.markdown import markdown_table
 
 Json = Mapping[str, Any]
 
@@ -27,7 +27,7 @@ def http_page(openapi: Json) -> str:
     operations = [
         (f"{m.upper()} {path}", one) for path, methods in openapi["paths"].items() for m, one in methods.items()
     ]
-    lines += table(("route", "does"), ((f"`{title}`", _first_line(one)) for title, one in operations))
+    lines += [markdown_table(("route", "does"), ((f"`{title}`", _first_line(one)) for title, one in operations)), ""]
     for title, operation in operations:
         lines += _operation(title, operation)
     lines += ["## Schemas", ""]
@@ -62,11 +62,13 @@ def _operation(title: str, operation: Json) -> Iterator[str]:
     yield _text(operation.get("description") or operation.get("summary", ""))
     yield ""
     if parameters := operation.get("parameters"):
-        yield from table(("parameter", "in", "type", "default", "what it is"), map(_parameter, parameters))
+        yield markdown_table(("parameter", "in", "type", "default", "what it is"), map(_parameter, parameters))
+        yield ""
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         yield f"Body, `{kind}`: {type_of(content.get('schema', {}))}"
         yield ""
-    yield from table(("status", "answer", "body"), map(_response, operation["responses"].items()))
+    yield markdown_table(("status", "answer", "body"), map(_response, operation["responses"].items()))
+    yield ""
 
 
 def _parameter(one: Json) -> tuple[str, ...]:
@@ -92,7 +94,8 @@ def _schema(name: str, schema: Json) -> Iterator[str]:
         for field, one in schema.get("properties", {}).items()
     )
     if schema.get("properties"):
-        yield from table(("field", "type", "default", "what it is"), rows)
+        yield markdown_table(("field", "type", "default", "what it is"), rows)
+        yield ""
     for example in schema.get("examples", ()):
         yield "```json"
         yield json.dumps(example, ensure_ascii=False, indent=2)

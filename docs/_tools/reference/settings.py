@@ -6,8 +6,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from bothways.core.settings import SETTABLE
+from bothways.core.text.markdown import markdown_table
 from bothways.schemas.options import SearchDefaults
-from docs._tools.reference.tables import table
 
 INTRODUCTION = """# Settings
 
@@ -26,7 +26,7 @@ def settings_page() -> str:
         (f"`BOTHWAYS_{name.upper()}`", _default(field), _described(field))
         for name, field in sorted(SETTABLE.items(), key=lambda row: row[0] in SearchDefaults.model_fields)
     )
-    return "\n".join([INTRODUCTION, *table(("setting", "default", "what it is"), rows)]).rstrip() + "\n"
+    return "\n".join([INTRODUCTION, markdown_table(("setting", "default", "what it is"), rows), ""]).rstrip() + "\n"
 
 
 def _default(field: FieldInfo) -> str:
