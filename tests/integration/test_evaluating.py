@@ -206,6 +206,7 @@ def test_what_cannot_be_measured(searcher, collection, queries, strategies, plan
         evaluate_collection(searcher, collection, queries, strategies, options=OPTIONS, plan=plan)
 
 
+@pytest.mark.undisturbed  # a listing of collections ends the build of this one early, and its graphs are other ones
 def test_tuning_tells_what_searching_with_those_settings_gives(handbook, queries, searcher, collection):
     chosen = {
         "rrf.weights": [0.3, 3.0],
